@@ -1,0 +1,89 @@
+# Every command a person or CI runs. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := gateway orchestrator asr translate tts mixer billing cli
+APT_PACKAGES := ffmpeg espeak-ng apertium apertium-eng-spa apertium-eng-cat pocketsphinx-testdata
+PROTOS := $(shell find proto -name '*.proto')
+
+.DEFAULT_GOAL := help
+.PHONY: help install system lock demo up test test-unit test-contract test-integration test-e2e lint fmt types arch proto proto-check bench check clean
+
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Use it
+install: $(VENV)/.installed system ## Make the virtual environment, install what the machine lacks
+
+system: ## Install the system packages (ffmpeg, espeak-ng, apertium, sample speech) where missing
+	@sh deploy/local/install-system-packages.sh $(APT_PACKAGES)
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/tools.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements/dev.txt requirements/tools.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: install ## Dub a one-minute sample to Spanish and Catalan and say what was measured
+	$(BIN)/python -m onevoice_cli.demo
+
+up: install ## Start all seven services on this machine
+	$(BIN)/onevoice up
+
+##@ Check it
+test: install ## All tests
+	$(BIN)/pytest tests
+
+test-unit: install ## Unit tests only
+	$(BIN)/pytest tests/unit
+
+test-contract: install ## Contract tests only
+	$(BIN)/pytest tests/contract
+
+test-integration: install ## Integration tests only
+	$(BIN)/pytest tests/integration
+
+test-e2e: install ## End-to-end tests only
+	$(BIN)/pytest tests/e2e
+
+lint: install ## ruff and buf
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+
+fmt: install ## Format Python and protos
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/buf format --write
+
+types: install ## mypy, strict
+	$(BIN)/mypy
+
+arch: install ## Who may import whom
+	$(BIN)/lint-imports
+
+check: lint types arch proto-check test ## All that gates a change
+
+bench: install ## Print one table of ratios measured on this machine
+	$(BIN)/python -m bench
+
+##@ Maintain it
+proto: install ## Generate the stubs in gen/
+	@$(MAKE) --no-print-directory generate OUT=gen
+
+.PHONY: generate
+generate:
+	rm -rf $(OUT)/onevoice && mkdir -p $(OUT)
+	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
+	  --python_out=$(OUT) --grpc_python_out=$(OUT) --mypy_out=quiet:$(OUT) --mypy_grpc_out=quiet:$(OUT) $(PROTOS)
+
+proto-check: install ## The checked-in stubs are what the protos generate
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && $(MAKE) --no-print-directory generate OUT="$$tmp" && diff -r -x __pycache__ "$$tmp/onevoice" gen/onevoice
+
+lock: ## Compile the locks in requirements/ from pyproject.toml
+	sh requirements/compile.sh "$(BIN)/uv" $(EXTRAS)
+
+clean: ## Remove what the build made
+	rm -rf $(VENV) build demo-output .mypy_cache .ruff_cache .pytest_cache

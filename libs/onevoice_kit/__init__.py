@@ -1,0 +1,1 @@
+"""What every OneVoice process is built from; it knows no business words."""

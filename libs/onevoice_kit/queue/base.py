@@ -1,0 +1,81 @@
+"""The queue port: messages that are delivered at least once, hidden while they are worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to send."""
+
+    body: str
+    """JSON text."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    group_id: str = ""
+    """Whose share of the queue it takes (SQS fair queues: the user)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message received; hidden from other receivers until its visibility ends."""
+
+    id: str
+    body: str
+    attributes: Mapping[str, str]
+    receive_count: int
+    """How often it has been received, this time included."""
+    handle: str
+    """Names this one receipt; a later receipt of the same message has another."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """How full the queue is."""
+
+    visible: int
+    in_flight: int
+    oldest_age_s: float | None
+    """Age of the oldest visible message; None where the queue is empty or cannot tell."""
+
+
+class Queue(Protocol):
+    """Raises `Unavailable` when the queue does not answer."""
+
+    async def receive(self, *, max_messages: int = 1, wait_s: float = 20.0) -> Sequence[Delivery]:
+        """Waits up to `wait_s` for messages; each is hidden for the visibility timeout."""
+        ...
+
+    async def extend(self, delivery: Delivery, seconds: int) -> None:
+        """Hides the message for `seconds` from now; `Conflict` (reason `stale_receipt`) when the receipt is no longer valid."""
+        ...
+
+    async def release(self, delivery: Delivery, *, delay_s: int = 0) -> None:
+        """Makes the message visible again after `delay_s`; a stale receipt is fine."""
+        ...
+
+    async def delete(self, delivery: Delivery) -> None:
+        """Removes the message for good; a stale receipt is fine."""
+        ...
+
+    async def dead_letter(self, delivery: Delivery, reason: str) -> None:
+        """Moves the message to the dead-letter queue with the reason as attribute."""
+        ...
+
+    async def depth(self) -> QueueDepth:
+        """How full the queue is."""
+        ...
+
+    async def close(self) -> None:
+        """Gives connections back."""
+        ...
+
+
+class Sender(Protocol):
+    """The sending half, which only the outbox relay needs."""
+
+    async def send(self, messages: Sequence[Message]) -> Sequence[bool]:
+        """Sends up to ten messages; says for each whether the queue has it."""
+        ...

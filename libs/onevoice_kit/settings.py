@@ -1,0 +1,82 @@
+"""Base settings: environment variables only, secrets typed, read once at the start of a process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What every process needs to know. Services add their own fields in their `settings.py`."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    environment: Literal["development", "production"] = "development"
+    log_level: str = "INFO"
+    log_format: Literal["json", "text"] = "json"
+    metrics_port: int = 0
+    """Port of the Prometheus exporter; 0 turns it off."""
+    otel_exporter_otlp_endpoint: str = ""
+    """Where traces go; empty turns export off."""
+
+
+class GrpcServerSettings(Settings):
+    """A process that serves gRPC."""
+
+    grpc_host: str = "0.0.0.0"  # noqa: S104 - a container listens on all its interfaces
+    grpc_port: int = 50051
+    """0 takes a free port."""
+    grpc_reflection: bool = True
+    """Turned off in production whatever this says."""
+    grpc_max_concurrent_rpcs: int = 200
+    grpc_max_connection_age_s: int = 300
+    """Connections are renewed at this age, so that clients see new replicas."""
+    grpc_drain_grace_s: float = 20.0
+    """After SIGTERM, how long running calls may take to finish."""
+    grpc_tls_cert: Path | None = None
+    grpc_tls_key: Path | None = None
+    grpc_tls_client_ca: Path | None = None
+    """With all three set, the server asks clients for certificates (mutual TLS)."""
+
+
+class StorageSettings(Settings):
+    """A process that reads or writes objects."""
+
+    storage_backend: Literal["file", "s3"] = "file"
+    storage_dir: Path = Path("data/objects")
+    """Folder of the `file` backend."""
+    storage_public_url: str = "http://127.0.0.1:8000"
+    """Address of the gateway, which serves the signed URLs of the `file` backend."""
+    storage_signing_key: SecretStr = SecretStr("")
+    """Key that signs the URLs of the `file` backend; the gateway refuses to start without one."""
+    s3_bucket: str = ""
+    aws_region: str = "us-east-1"
+    aws_endpoint_url: str | None = None
+    """Another endpoint than AWS's, for a local stand-in."""
+    aws_use_iam_role: bool = True
+    """Take credentials from the role of the machine or pod; false: from the two settings below."""
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: SecretStr | None = None
+
+
+class QueueSettings(Settings):
+    """A process that sends or takes job messages."""
+
+    use_sqs_task_queue: bool = False
+    """False: workers take jobs from the database outbox. True: the outbox is relayed to SQS."""
+    sqs_queue_url: str = ""
+    sqs_dlq_url: str = ""
+    sqs_wait_time_seconds: int = Field(default=20, ge=0, le=20)
+    sqs_visibility_timeout: int = Field(default=900, ge=30, le=43200)
+
+
+class DatabaseSettings(Settings):
+    """A process that talks to PostgreSQL."""
+
+    database_url: SecretStr
+    """`postgresql://user:password@host/db`."""
+    database_pool_size: int = 10
+    database_statement_timeout_ms: int = 30_000

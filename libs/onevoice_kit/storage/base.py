@@ -1,0 +1,149 @@
+"""The storage port: objects by key, references by content, signed URLs for clients."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from onevoice_kit.errors import InvalidInput
+
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """A stored object; what services pass to each other instead of bytes."""
+
+    uri: str
+    """`s3://bucket/key`, or `file:///key` relative to the storage folder."""
+    sha256: str
+    """Of the content, 64 lower-case hexadecimal digits."""
+    size: int
+    """Bytes."""
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUpload:
+    """A request a client may make once to store one object or one part."""
+
+    method: str
+    """`PUT` or `POST`."""
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers the client must send."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Form fields that come before the file, for `POST`."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedPart:
+    """A part of a multipart upload, as the store answered it."""
+
+    number: int
+    """From 1."""
+    etag: str
+
+
+class Storage(Protocol):
+    """
+    Objects by key. Keys are plain paths (`check_key`). Every write records the SHA-256.
+
+    Raises `NotFound` (reason `object_not_found`) for a missing object, `Unavailable` when the store does not
+    answer, `InvalidInput` (reason `invalid_key`) for a key that is not plain.
+    """
+
+    def uri(self, key: str) -> str:
+        """The URI of a key."""
+        ...
+
+    def key(self, uri: str) -> str:
+        """The key of one of this store's URIs; `InvalidInput` (reason `foreign_uri`) for any other."""
+        ...
+
+    async def head(self, key: str) -> ObjectRef | None:
+        """The object's reference, or None. `sha256` is empty where a client uploaded and nobody has verified yet."""
+        ...
+
+    async def put_file(self, key: str, path: Path, content_type: str) -> ObjectRef:
+        """Stores a file, atomically: readers see the old object, the new one, or none, never a part."""
+        ...
+
+    async def put_bytes(self, key: str, data: bytes, content_type: str) -> ObjectRef:
+        """Stores a small object."""
+        ...
+
+    async def get_bytes(self, key: str, max_bytes: int = 16 << 20) -> bytes:
+        """Reads a small object; `InvalidInput` (reason `object_too_large`) when it is larger than `max_bytes`."""
+        ...
+
+    def open_local(self, ref: ObjectRef) -> AbstractAsyncContextManager[Path]:
+        """
+        The object as a readable local file for the length of the context. The file store gives its own file
+        (never write to it); S3 downloads to a temporary file, checks the SHA-256, and deletes it afterwards.
+        Raises `InvalidInput` (reason `checksum_mismatch`) where the content is not what `ref` says.
+        """
+        ...
+
+    def stream(self, key: str, chunk_bytes: int = 1 << 20) -> AsyncIterator[bytes]:
+        """The content, piece by piece."""
+        ...
+
+    async def verify(self, key: str, content_type: str) -> ObjectRef:
+        """Reads what a client uploaded, computes size and SHA-256, records both, and returns the reference."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Deletes an object; a missing one is fine."""
+        ...
+
+    async def delete_prefix(self, prefix: str) -> int:
+        """Deletes every object under `prefix/`; returns how many."""
+        ...
+
+    def list(self, prefix: str) -> AsyncIterator[str]:
+        """Keys under `prefix/`, in order."""
+        ...
+
+    async def sign_get(self, key: str, expires_s: int, *, filename: str | None = None) -> str:
+        """A URL that reads the object until it expires; with `filename` the browser saves it under that name."""
+        ...
+
+    async def sign_put(self, key: str, *, size: int, sha256: str, content_type: str, expires_s: int) -> SignedUpload:
+        """A signed upload of exactly `size` bytes with this checksum."""
+        ...
+
+    async def start_multipart(self, key: str, content_type: str) -> str:
+        """Begins a multipart upload; returns its id."""
+        ...
+
+    async def sign_part(self, key: str, upload_id: str, number: int, *, size: int, expires_s: int) -> SignedUpload:
+        """A signed upload of part `number` (from 1) of exactly `size` bytes. The response carries an `ETag` header."""
+        ...
+
+    async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> None:
+        """Joins the parts; `InvalidInput` (reason `invalid_parts`) where one is missing or differs."""
+        ...
+
+    async def abort_multipart(self, key: str, upload_id: str) -> None:
+        """Drops the parts; an unknown upload is fine."""
+        ...
+
+    async def check(self) -> None:
+        """Raises `Unavailable` when the store cannot be reached."""
+        ...
+
+    async def close(self) -> None:
+        """Gives connections back."""
+        ...
+
+
+def check_key(key: str) -> str:
+    """Returns the key; `InvalidInput` (reason `invalid_key`) unless it is a plain relative path without dot segments."""
+    if len(key) > 900 or not _KEY.fullmatch(key):
+        raise InvalidInput("The object key is not valid.", reason="invalid_key")
+    return key

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Compiles one lock per image and one for development: versions and hashes, no index addresses.
+# usage: compile.sh UV EXTRA...
+set -eu
+uv=$1
+shift
+cd "$(dirname "$0")/.."
+compile() {
+  "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+    --custom-compile-command "make lock" "$@"
+}
+# Development first; the images take the same versions.
+compile pyproject.toml --extra dev --output-file requirements/dev.txt
+for extra in "$@"; do
+  compile pyproject.toml --extra "$extra" --constraint requirements/dev.txt --output-file "requirements/$extra.txt"
+done
+echo uv | compile - --output-file requirements/tools.txt
