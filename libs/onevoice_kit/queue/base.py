@@ -49,7 +49,7 @@ class Queue(Protocol):
         ...
 
     async def extend(self, delivery: Delivery, seconds: int) -> None:
-        """Hides the message for `seconds` from now; `Conflict` (reason `stale_receipt`) when the receipt is no longer valid."""
+        """Hides the message for `seconds` from now; `Conflict` (reason `stale_receipt`) for an outdated receipt."""
         ...
 
     async def release(self, delivery: Delivery, *, delay_s: int = 0) -> None:

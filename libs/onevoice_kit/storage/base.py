@@ -143,7 +143,7 @@ class Storage(Protocol):
 
 
 def check_key(key: str) -> str:
-    """Returns the key; `InvalidInput` (reason `invalid_key`) unless it is a plain relative path without dot segments."""
+    """Returns the key; `InvalidInput` (reason `invalid_key`) unless it is a plain relative path without dots."""
     if len(key) > 900 or not _KEY.fullmatch(key):
         raise InvalidInput("The object key is not valid.", reason="invalid_key")
     return key
