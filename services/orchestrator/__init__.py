@@ -1,0 +1,1 @@
+"""Runs dubbing jobs: takes messages, drives the stage services, owns the dubbing policy."""

@@ -1,0 +1,1 @@
+"""The pipeline: steps as data and the executor that runs them."""

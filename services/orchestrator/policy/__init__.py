@@ -1,0 +1,1 @@
+"""Dubbing policy: pure functions from facts to decisions."""

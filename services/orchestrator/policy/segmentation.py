@@ -1,0 +1,136 @@
+"""Cuts recognised words into dubbing segments: one breath of one speaker each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+PAUSE_MS = 350
+"""A pause this long between two words ends a segment."""
+MAX_MS = 9_000
+"""A segment longer than this is cut at its longest inner pause."""
+MAX_CHARS = 160
+"""A segment with more text than this is cut at its longest inner pause."""
+MIN_MS = 500
+"""A shorter segment is joined to a neighbour that is near enough."""
+JOIN_GAP_MS = 600
+"""How near a neighbour must be to be joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A recognised word on the timeline of the source."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A stretch in which one speaker speaks."""
+
+    start_ms: int
+    end_ms: int
+    speaker: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What is dubbed as one line."""
+
+    start_ms: int
+    end_ms: int
+    speaker: str
+    words: tuple[Word, ...]
+
+    @property
+    def text(self) -> str:
+        """The words, joined by spaces."""
+        return " ".join(word.text for word in self.words)
+
+
+def cut_segments(utterances: Sequence[Sequence[Word]], turns: Sequence[Turn]) -> list[Segment]:
+    """
+    Segments in time order. A segment never spans two utterances' speakers, a pause of `PAUSE_MS`, nor exceeds
+    `MAX_MS` and `MAX_CHARS` unless it is a single word. Every word is in exactly one segment.
+    """
+    pieces: list[Segment] = []
+    for words in utterances:
+        for run in _runs(list(words)):
+            pieces.extend(_segment(part, turns) for part in _halves(run))
+    return _join_short(_by_speaker(sorted(pieces, key=lambda piece: piece.start_ms), turns))
+
+
+def _runs(words: list[Word]) -> list[list[Word]]:
+    runs: list[list[Word]] = []
+    for word in words:
+        if runs and word.start_ms - runs[-1][-1].end_ms < PAUSE_MS:
+            runs[-1].append(word)
+        else:
+            runs.append([word])
+    return runs
+
+
+def _halves(words: list[Word]) -> list[list[Word]]:
+    if len(words) < 2 or not _too_long(words):
+        return [words]
+    cut = _best_cut(words)
+    return _halves(words[:cut]) + _halves(words[cut:])
+
+
+def _too_long(words: list[Word]) -> bool:
+    return words[-1].end_ms - words[0].start_ms > MAX_MS or sum(len(w.text) + 1 for w in words) > MAX_CHARS
+
+
+def _best_cut(words: list[Word]) -> int:
+    """The longest pause wins; among equal ones the one nearest to the middle."""
+    middle = (words[0].start_ms + words[-1].end_ms) / 2
+    return max(
+        range(1, len(words)),
+        key=lambda i: (words[i].start_ms - words[i - 1].end_ms, -abs(words[i].start_ms - middle)),
+    )
+
+
+def _segment(words: list[Word], turns: Sequence[Turn]) -> Segment:
+    start, end = words[0].start_ms, words[-1].end_ms
+    return Segment(start, end, _speaker(start, end, turns), tuple(words))
+
+
+def _speaker(start_ms: int, end_ms: int, turns: Sequence[Turn]) -> str:
+    def shared(turn: Turn) -> int:
+        return min(end_ms, turn.end_ms) - max(start_ms, turn.start_ms)
+
+    return max(turns, key=shared).speaker if turns else "speaker_1"
+
+
+def _by_speaker(pieces: list[Segment], turns: Sequence[Turn]) -> list[Segment]:
+    """Cuts a piece where its words belong to different speakers."""
+    result: list[Segment] = []
+    for piece in pieces:
+        run: list[Word] = []
+        for word in piece.words:
+            if run and _speaker(word.start_ms, word.end_ms, turns) != _speaker(run[0].start_ms, run[0].end_ms, turns):
+                result.append(_segment(run, turns))
+                run = []
+            run.append(word)
+        result.append(_segment(run, turns))
+    return result
+
+
+def _join_short(segments: list[Segment]) -> list[Segment]:
+    joined: list[Segment] = []
+    for segment in segments:
+        if joined and _joinable(joined[-1], segment):
+            words = joined[-1].words + segment.words
+            joined[-1] = replace(joined[-1], end_ms=segment.end_ms, words=words)
+        else:
+            joined.append(segment)
+    return joined
+
+
+def _joinable(first: Segment, second: Segment) -> bool:
+    short = min(first.end_ms - first.start_ms, second.end_ms - second.start_ms) < MIN_MS
+    near = second.start_ms - first.end_ms <= JOIN_GAP_MS
+    return first.speaker == second.speaker and short and near and not _too_long([*first.words, *second.words])
