@@ -1,0 +1,1 @@
+"""The REST client behind `onevoice dub` and `onevoice status`."""

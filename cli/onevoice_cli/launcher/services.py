@@ -1,0 +1,91 @@
+"""What runs on one machine: each service's command, environment, health check and place in the stop order."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onevoice_cli.launcher.health import grpc_ready, http_ready
+from onevoice_cli.launcher.process import ServiceSpec
+
+STAGES = ("asr", "translate", "tts", "mixer")
+"""Services that need no database, so they start beside it."""
+GRPC_SERVICES = (*STAGES, "billing", "orchestrator")
+LOCAL_FREE_CREDITS = "1000000"
+"""On one's own machine credits are only a measure."""
+_STOP_ORDER = {"gateway": 0, "orchestrator": 1, "aws": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The facts of one run."""
+
+    data: Path
+    host: str
+    port: int
+    public_url: str
+    ports: Mapping[str, int]
+    """gRPC port per service."""
+    secrets: Mapping[str, str]
+    storage_env: Mapping[str, str] = field(default_factory=dict)
+    """Storage and queue settings that replace the local ones (`--aws`)."""
+
+    def env(self) -> dict[str, str]:
+        """What every service gets: this process's environment with our settings on top."""
+        addresses = {f"{name.upper()}_ADDRESS": f"127.0.0.1:{port}" for name, port in self.ports.items()}
+        return dict(os.environ) | addresses | self._common() | self.storage_env
+
+    def _common(self) -> dict[str, str]:
+        return {
+            "ENVIRONMENT": "development",
+            "LOG_FORMAT": "json",
+            "METRICS_PORT": "0",
+            "GRPC_HOST": "127.0.0.1",
+            "GRPC_DRAIN_GRACE_S": "5",
+            "HTTP_SHUTDOWN_GRACE_S": "5",
+            "USE_SQS_TASK_QUEUE": "false",
+            "STORAGE_BACKEND": "file",
+            "STORAGE_DIR": str(self.data / "objects"),
+            "STORAGE_PUBLIC_URL": self.public_url,
+            "STORAGE_SIGNING_KEY": self.secrets["storage_signing_key"],
+            "FREE_CREDITS": LOCAL_FREE_CREDITS,
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+def stage_specs(machine: Machine) -> Sequence[ServiceSpec]:
+    """The services that need no database."""
+    return [_grpc_service(machine, name, machine.env()) for name in STAGES]
+
+
+def database_specs(machine: Machine, database_url: str) -> Sequence[ServiceSpec]:
+    """The services that need the database."""
+    env = machine.env() | {"DATABASE_URL": database_url}
+    others = [_grpc_service(machine, name, env) for name in GRPC_SERVICES if name not in STAGES]
+    return [*others, _gateway(machine, env)]
+
+
+def _grpc_service(machine: Machine, name: str, env: Mapping[str, str]) -> ServiceSpec:
+    port = machine.ports[name]
+    return ServiceSpec(
+        name=name,
+        argv=(sys.executable, "-m", f"services.{name}"),
+        env={**env, "GRPC_PORT": str(port)},
+        ready=grpc_ready(port),
+        stop_order=_STOP_ORDER.get(name, 2),
+    )
+
+
+def _gateway(machine: Machine, env: Mapping[str, str]) -> ServiceSpec:
+    listening = "127.0.0.1" if machine.host in ("0.0.0.0", "::") else machine.host  # noqa: S104 - compared, not bound
+    address = f"[{listening}]" if ":" in listening else listening
+    return ServiceSpec(
+        name="gateway",
+        argv=(sys.executable, "-m", "services.gateway"),
+        env={**env, "HTTP_HOST": machine.host, "HTTP_PORT": str(machine.port)},
+        ready=http_ready(f"http://{address}:{machine.port}/readyz"),
+        stop_order=_STOP_ORDER["gateway"],
+    )
