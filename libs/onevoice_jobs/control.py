@@ -1,0 +1,153 @@
+"""What happens to a job from outside of its worker: cancel, resume, and the sweep for jobs that got stuck."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from onevoice_jobs.events import JOB_CANCEL_REQUESTED, JOB_CANCELLED, JOB_RESUMED, record_events
+from onevoice_jobs.messages import DubbingJobMessage
+from onevoice_jobs.models import jobs, language_tasks, outbox
+from onevoice_jobs.queries import job_not_found
+from onevoice_jobs.records import Event
+from onevoice_jobs.rows import AnyRow
+from onevoice_jobs.states import JobStatus, LanguageStatus, check_transition
+from onevoice_kit.queue.outbox import enqueue
+
+_OPEN = [JobStatus.PENDING, JobStatus.PROCESSING]
+
+
+async def request_cancel(connection: AsyncConnection, user_id: UUID, job_id: UUID) -> JobStatus:
+    """
+    Cancels a job in the caller's transaction; returns its status then.
+
+    A job nobody works on is cancelled at once; the caller releases its credits after the commit, and so does the
+    worker that meets its message (releasing is idempotent). Otherwise its worker is told and ends it.
+    Asking again, or for a job already cancelled, changes nothing. Raises `NotFound` (reason `job_not_found`),
+    `Conflict` (reason `invalid_transition`) for a job that has completed or failed.
+    """
+    row = await _lock(connection, user_id, job_id)
+    status = JobStatus(row.status)
+    if status is JobStatus.CANCELLED or (row.held and row.cancel_requested_at is not None):
+        return status
+    check_transition(status, JobStatus.CANCELLED)
+    if row.held:
+        await connection.execute(update(jobs).where(jobs.c.id == job_id).values(cancel_requested_at=func.now()))
+        await record_events(connection, job_id, [Event(JOB_CANCEL_REQUESTED)])
+        return status
+    await _cancel_now(connection, job_id)
+    return JobStatus.CANCELLED
+
+
+async def resume_job(connection: AsyncConnection, user_id: UUID, job_id: UUID) -> None:
+    """
+    Makes a failed or cancelled job pending again, in the caller's transaction; its checkpoints stay, so it goes on
+    after the last good step. The caller has reserved its credits again. Raises `NotFound` (reason `job_not_found`),
+    `Conflict` (reason `invalid_transition`).
+    """
+    row = await _lock(connection, user_id, job_id)
+    check_transition(JobStatus(row.status), JobStatus.PENDING)
+    cleared = dict.fromkeys(
+        ("error", "stage", "spent_credits", "cancel_requested_at", "started_at", "completed_at", "estimated_completion")
+    )
+    await connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(
+            status=JobStatus.PENDING,
+            attempts=0,
+            deadline_at=func.now() + (jobs.c.deadline_at - jobs.c.created_at),
+            **cleared,
+        )
+    )
+    await connection.execute(
+        update(language_tasks)
+        .where(language_tasks.c.job_id == job_id, language_tasks.c.status != LanguageStatus.COMPLETED)
+        .values(status=LanguageStatus.PENDING, stage=None, error=None, started_at=None, completed_at=None)
+    )
+    await record_events(connection, job_id, [Event(JOB_RESUMED)])
+    await _enqueue(connection, row)
+
+
+async def requeue_stuck(connection: AsyncConnection, *, older_than_s: float, limit: int = 100) -> list[UUID]:
+    """
+    Sends a new message for open jobs that nobody holds and whose last message is older than `older_than_s`: the
+    message was lost. A message too many does no harm. Safe with many sweepers; returns the jobs, at most `limit`.
+    """
+    statement = (
+        select(jobs.c.id, jobs.c.user_id, jobs.c.video_id, jobs.c.priority, jobs.c.traceparent, jobs.c.attempts)
+        .where(
+            jobs.c.status.in_(_OPEN),
+            jobs.c.enqueued_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 0, older_than_s),
+            func.coalesce(jobs.c.lease_until, func.now()) <= func.now(),
+        )
+        .order_by(jobs.c.enqueued_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = (await connection.execute(statement)).all()
+    for row in rows:
+        await _enqueue(connection, row)
+    return [row.id for row in rows]
+
+
+async def _lock(connection: AsyncConnection, user_id: UUID, job_id: UUID) -> AnyRow:
+    held = func.coalesce(jobs.c.lease_until > func.clock_timestamp(), False)
+    statement = (
+        select(
+            jobs.c.id,
+            jobs.c.user_id,
+            jobs.c.video_id,
+            jobs.c.priority,
+            jobs.c.traceparent,
+            jobs.c.attempts,
+            jobs.c.status,
+            jobs.c.cancel_requested_at,
+            held.label("held"),
+        )
+        .where(jobs.c.id == job_id, jobs.c.user_id == user_id)
+        .with_for_update()
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    if row is None:
+        raise job_not_found()
+    return row
+
+
+async def _cancel_now(connection: AsyncConnection, job_id: UUID) -> None:
+    # The epoch grows, so a worker that let its lease run out and wakes up later cannot write any more.
+    await connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.status.in_(_OPEN))
+        .values(
+            status=JobStatus.CANCELLED,
+            cancel_requested_at=func.now(),
+            completed_at=func.now(),
+            estimated_completion=None,
+            spent_credits=0,
+            lease_owner=None,
+            lease_until=None,
+            lease_epoch=jobs.c.lease_epoch + 1,
+        )
+    )
+    await connection.execute(
+        update(language_tasks)
+        .where(language_tasks.c.job_id == job_id, language_tasks.c.status.in_(_OPEN))
+        .values(status=LanguageStatus.CANCELLED, completed_at=func.now())
+    )
+    await record_events(connection, job_id, [Event(JOB_CANCELLED)])
+
+
+async def _enqueue(connection: AsyncConnection, row: AnyRow) -> None:
+    sent_at = (
+        await connection.execute(
+            update(jobs).where(jobs.c.id == row.id).values(enqueued_at=func.now()).returning(jobs.c.enqueued_at)
+        )
+    ).scalar_one()
+    message = DubbingJobMessage(row.id, row.user_id, row.video_id, sent_at)
+    attempt = row.attempts + 1
+    await enqueue(
+        connection, outbox, message.to_message(traceparent=row.traceparent, attempt=attempt), priority=row.priority
+    )

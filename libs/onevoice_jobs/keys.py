@@ -1,0 +1,32 @@
+"""Where the objects of a user, a video and a job are stored."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from onevoice_kit.storage.base import check_key
+
+
+def job_prefix(user_id: UUID, job_id: UUID) -> str:
+    """Everything a job makes lies under this prefix."""
+    return f"users/{user_id}/jobs/{job_id}"
+
+
+def stage_prefix(user_id: UUID, job_id: UUID, stage: str) -> str:
+    """Where a stage (`asr`, `tts`, …) keeps its content-addressed outputs for one job."""
+    return check_key(f"{job_prefix(user_id, job_id)}/{stage}")
+
+
+def artifact_key(user_id: UUID, job_id: UUID, filename: str) -> str:
+    """Where a result for the user is stored; `InvalidInput` (`invalid_key`) for a name that is not plain."""
+    return check_key(f"{job_prefix(user_id, job_id)}/artifacts/{filename}")
+
+
+def video_prefix(user_id: UUID, video_id: UUID) -> str:
+    """Everything that belongs to an uploaded video lies under this prefix."""
+    return f"users/{user_id}/videos/{video_id}"
+
+
+def original_key(user_id: UUID, video_id: UUID, suffix: str) -> str:
+    """Where an uploaded video is stored; `suffix` with its dot (`.mp4`), or empty."""
+    return check_key(f"{video_prefix(user_id, video_id)}/original{suffix}")

@@ -1,0 +1,212 @@
+"""Who works on a job: a lease with an epoch, which every write of the holder names."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from onevoice_jobs.events import JOB_STARTED, record_events
+from onevoice_jobs.models import jobs
+from onevoice_jobs.records import Event, JobRecord
+from onevoice_jobs.rows import JOB_COLUMNS, AnyRow, job_from_row
+from onevoice_jobs.states import JobStatus
+from onevoice_kit.db import transaction
+from onevoice_kit.errors import Conflict
+
+MAX_ATTEMPTS = 5
+
+
+class LeaseLost(Conflict):
+    """Another worker has taken the job over, or the job has ended."""
+
+    def __init__(self, job_id: UUID) -> None:
+        super().__init__(reason="lease_lost", details={"job_id": str(job_id)})
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (LeaseLost, (UUID(self.details["job_id"]),))
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write to a job."""
+
+    job_id: UUID
+    owner: str
+    """Id of the worker."""
+    epoch: int
+    """Grows with every claim; a write with an old epoch hits no row."""
+    until: datetime
+    """By the clock of the database."""
+
+
+class Verdict(enum.StrEnum):
+    """What the holder of a new lease has to do."""
+
+    RUN = "run"
+    CANCEL = "cancel"
+    """The user has cancelled: end the job as cancelled."""
+    EXHAUSTED = "exhausted"
+    """Tried too often: fail the job, dead-letter the message."""
+    OVERDUE = "overdue"
+    """Past its deadline: fail the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that is now ours."""
+
+    lease: Lease
+    job: JobRecord
+    verdict: Verdict
+    resumed: bool
+    """Whether an earlier worker may have left checkpoints."""
+
+
+class Refusal(enum.StrEnum):
+    """Why a job cannot be claimed."""
+
+    UNKNOWN = "unknown"
+    """There is no such job: dead-letter the message."""
+    ENDED = "ended"
+    """Nothing is left to do but what must follow the end (release credits, delete the message)."""
+    HELD = "held"
+    """Another worker holds it: try again when its lease could have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The job is not ours."""
+
+    reason: Refusal
+    job: JobRecord | None
+    """None where it is unknown."""
+    retry_in_s: float = 0.0
+    """What is left of the other worker's lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """A lease that goes on."""
+
+    lease: Lease
+    cancel_requested: bool
+
+
+async def claim(
+    engine: AsyncEngine, job_id: UUID, owner: str, *, ttl_s: float = 120.0, max_attempts: int = MAX_ATTEMPTS
+) -> Claim | Refused:
+    """
+    Takes a job that is pending, or whose holder let its lease run out or gave it back.
+
+    A claim counts as an attempt. The lease is granted also where the verdict is not `RUN`, because ending the job
+    is a write too. The first claim that runs the job records `job.started`.
+    """
+    async with transaction(engine) as connection:
+        row = await _lock(connection, job_id)
+        if row is None:
+            return Refused(Refusal.UNKNOWN, None)
+        if JobStatus(row.status).terminal:
+            return Refused(Refusal.ENDED, await _job(connection, job_id))
+        if row.held_s > 0:
+            return Refused(Refusal.HELD, await _job(connection, job_id), row.held_s)
+        verdict = _verdict(row, max_attempts)
+        lease = await _grant(connection, job_id, owner, ttl_s, verdict)
+        if verdict is Verdict.RUN and row.status == JobStatus.PENDING:
+            await record_events(connection, job_id, [Event(JOB_STARTED)])
+        return Claim(lease, await _job(connection, job_id), verdict, resumed=row.started_at is not None)
+
+
+async def renew(engine: AsyncEngine, lease: Lease, *, ttl_s: float = 120.0) -> Renewal:
+    """Keeps the lease for `ttl_s` from now and says whether the user has cancelled. Raises `LeaseLost`."""
+    statement = (
+        update(jobs)
+        .where(_held_by(lease))
+        .values(lease_until=_in(ttl_s))
+        .returning(jobs.c.lease_until, jobs.c.cancel_requested_at)
+    )
+    async with transaction(engine) as connection:
+        row = (await connection.execute(statement)).one_or_none()
+    if row is None:
+        raise LeaseLost(lease.job_id)
+    renewed = Lease(lease.job_id, lease.owner, lease.epoch, row.lease_until)
+    return Renewal(renewed, row.cancel_requested_at is not None)
+
+
+async def give_back(engine: AsyncEngine, lease: Lease, *, count_attempt: bool = True) -> None:
+    """
+    Ends the lease so that the job can be claimed at once; later writes under it raise `LeaseLost`.
+
+    `count_attempt=False` where the job did nothing wrong: the worker was told to stop. A lease already lost is fine.
+    """
+    refund = 0 if count_attempt else 1
+    statement = (
+        update(jobs)
+        .where(_held_by(lease))
+        .values(
+            lease_owner=None,
+            lease_until=None,
+            lease_epoch=jobs.c.lease_epoch + 1,
+            attempts=func.greatest(jobs.c.attempts - refund, 0),
+        )
+    )
+    async with transaction(engine) as connection:
+        await connection.execute(statement)
+
+
+def _held_by(lease: Lease) -> Any:
+    return (jobs.c.id == lease.job_id) & (jobs.c.lease_epoch == lease.epoch)
+
+
+def _in(seconds: float) -> Any:
+    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+
+
+async def _lock(connection: AsyncConnection, job_id: UUID) -> AnyRow | None:
+    columns = (
+        jobs.c.status,
+        jobs.c.attempts,
+        jobs.c.started_at,
+        jobs.c.cancel_requested_at,
+        (jobs.c.deadline_at <= func.clock_timestamp()).label("overdue"),
+        text("COALESCE(EXTRACT(EPOCH FROM lease_until - clock_timestamp()), 0)::float8 AS held_s"),
+    )
+    return (await connection.execute(select(*columns).where(jobs.c.id == job_id).with_for_update())).one_or_none()
+
+
+def _verdict(row: AnyRow, max_attempts: int) -> Verdict:
+    if row.cancel_requested_at is not None:
+        return Verdict.CANCEL
+    if row.overdue:
+        return Verdict.OVERDUE
+    return Verdict.EXHAUSTED if row.attempts >= max_attempts else Verdict.RUN
+
+
+async def _grant(connection: AsyncConnection, job_id: UUID, owner: str, ttl_s: float, verdict: Verdict) -> Lease:
+    started: dict[str, Any] = {}
+    if verdict is Verdict.RUN:
+        started = {"status": JobStatus.PROCESSING, "started_at": func.coalesce(jobs.c.started_at, func.now())}
+    statement = (
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(
+            lease_owner=owner,
+            lease_until=_in(ttl_s),
+            lease_epoch=jobs.c.lease_epoch + 1,
+            attempts=jobs.c.attempts + 1,
+            updated_at=func.now(),
+            **started,
+        )
+        .returning(jobs.c.lease_epoch, jobs.c.lease_until)
+    )
+    row = (await connection.execute(statement)).one()
+    return Lease(job_id, owner, row.lease_epoch, row.lease_until)
+
+
+async def _job(connection: AsyncConnection, job_id: UUID) -> JobRecord:
+    return job_from_row((await connection.execute(select(*JOB_COLUMNS).where(jobs.c.id == job_id))).one())

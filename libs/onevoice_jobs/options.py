@@ -1,0 +1,48 @@
+"""What a user may choose for a job, and how it is kept as JSON."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Loudness = Literal["source", "-23", "-16", "-14"]
+
+
+class GlossaryTerm(BaseModel):
+    """A term that is always translated the same way."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(min_length=1, max_length=200)
+    target: str = Field(min_length=1, max_length=200)
+
+
+class EngineChoice(BaseModel):
+    """Engines the user names; None: the first configured that serves the language."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    asr: str | None = None
+    translate: str | None = None
+    tts: str | None = None
+
+
+class JobOptions(BaseModel):
+    """Choices of one job; what is not chosen has its default here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source_language: str | None = None
+    """BCP-47; None: the language the video says, or what recognition finds."""
+    voices: dict[str, str | dict[str, str]] = Field(default_factory=dict)
+    """By target language: one voice id for everyone, or a voice id for each speaker."""
+    glossary: tuple[GlossaryTerm, ...] = ()
+    loudness: Loudness = "source"
+    """`source` (within 1 LU of it), or LUFS."""
+    burn_in_captions: bool = False
+    keep_original_audio: bool = True
+    """The original sound stays in the file as a second track."""
+    engines: EngineChoice = EngineChoice()
+    duck_gain_db: float | None = Field(default=None, ge=-60, le=0)
+    """How far the original is turned down under a dubbed line; None: the deployment's setting."""

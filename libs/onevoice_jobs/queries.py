@@ -1,0 +1,134 @@
+"""What users may read of their jobs; another user's job is not found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from onevoice_jobs.models import artifacts, job_events, jobs, language_tasks, segments, translations
+from onevoice_jobs.pages import decode_cursor, encode_cursor
+from onevoice_jobs.records import Artifact, EventRecord, JobRecord, LanguageRecord, Page, Segment, Translation
+from onevoice_jobs.rows import (
+    JOB_COLUMNS,
+    LANGUAGE_COLUMNS,
+    artifact_from_row,
+    event_from_row,
+    job_from_row,
+    language_from_row,
+    segment_from_row,
+    translation_from_row,
+)
+from onevoice_jobs.states import JobStatus
+from onevoice_kit.errors import NotFound
+
+MAX_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job with its languages, in the order in which they were asked for."""
+
+    job: JobRecord
+    languages: tuple[LanguageRecord, ...]
+
+
+async def get_job(connection: AsyncConnection, user_id: UUID, job_id: UUID) -> JobView:
+    """A job of the user; `NotFound` (reason `job_not_found`)."""
+    statement = select(*JOB_COLUMNS).where(jobs.c.id == job_id, jobs.c.user_id == user_id)
+    row = (await connection.execute(statement)).one_or_none()
+    if row is None:
+        raise job_not_found()
+    return (await _with_languages(connection, [job_from_row(row)]))[0]
+
+
+async def list_jobs(
+    connection: AsyncConnection,
+    user_id: UUID,
+    *,
+    status: JobStatus | None = None,
+    batch_id: UUID | None = None,
+    video_id: UUID | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[JobView]:
+    """The user's jobs, newest first. `limit` is capped at 200; `InvalidInput` (reason `invalid_cursor`)."""
+    limit = max(1, min(limit, MAX_PAGE))
+    statement = select(*JOB_COLUMNS).where(jobs.c.user_id == user_id)
+    for column, wanted in ((jobs.c.status, status), (jobs.c.batch_id, batch_id), (jobs.c.video_id, video_id)):
+        if wanted is not None:
+            statement = statement.where(column == wanted)
+    if cursor:
+        statement = statement.where(tuple_(jobs.c.created_at, jobs.c.id) < tuple_(*decode_cursor(cursor)))
+    statement = statement.order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit + 1)
+    found = [job_from_row(row) for row in await connection.execute(statement)]
+    items = found[:limit]
+    more = encode_cursor(items[-1].created_at, items[-1].id) if len(found) > limit else None
+    return Page(tuple(await _with_languages(connection, items)), more)
+
+
+async def events_after(
+    connection: AsyncConnection, user_id: UUID, job_id: UUID, last_id: int = 0, *, limit: int = 500
+) -> list[EventRecord]:
+    """The job's events after number `last_id`, in order, at most `limit`; none for a job that is not the user's."""
+    statement = _of(job_events, user_id, job_id).where(job_events.c.id > last_id).order_by(job_events.c.id).limit(limit)
+    return [event_from_row(row) for row in await connection.execute(statement)]
+
+
+async def list_artifacts(
+    connection: AsyncConnection, user_id: UUID, job_id: UUID, *, language: str | None = None, kind: str | None = None
+) -> list[Artifact]:
+    """The job's results so far, of one language or kind where given; `NotFound` (reason `job_not_found`)."""
+    await _check(connection, user_id, job_id)
+    statement = select(artifacts).where(artifacts.c.job_id == job_id)
+    if language is not None:
+        statement = statement.where(artifacts.c.language == language)
+    if kind is not None:
+        statement = statement.where(artifacts.c.kind == kind)
+    statement = statement.order_by(artifacts.c.language.nulls_first(), artifacts.c.kind)
+    return [artifact_from_row(row) for row in await connection.execute(statement)]
+
+
+async def list_segments(connection: AsyncConnection, user_id: UUID, job_id: UUID) -> list[Segment]:
+    """The lines of the source recognised so far, in order; `NotFound` (reason `job_not_found`)."""
+    await _check(connection, user_id, job_id)
+    statement = select(segments).where(segments.c.job_id == job_id).order_by(segments.c.index)
+    return [segment_from_row(row) for row in await connection.execute(statement)]
+
+
+async def list_translations(
+    connection: AsyncConnection, user_id: UUID, job_id: UUID, language: str
+) -> list[Translation]:
+    """The lines of a language so far, in order; `NotFound` (reason `job_not_found`)."""
+    await _check(connection, user_id, job_id)
+    statement = (
+        select(translations)
+        .where(translations.c.job_id == job_id, translations.c.language == language)
+        .order_by(translations.c.index)
+    )
+    return [translation_from_row(row) for row in await connection.execute(statement)]
+
+
+def job_not_found() -> NotFound:
+    """The error for a job that does not exist or is somebody else's."""
+    return NotFound("There is no such job.", reason="job_not_found")
+
+
+async def _check(connection: AsyncConnection, user_id: UUID, job_id: UUID) -> None:
+    statement = select(jobs.c.id).where(jobs.c.id == job_id, jobs.c.user_id == user_id)
+    if (await connection.execute(statement)).one_or_none() is None:
+        raise job_not_found()
+
+
+def _of(table: Any, user_id: UUID, job_id: UUID) -> Select[Any]:
+    return select(table).join(jobs, jobs.c.id == table.c.job_id).where(jobs.c.id == job_id, jobs.c.user_id == user_id)
+
+
+async def _with_languages(connection: AsyncConnection, found: list[JobRecord]) -> list[JobView]:
+    statement = select(*LANGUAGE_COLUMNS).where(language_tasks.c.job_id.in_([job.id for job in found]))
+    records = [language_from_row(row) for row in await connection.execute(statement)]
+    by_key = {(record.job_id, record.language): record for record in records}
+    return [JobView(job, tuple(by_key[job.id, language] for language in job.target_languages)) for job in found]

@@ -1,0 +1,202 @@
+"""The rows of the job tables as the rest of the system sees them: frozen and typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from onevoice_jobs.options import JobOptions
+from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
+from onevoice_kit.storage.base import ObjectRef
+
+T = TypeVar("T")
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job, a language or a step failed."""
+
+    reason: str
+    """Stable snake_case word."""
+    message: str
+    """One sentence, safe to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageRecord:
+    """One target language of a job."""
+
+    job_id: UUID
+    language: str
+    status: LanguageStatus
+    stage: str | None
+    progress: float
+    """0 to 100."""
+    error: JobError | None
+    metrics: Json
+    started_at: datetime | None
+    completed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job."""
+
+    id: UUID
+    user_id: UUID
+    video_id: UUID
+    batch_id: UUID | None
+    status: JobStatus
+    stage: str | None
+    progress: float
+    """0 to 100; never goes back."""
+    priority: int
+    """Higher is sooner."""
+    source: ObjectRef
+    filename: str
+    source_language: str | None
+    target_languages: tuple[str, ...]
+    options: JobOptions
+    duration_ms: int
+    """Length of the source."""
+    quoted_credits: int
+    spent_credits: int | None
+    """None until settled."""
+    attempts: int
+    """Claims so far; one given back by a worker that was told to stop does not count."""
+    lease_epoch: int
+    cancel_requested_at: datetime | None
+    error: JobError | None
+    metrics: Json
+    traceparent: str
+    """W3C trace context of the call that submitted the job; may be empty."""
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    deadline_at: datetime
+    """A job that has not ended by then is failed."""
+    estimated_completion: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """The checkpoint of one step."""
+
+    key: str
+    input_hash: str
+    """Of everything the step's result depends on; another hash means that it must be done again."""
+    status: StepStatus
+    attempt: int
+    output: Json | None
+    """None until completed."""
+    error: JobError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A recognised word; milliseconds from the start of the source."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A line of the source: what one speaker says in one piece."""
+
+    index: int
+    """From 0, in the order of the source; unique within the job."""
+    chunk: int
+    """Which piece of the source it was recognised in."""
+    start_ms: int
+    end_ms: int
+    speaker: str
+    source_text: str
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A segment in a target language: text, sound, and where it was placed."""
+
+    language: str
+    index: int
+    """Index of its segment."""
+    text: str
+    audio: ObjectRef | None = None
+    natural_ms: int | None = None
+    """Length of the synthesized speech at speed 1."""
+    start_ms: int | None = None
+    """Where it was placed; None until fitted."""
+    end_ms: int | None = None
+    speed: float | None = None
+    onset_error_ms: int | None = None
+    """How far the placed onset is from the segment's."""
+    flags: tuple[str, ...] = ()
+    revision: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A result that the user can download."""
+
+    kind: str
+    """`video`, `captions_srt`, `captions_vtt`, `thumbnail`, `manifest`, `report`."""
+    language: str | None
+    """None for what belongs to the whole job; captions of the source carry the source language."""
+    filename: str
+    ref: ObjectRef
+    created_at: datetime | None = None
+    """None until it is read back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a job and that watchers are told."""
+
+    type: str
+    data: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event as it was recorded."""
+
+    id: int
+    """1, 2, 3 … within the job: no gaps, and a reader that has seen N will never see a new one below N."""
+    job_id: UUID
+    type: str
+    data: Json
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """A worker's last sign of life."""
+
+    id: str
+    service: str
+    version: str
+    slots: int
+    """Jobs it can work on at once."""
+    busy: int
+    """Jobs it works on now."""
+    started_at: datetime
+    seen_at: datetime
+    alive: bool
+    """Whether the last sign of life is recent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+    """Opaque; None at the end."""

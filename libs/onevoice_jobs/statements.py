@@ -1,0 +1,194 @@
+"""
+The writes of a lease holder: each is one SQL statement, so one round trip, and each checks the lease first.
+
+`fence` yields the job's row only while the caller's epoch is the present one; everything else reads from it, so a
+stale writer changes nothing and gets no row back. Without events the fence takes a shared lock: checkpoints of one job
+commit side by side, while a claim has to wait for them. With events it updates the row, because events are
+numbered under its lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import TextClause, text
+
+from onevoice_jobs.states import JobStatus, sources
+
+_SHARED = """
+WITH fence AS MATERIALIZED (
+    SELECT id FROM jobs.jobs WHERE id = :job_id AND lease_epoch = :epoch FOR SHARE
+)"""
+
+_EXCLUSIVE = """
+WITH fence AS (
+    UPDATE jobs.jobs SET
+        last_event = last_event + jsonb_array_length(CAST(:events AS jsonb)), updated_at = now(){changes}
+    WHERE id = :job_id AND lease_epoch = :epoch{condition}
+    RETURNING id, last_event - jsonb_array_length(CAST(:events AS jsonb)) AS base
+), recorded AS (
+    INSERT INTO jobs.job_events (job_id, id, type, data)
+    SELECT fence.id, fence.base + event.number, event.value ->> 'type', event.value -> 'data'
+    FROM fence, jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS event (value, number)
+)"""
+
+_NOTIFY = (
+    "CASE WHEN CAST(:events AS jsonb) <> '[]' THEN CAST(pg_notify('job_events', CAST(id AS text)) AS text) END AS told"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """A fenced write; each execution returns one row with `result`, or none when the lease is lost."""
+
+    quiet: TextClause
+    """Takes `job_id`, `epoch` and the parameters of the body."""
+    announcing: TextClause
+    """Takes `events` besides."""
+
+
+def _fenced(body: str, result: str = "NULL") -> Fenced:
+    announcing = _EXCLUSIVE.format(changes="", condition="")
+    return Fenced(
+        text(f"{_SHARED}{body} SELECT id, {result} AS result FROM fence"),  # noqa: S608 - constants of this file
+        text(f"{announcing}{body} SELECT id, {result} AS result, {_NOTIFY} FROM fence"),  # noqa: S608
+    )
+
+
+def _from(target: JobStatus) -> str:
+    allowed = ", ".join(f"'{status.value}'" for status in sources(target))
+    return f" AND status IN ({allowed})"
+
+
+def _job(changes: str, body: str = "", condition: str = "") -> TextClause:
+    fence = _EXCLUSIVE.format(changes=f", {changes}", condition=condition)
+    return text(f"{fence}{body} SELECT id, NULL AS result, {_NOTIFY} FROM fence")  # noqa: S608 - constants of this file
+
+
+START_STEPS = _fenced(
+    """, written AS (
+        INSERT INTO jobs.steps AS old (job_id, step_key, input_hash, status, attempt, lease_epoch)
+        SELECT fence.id, new.key, new.input_hash, 'running', 1, :epoch
+        FROM fence, jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (key text, input_hash text)
+        ON CONFLICT (job_id, step_key) DO UPDATE SET
+            attempt = CASE WHEN old.input_hash = excluded.input_hash AND old.status <> 'completed'
+                           THEN old.attempt + 1 ELSE 1 END,
+            input_hash = excluded.input_hash, status = 'running', output = NULL, error = NULL,
+            lease_epoch = excluded.lease_epoch, started_at = now(), completed_at = NULL
+        RETURNING step_key, attempt
+    )""",
+    result="(SELECT jsonb_object_agg(step_key, attempt) FROM written)",
+)
+
+FINISH_STEPS = _fenced(
+    """, written AS (
+        INSERT INTO jobs.steps AS old (job_id, step_key, input_hash, status, output, lease_epoch, completed_at)
+        SELECT fence.id, new.key, new.input_hash, 'completed', new.output, :epoch, now()
+        FROM fence, jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (key text, input_hash text, output jsonb)
+        ON CONFLICT (job_id, step_key) DO UPDATE SET
+            input_hash = excluded.input_hash, status = 'completed', output = excluded.output, error = NULL,
+            lease_epoch = excluded.lease_epoch, completed_at = now()
+    )"""
+)
+
+FAIL_STEP = _fenced(
+    """, written AS (
+        INSERT INTO jobs.steps AS old (job_id, step_key, input_hash, status, error, lease_epoch)
+        SELECT fence.id, :key, :input_hash, 'failed', CAST(:error AS jsonb), :epoch FROM fence
+        ON CONFLICT (job_id, step_key) DO UPDATE SET
+            input_hash = excluded.input_hash, status = 'failed', output = NULL, error = excluded.error,
+            lease_epoch = excluded.lease_epoch, completed_at = NULL
+    )"""
+)
+
+SAVE_SEGMENTS = _fenced(
+    """, written AS (
+        INSERT INTO jobs.segments (job_id, index, chunk, start_ms, end_ms, speaker, source_text, words)
+        SELECT fence.id, new.index, new.chunk, new.start_ms, new.end_ms, new.speaker, new.source_text, new.words
+        FROM fence, jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (
+            index int, chunk int, start_ms bigint, end_ms bigint, speaker text, source_text text, words jsonb)
+        ON CONFLICT (job_id, index) DO UPDATE SET
+            chunk = excluded.chunk, start_ms = excluded.start_ms, end_ms = excluded.end_ms,
+            speaker = excluded.speaker, source_text = excluded.source_text, words = excluded.words
+    )"""
+)
+
+SAVE_TRANSLATIONS = _fenced(
+    """, written AS (
+        INSERT INTO jobs.translations (job_id, language, index, text, audio, natural_ms, start_ms, end_ms, speed,
+                                       onset_error_ms, flags, revision)
+        SELECT fence.id, new.language, new.index, new.text, new.audio, new.natural_ms, new.start_ms, new.end_ms,
+               new.speed, new.onset_error_ms, new.flags, new.revision
+        FROM fence, jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (
+            language text, index int, text text, audio jsonb, natural_ms bigint, start_ms bigint, end_ms bigint,
+            speed float8, onset_error_ms bigint, flags text[], revision int)
+        ON CONFLICT (job_id, language, index) DO UPDATE SET
+            text = excluded.text, audio = excluded.audio, natural_ms = excluded.natural_ms,
+            start_ms = excluded.start_ms, end_ms = excluded.end_ms, speed = excluded.speed,
+            onset_error_ms = excluded.onset_error_ms, flags = excluded.flags, revision = excluded.revision
+    )"""
+)
+
+SAVE_ARTIFACTS = _fenced(
+    """, written AS (
+        INSERT INTO jobs.artifacts (id, job_id, kind, language, filename, object, sha256, size, content_type)
+        SELECT new.id, fence.id, new.kind, new.language, new.filename, new.object, new.object ->> 'sha256',
+               CAST(new.object ->> 'size' AS bigint), new.object ->> 'content_type'
+        FROM fence, jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (
+            id uuid, kind text, language text, filename text, object jsonb)
+        ON CONFLICT (job_id, kind, language) DO UPDATE SET
+            filename = excluded.filename, object = excluded.object, sha256 = excluded.sha256,
+            size = excluded.size, content_type = excluded.content_type
+    )"""
+)
+
+ANNOUNCE = _fenced("").announcing
+
+SET_JOB_PROGRESS = _job(
+    """stage = CAST(:stage AS text), progress = GREATEST(progress, CAST(:percent AS float8)),
+        estimated_completion = CASE WHEN CAST(:percent AS float8) >= 1
+            THEN now() + (now() - started_at) * ((100 - CAST(:percent AS float8)) / CAST(:percent AS float8)) END"""
+)
+
+SET_LANGUAGE_PROGRESS = _fenced(
+    """, written AS (
+        UPDATE jobs.language_tasks SET
+            stage = CAST(:stage AS text), progress = GREATEST(progress, CAST(:percent AS float8)),
+            status = 'processing', started_at = COALESCE(started_at, now())
+        FROM fence
+        WHERE job_id = fence.id AND language = :language AND status IN ('pending', 'processing')
+    )"""
+)
+
+END_LANGUAGE = _fenced(
+    """, written AS (
+        UPDATE jobs.language_tasks SET
+            status = CAST(:status AS text), error = CAST(:error AS jsonb), metrics = CAST(:metrics AS jsonb),
+            progress = CASE WHEN :status = 'completed' THEN 100 ELSE progress END,
+            started_at = COALESCE(started_at, now()), completed_at = now()
+        FROM fence
+        WHERE job_id = fence.id AND language = :language AND status IN ('pending', 'processing')
+    )"""
+)
+
+# The epoch grows at the end too: a task of the same worker that is still running cannot write any more.
+_ENDED = """status = CAST(:status AS text), completed_at = now(), lease_owner = NULL, lease_until = NULL,
+        lease_epoch = lease_epoch + 1, estimated_completion = NULL"""
+
+
+COMPLETE_JOB = _job(
+    _ENDED + ", progress = 100, spent_credits = CAST(:spent_credits AS bigint), metrics = CAST(:metrics AS jsonb)",
+    condition=_from(JobStatus.COMPLETED),
+)
+
+END_JOB = _job(
+    _ENDED + ", error = CAST(:error AS jsonb), spent_credits = CAST(:spent_credits AS bigint)",
+    body=""", ended AS (
+        UPDATE jobs.language_tasks SET
+            status = CAST(:status AS text), error = CAST(:error AS jsonb), completed_at = now()
+        FROM fence
+        WHERE job_id = fence.id AND status IN ('pending', 'processing')
+    )""",
+    condition=_from(JobStatus.FAILED),
+)
+"""Ends a job as failed or cancelled, with every language that is still open."""

@@ -1,0 +1,73 @@
+"""The states of jobs, language tasks and steps, and which may follow which."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+from onevoice_kit.errors import Conflict
+
+
+class JobStatus(enum.StrEnum):
+    """Where a job stands."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the job has ended."""
+        return self in TERMINAL
+
+
+class LanguageStatus(enum.StrEnum):
+    """Where one target language of a job stands."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether work on the language has ended."""
+        return JobStatus(self.value).terminal
+
+
+class StepStatus(enum.StrEnum):
+    """Where a step stands."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
+
+TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.PENDING: frozenset({JobStatus.PROCESSING, JobStatus.FAILED, JobStatus.CANCELLED}),
+    JobStatus.PROCESSING: TERMINAL,
+    JobStatus.COMPLETED: frozenset(),
+    # Resuming starts again from the last good step.
+    JobStatus.FAILED: frozenset({JobStatus.PENDING}),
+    JobStatus.CANCELLED: frozenset({JobStatus.PENDING}),
+}
+
+
+def sources(target: JobStatus) -> list[JobStatus]:
+    """The states from which `target` may be reached, in the order of declaration."""
+    return [status for status in JobStatus if target in TRANSITIONS[status]]
+
+
+def check_transition(old: JobStatus, new: JobStatus) -> None:
+    """`Conflict` (reason `invalid_transition`) unless `new` may follow `old`. Language tasks follow the same table."""
+    if new not in TRANSITIONS[old]:
+        raise Conflict(
+            f"A job that is {old} cannot become {new}.",
+            reason="invalid_transition",
+            details={"from": old.value, "to": new.value},
+        )
