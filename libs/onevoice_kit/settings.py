@@ -42,7 +42,35 @@ class GrpcServerSettings(Settings):
     """With all three set, the server asks clients for certificates (mutual TLS)."""
 
 
-class StorageSettings(Settings):
+class ClientSettings(Settings):
+    """A process that calls others by gRPC."""
+
+    grpc_client_max_attempts: int = Field(default=4, ge=1, le=5)
+    """Attempts of a call that ends UNAVAILABLE, the first included; 1 turns retries off. gRPC takes at most 5."""
+    grpc_client_keepalive_s: float = Field(default=30.0, ge=10.0)
+    """A connection is pinged this often, calls or none, so that a dead one is noticed."""
+    grpc_client_tls_ca: Path | None = None
+    """Authority that signed the servers' certificates; none: no TLS."""
+    grpc_client_tls_cert: Path | None = None
+    grpc_client_tls_key: Path | None = None
+    """Shown to servers that ask for a certificate (mutual TLS)."""
+    grpc_client_tls_server_name: str = ""
+    """Name the servers' certificates carry, where it is not the one in the address."""
+
+
+class AwsSettings(Settings):
+    """A process that talks to AWS."""
+
+    aws_region: str = "us-east-1"
+    aws_endpoint_url: str | None = None
+    """Another endpoint than AWS's, for a local stand-in."""
+    aws_use_iam_role: bool = True
+    """Take credentials from the role of the machine or pod; false: from the two settings below."""
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: SecretStr | None = None
+
+
+class StorageSettings(AwsSettings):
     """A process that reads or writes objects."""
 
     storage_backend: Literal["file", "s3"] = "file"
@@ -53,16 +81,9 @@ class StorageSettings(Settings):
     storage_signing_key: SecretStr = SecretStr("")
     """Key that signs the URLs of the `file` backend; the gateway refuses to start without one."""
     s3_bucket: str = ""
-    aws_region: str = "us-east-1"
-    aws_endpoint_url: str | None = None
-    """Another endpoint than AWS's, for a local stand-in."""
-    aws_use_iam_role: bool = True
-    """Take credentials from the role of the machine or pod; false: from the two settings below."""
-    aws_access_key_id: str | None = None
-    aws_secret_access_key: SecretStr | None = None
 
 
-class QueueSettings(Settings):
+class QueueSettings(AwsSettings):
     """A process that sends or takes job messages."""
 
     use_sqs_task_queue: bool = False

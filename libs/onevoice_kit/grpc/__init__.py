@@ -1,0 +1,1 @@
+"""How services speak to each other: server, client, deadlines, errors, long calls."""

@@ -1,0 +1,142 @@
+"""The one table between kit errors and gRPC statuses (google.rpc.Status with ErrorInfo and RetryInfo), both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
+
+from onevoice_kit.errors import (
+    BY_KIND,
+    Busy,
+    Cancelled,
+    Conflict,
+    DeadlineExceeded,
+    Forbidden,
+    Internal,
+    InvalidInput,
+    Kind,
+    NotFound,
+    OneVoiceError,
+    PreconditionFailed,
+    Unauthenticated,
+    Unavailable,
+)
+
+DOMAIN = "onevoice"
+STATUS_KEY = "grpc-status-details-bin"
+"""Trailer that carries the google.rpc.Status."""
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+"""Trailer by which a server tells the client's retry policy to stop (`-1`)."""
+
+_KIND = "onevoice-kind"
+_RETRYABLE = "onevoice-retryable"
+_MAX_MESSAGE = 1000
+_MAX_DETAIL = 500
+_MAX_DETAILS = 16
+
+CODES: Mapping[Kind, grpc.StatusCode] = {
+    Kind.INVALID_INPUT: grpc.StatusCode.INVALID_ARGUMENT,
+    Kind.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
+    Kind.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    Kind.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Kind.CONFLICT: grpc.StatusCode.ABORTED,
+    Kind.PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
+    Kind.QUOTA_EXCEEDED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Kind.BUSY: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Kind.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+    Kind.DEADLINE: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Kind.CANCELLED: grpc.StatusCode.CANCELLED,
+    Kind.INTERNAL: grpc.StatusCode.INTERNAL,
+}
+"""Status code of each kind."""
+
+_FOREIGN: Mapping[grpc.StatusCode, tuple[type[OneVoiceError], str, str]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: (InvalidInput, "invalid_input", "{} refused the request as not valid."),
+    grpc.StatusCode.OUT_OF_RANGE: (InvalidInput, "invalid_input", "{} refused the request as out of range."),
+    grpc.StatusCode.UNAUTHENTICATED: (Unauthenticated, "unauthenticated", "{} wants other credentials."),
+    grpc.StatusCode.PERMISSION_DENIED: (Forbidden, "forbidden", "{} does not allow this."),
+    grpc.StatusCode.NOT_FOUND: (NotFound, "not_found", "{} knows no such thing."),
+    grpc.StatusCode.ALREADY_EXISTS: (Conflict, "conflict", "{} says that this exists already."),
+    grpc.StatusCode.ABORTED: (Conflict, "conflict", "{} broke the call off because of a conflict."),
+    grpc.StatusCode.FAILED_PRECONDITION: (PreconditionFailed, "precondition", "{} is not in a state to do this."),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: (Busy, "busy", "{} is full; try again later."),
+    grpc.StatusCode.UNAVAILABLE: (Unavailable, "service_unreachable", "{} does not answer."),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (DeadlineExceeded, "deadline_exceeded", "{} took too long to answer."),
+    grpc.StatusCode.CANCELLED: (Cancelled, "cancelled", "The call to {} was cancelled."),
+    grpc.StatusCode.UNIMPLEMENTED: (Internal, "unimplemented", "{} does not have this method."),
+}
+"""What a status means that no kit error caused: class, reason, message with a place for the service's name."""
+
+
+def code_of(number: int) -> grpc.StatusCode:
+    """The status code with this number; UNKNOWN for one that does not exist."""
+    return next((code for code in grpc.StatusCode if code.value[0] == number), grpc.StatusCode.UNKNOWN)
+
+
+def to_status(error: OneVoiceError) -> status_pb2.Status:
+    """The status that carries everything a kit error says; long texts are cut to what fits into trailers."""
+    status = status_pb2.Status(code=CODES[error.kind].value[0], message=error.message[:_MAX_MESSAGE])
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    for key, value in list(error.details.items())[:_MAX_DETAILS]:
+        info.metadata[key] = str(value)[:_MAX_DETAIL]
+    info.metadata[_KIND] = error.kind.value
+    info.metadata[_RETRYABLE] = "true" if error.retryable else "false"
+    status.details.add().Pack(info)
+    if error.retry_after is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromNanoseconds(round(error.retry_after * 1e9))
+        status.details.add().Pack(retry)
+    return status
+
+
+def to_trailers(error: OneVoiceError, status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...]:
+    """Trailing metadata of a failed call."""
+    trailers: tuple[tuple[str, str | bytes], ...] = ((STATUS_KEY, status.SerializeToString()),)
+    if error.kind is Kind.UNAVAILABLE and (not error.retryable or error.retry_after is not None):
+        # The transport would repeat it at once; only the caller can respect a wait, or see that it is hopeless.
+        trailers = (*trailers, (PUSHBACK_KEY, "-1"))
+    return trailers
+
+
+def from_rpc_error(error: grpc.aio.AioRpcError, method: str = "") -> OneVoiceError:
+    """The kit error behind a failed call: the very one the server raised, else by the status code."""
+    return _rebuild(error.trailing_metadata() or ()) or _foreign(error.code(), error.details() or "", method)
+
+
+def _rebuild(trailers: Iterable[Any]) -> OneVoiceError | None:
+    for key, value in trailers:
+        if key == STATUS_KEY and isinstance(value, bytes):
+            try:
+                return _from_status(status_pb2.Status.FromString(value))
+            except (DecodeError, ValueError):
+                return None  # Not written by this kit: the status code decides.
+    return None
+
+
+def _from_status(status: status_pb2.Status) -> OneVoiceError | None:
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    retry_after: float | None = None
+    for detail in status.details:
+        detail.Unpack(info)
+        if detail.Unpack(retry):
+            retry_after = retry.retry_delay.ToNanoseconds() / 1e9
+    details = dict(info.metadata)
+    kind = details.pop(_KIND, "")
+    retryable = details.pop(_RETRYABLE, "") == "true"
+    if info.domain != DOMAIN or not kind:
+        return None
+    error = BY_KIND[Kind(kind)]
+    return error(status.message, reason=info.reason, retry_after=retry_after, retryable=retryable, details=details)
+
+
+def _foreign(code: grpc.StatusCode, text: str, method: str) -> OneVoiceError:
+    service = method.strip("/").partition("/")[0].rpartition(".")[2] or "A service"
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in text:
+        # gRPC's one code for "too busy" and "too big"; only its text tells them apart. Repeating does not help.
+        return Internal(f"A message to or from {service} is too large.", reason="message_too_large")
+    cls, reason, message = _FOREIGN.get(code, (Internal, "rpc_failed", "{} failed."))
+    return cls(message.format(service), reason=reason)

@@ -1,0 +1,62 @@
+"""
+Every metric and span attribute by name, once; dashboards and alerts use what stands here.
+
+Metrics: `<subsystem>_<what>_<unit>`, base units (seconds, bytes), `_total` for counters. Labels have few values:
+never an id, a key, a text or an address. The gRPC names are those of go-grpc-prometheus, which dashboards know.
+A package with metrics of its own adds them here, in its own block, and gets the objects from `metrics.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """The name of a metric and everything that belongs to it."""
+
+    name: str
+    description: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    """Upper bounds, for histograms; empty takes `SECONDS`."""
+
+
+SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+"""Buckets from a health check to the mix of a long film; seconds."""
+
+_RPC = ("grpc_service", "grpc_method")
+
+# --- gRPC, server side
+GRPC_SERVER_STARTED = Metric("grpc_server_started_total", "Calls taken up. Unit: calls.", _RPC)
+GRPC_SERVER_HANDLED = Metric(
+    "grpc_server_handled_total", "Calls ended, by status code. Unit: calls.", (*_RPC, "grpc_code")
+)
+GRPC_SERVER_SECONDS = Metric(
+    "grpc_server_handling_seconds", "From taking a call up until it ended. Unit: seconds.", _RPC
+)
+GRPC_SERVER_IN_FLIGHT = Metric("grpc_server_in_flight", "Calls being worked on. Unit: calls.", _RPC)
+
+# --- gRPC, client side
+GRPC_CLIENT_STARTED = Metric("grpc_client_started_total", "Calls sent. Unit: calls.", _RPC)
+GRPC_CLIENT_HANDLED = Metric(
+    "grpc_client_handled_total", "Calls ended, by status code, retries within. Unit: calls.", (*_RPC, "grpc_code")
+)
+GRPC_CLIENT_SECONDS = Metric("grpc_client_handling_seconds", "From sending a call until it ended. Unit: seconds.", _RPC)
+
+# --- Process
+BUILD_INFO = Metric("onevoice_process_info", "Always 1; says which service this is.", ("service",))
+
+# --- Attributes of spans and fields of log lines
+RPC_SYSTEM = "rpc.system"
+"""Always `grpc`."""
+RPC_SERVICE = "rpc.service"
+"""Full name of the service, for example `onevoice.tts.v1.TtsService`."""
+RPC_METHOD = "rpc.method"
+"""Name of the method, for example `Synthesize`."""
+RPC_CODE = "rpc.grpc.status_code"
+"""Numeric gRPC status code."""
+ERROR_REASON = "error.reason"
+"""The kit error's `reason`."""
+ERROR_ID = "error_id"
+"""Id given out in place of an unknown error's text; its log line has the truth."""

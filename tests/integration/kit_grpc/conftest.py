@@ -1,0 +1,91 @@
+"""Real servers on free ports, with small services over the project's own contracts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+from onevoice.asr.v1 import asr_service_pb2, asr_service_pb2_grpc
+from onevoice.tts.v1 import tts_service_pb2, tts_service_pb2_grpc
+
+from onevoice_kit.grpc.client import connect
+from onevoice_kit.grpc.server import GrpcServer
+from onevoice_kit.settings import ClientSettings, GrpcServerSettings
+
+SERVICES = ("onevoice.tts.v1.TtsService", "onevoice.asr.v1.AsrService")
+
+Speak = Callable[[tts_service_pb2.SynthesizeRequest, Any], Awaitable[tts_service_pb2.SynthesizeResponse]]
+Detect = Callable[[asr_service_pb2.DetectSpeechRequest, Any], Any]
+
+
+async def echo(request: tts_service_pb2.SynthesizeRequest, context: Any) -> tts_service_pb2.SynthesizeResponse:
+    return tts_service_pb2.SynthesizeResponse(voice=request.voice)
+
+
+async def nothing(request: asr_service_pb2.DetectSpeechRequest, context: Any) -> AsyncIterator[Any]:
+    yield asr_service_pb2.DetectSpeechResponse(result=asr_service_pb2.DetectSpeechResult())
+
+
+class Tts(tts_service_pb2_grpc.TtsServiceServicer):
+    """`Synthesize` does what the test says."""
+
+    def __init__(self, speak: Speak) -> None:
+        self._speak = speak
+
+    async def Synthesize(self, request, context):
+        return await self._speak(request, context)
+
+
+class Asr(asr_service_pb2_grpc.AsrServiceServicer):
+    """`DetectSpeech` does what the test says."""
+
+    def __init__(self, detect: Detect) -> None:
+        self._detect = detect
+
+    def DetectSpeech(self, request, context):
+        return self._detect(request, context)
+
+
+@dataclass
+class Stage:
+    """A running server, a channel to it and its stubs."""
+
+    server: GrpcServer
+    channel: grpc.aio.Channel
+    tts: Any = field(init=False)
+    asr: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tts = tts_service_pb2_grpc.TtsServiceStub(self.channel)
+        self.asr = asr_service_pb2_grpc.AsrServiceStub(self.channel)
+
+
+OpenStage = Callable[..., AbstractAsyncContextManager[Stage]]
+
+
+@pytest.fixture
+def open_stage() -> OpenStage:
+    """`async with open_stage(speak=…, detect=…, client=…, **server settings) as stage`."""
+
+    @asynccontextmanager
+    async def opened(
+        speak: Speak = echo, detect: Detect = nothing, client: ClientSettings | None = None, **settings: Any
+    ) -> AsyncIterator[Stage]:
+        def register(server: grpc.aio.Server) -> None:
+            tts_service_pb2_grpc.add_TtsServiceServicer_to_server(Tts(speak), server)
+            asr_service_pb2_grpc.add_AsrServiceServicer_to_server(Asr(detect), server)
+
+        wanted = GrpcServerSettings(**{"grpc_host": "127.0.0.1", "grpc_port": 0, **settings})
+        server = GrpcServer(wanted, "stage", register, services=SERVICES)
+        await server.start()
+        try:
+            async with connect(server.address, client) as channel:
+                yield Stage(server, channel)
+        finally:
+            await server.stop(0)
+
+    return opened
