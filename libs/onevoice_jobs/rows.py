@@ -32,6 +32,10 @@ JOB_COLUMNS = [column for column in jobs.c if column.name not in _HIDDEN]
 LANGUAGE_COLUMNS = list(language_tasks.c)
 
 
+def _values(row: AnyRow) -> dict[str, Any]:
+    return dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+
+
 def dumps(value: object) -> str:
     """JSON text for a statement's parameter."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
@@ -54,7 +58,7 @@ def error_from_json(value: Mapping[str, Any] | None) -> JobError | None:
 
 def job_from_row(row: AnyRow) -> JobRecord:
     """From a row of `JOB_COLUMNS`."""
-    values = dict(row._mapping)
+    values = _values(row)
     values["status"] = JobStatus(values["status"])
     values["source"] = ref_from_json(values["source"])
     values["target_languages"] = tuple(values["target_languages"])
@@ -65,7 +69,7 @@ def job_from_row(row: AnyRow) -> JobRecord:
 
 def language_from_row(row: AnyRow) -> LanguageRecord:
     """From a row of `LANGUAGE_COLUMNS`."""
-    values = dict(row._mapping)
+    values = _values(row)
     values["status"] = LanguageStatus(values["status"])
     values["error"] = error_from_json(values["error"])
     return LanguageRecord(**values)
@@ -80,14 +84,14 @@ def step_from_row(row: AnyRow) -> StepRecord:
 def segment_from_row(row: AnyRow) -> Segment:
     """From a row of `segments`."""
     words = tuple(Word(**word) for word in row.words)
-    return Segment(row._mapping["index"], row.chunk, row.start_ms, row.end_ms, row.speaker, row.source_text, words)
+    return Segment(_values(row)["index"], row.chunk, row.start_ms, row.end_ms, row.speaker, row.source_text, words)
 
 
 def translation_from_row(row: AnyRow) -> Translation:
     """From a row of `translations`."""
     return Translation(
         row.language,
-        row._mapping["index"],
+        _values(row)["index"],
         row.text,
         ref_from_json(row.audio) if row.audio else None,
         row.natural_ms,

@@ -1,0 +1,74 @@
+"""A database with the job tables, and jobs in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onevoice_jobs.leases import Claim, claim
+from onevoice_jobs.migrations import migrations_path
+from onevoice_jobs.models import SCHEMA
+from onevoice_jobs.store import JobStore
+from onevoice_jobs.submit import NewJob, insert_job
+from onevoice_kit.db import create_engine, migrate, transaction, uuid7
+from onevoice_kit.settings import DatabaseSettings
+from onevoice_kit.storage.base import ObjectRef
+
+Submit = Callable[..., Awaitable[UUID]]
+Take = Callable[..., Awaitable[JobStore]]
+
+
+@pytest.fixture
+async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
+    await migrate(postgres_url, migrations_path(), SCHEMA)
+    engine = create_engine(DatabaseSettings(database_url=SecretStr(postgres_url)))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def user_id() -> UUID:
+    return uuid7()
+
+
+@pytest.fixture
+def new_job(user_id: UUID) -> NewJob:
+    return NewJob(
+        user_id=user_id,
+        video_id=uuid7(),
+        source=ObjectRef("file:///users/u/videos/v/original.mp4", "a" * 64, 1234, "video/mp4"),
+        filename="talk.mp4",
+        target_languages=("es", "ca"),
+        duration_ms=60_000,
+        quoted_credits=120,
+        source_language="en",
+    )
+
+
+@pytest.fixture
+def submit(engine: AsyncEngine, new_job: NewJob) -> Submit:
+    async def submit(**changes: Any) -> UUID:
+        job_id = uuid7()
+        async with transaction(engine) as connection:
+            await insert_job(connection, replace(new_job, **changes), job_id)
+        return job_id
+
+    return submit
+
+
+@pytest.fixture
+def take(engine: AsyncEngine) -> Take:
+    """Claims a job and gives the store of its lease."""
+
+    async def take(job_id: UUID, owner: str = "worker-1", **options: Any) -> JobStore:
+        claimed = await claim(engine, job_id, owner, **options)
+        assert isinstance(claimed, Claim)
+        return JobStore(engine, claimed.lease)
+
+    return take
