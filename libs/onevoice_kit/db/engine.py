@@ -1,0 +1,91 @@
+"""SQLAlchemy engines and transactions whose failures are errors of the kit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from onevoice_kit.errors import Busy, DeadlineExceeded, OneVoiceError, Unavailable
+from onevoice_kit.settings import DatabaseSettings
+
+CONNECT_TIMEOUT_S = 5.0
+_QUERY_CANCELED = "57014"
+_SERVER_GOES_OR_COMES = {"57P01", "57P02", "57P03", "53300"}
+"""Admin shutdown, crash shutdown, cannot connect now, too many connections."""
+
+
+def sqlalchemy_url(database_url: str) -> URL:
+    """`postgresql://…` as SQLAlchemy wants it for asyncpg; Unix-socket addresses (`?host=/folder`) stay as they are."""
+    return make_url(database_url).set(drivername="postgresql+asyncpg")
+
+
+def asyncpg_dsn(database_url: str | URL) -> str:
+    """The same address for asyncpg itself, which knows no driver suffix."""
+    return make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def create_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """An engine with a bounded pool, checked connections and a limit on how long a statement may run."""
+    return create_async_engine(
+        sqlalchemy_url(settings.database_url.get_secret_value()),
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        pool_timeout=10.0,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": CONNECT_TIMEOUT_S,
+            "server_settings": {
+                "application_name": "onevoice",
+                "statement_timeout": str(settings.database_statement_timeout_ms),
+                # A worker that hangs inside a transaction must not hold its locks for ever.
+                "idle_in_transaction_session_timeout": str(2 * settings.database_statement_timeout_ms),
+            },
+        },
+    )
+
+
+def session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    """Sessions whose objects stay readable after a commit."""
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """
+    One transaction: committed at the end of the block, rolled back when it raises.
+
+    Raises `Unavailable` (reason `database_unavailable`), `Busy` (reason `database_busy`) when no connection is
+    free, and `DeadlineExceeded` (reason `database_timeout`) when a statement ran too long.
+    """
+    connection = await _connect(engine)
+    try:
+        async with connection.begin():
+            yield connection
+    except DBAPIError as error:
+        raise _translated(error) or error from error
+    finally:
+        await connection.close()
+
+
+async def _connect(engine: AsyncEngine) -> AsyncConnection:
+    try:
+        return await engine.connect()
+    except PoolTimeoutError as error:
+        raise Busy("All database connections are in use.", reason="database_busy") from error
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
+        raise Unavailable("The database does not answer.", reason="database_unavailable") from error
+
+
+def _translated(error: DBAPIError) -> OneVoiceError | None:
+    code = getattr(error.orig, "sqlstate", None)
+    if code == _QUERY_CANCELED:
+        return DeadlineExceeded("The database took too long.", reason="database_timeout")
+    if error.connection_invalidated or code in _SERVER_GOES_OR_COMES:
+        return Unavailable("The database does not answer.", reason="database_unavailable")
+    return None

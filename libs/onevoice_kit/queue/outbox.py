@@ -1,0 +1,210 @@
+"""The outbox table: messages written in the transaction that decides about them, and the queue that works on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    and_,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.sql.elements import ColumnElement
+
+from onevoice_kit.db.engine import asyncpg_dsn, transaction
+from onevoice_kit.db.listener import Listener
+from onevoice_kit.errors import Conflict
+from onevoice_kit.queue.base import Delivery, Message, QueueDepth
+
+_POLL_S = 2.0
+"""How often a waiting receiver looks without being told, for messages whose visibility ended."""
+
+
+def outbox_table(metadata: MetaData, schema: str) -> Table:
+    """The table `{schema}.outbox`. Rows leave by `delete`, stay with `dead_at` set, or, relayed, with `sent_at` set."""
+    table = Table(
+        "outbox",
+        metadata,
+        Column("id", BigInteger, Identity(always=True), primary_key=True),
+        Column("body", Text, nullable=False),
+        Column("attributes", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+        Column("group_id", Text, nullable=False, server_default=""),
+        Column("priority", SmallInteger, nullable=False, server_default="0"),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("available_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("claimed_until", DateTime(timezone=True)),
+        Column("receive_count", BigInteger, nullable=False, server_default="0"),
+        Column("handle", Uuid),
+        Column("sent_at", DateTime(timezone=True)),
+        Column("dead_at", DateTime(timezone=True)),
+        Column("dead_reason", Text),
+        schema=schema,
+    )
+    Index("outbox_waiting", table.c.priority.desc(), table.c.id, postgresql_where=waiting(table))
+    return table
+
+
+def waiting(table: Table) -> ColumnElement[bool]:
+    """Rows that are still to be worked on or relayed."""
+    return and_(table.c.sent_at.is_(None), table.c.dead_at.is_(None))
+
+
+def channel_of(table: Table) -> str:
+    """The notification channel on which an outbox says that it has something new."""
+    return f"{table.schema}_{table.name}"
+
+
+async def enqueue(connection: AsyncConnection, table: Table, message: Message, *, priority: int = 0) -> None:
+    """Writes a message in the caller's transaction; receivers are woken when it commits. Higher priority goes first."""
+    values = {
+        "body": message.body,
+        "attributes": dict(message.attributes),
+        "group_id": message.group_id,
+        "priority": priority,
+    }
+    await connection.execute(insert(table).values(values))
+    await notify(connection, channel_of(table))
+
+
+async def notify(connection: AsyncConnection, channel: str) -> None:
+    """Wakes who listens on the channel, once the transaction commits."""
+    await connection.execute(select(func.pg_notify(channel, "")))
+
+
+class OutboxQueue:
+    """
+    The queue port (see `base.Queue`) on an outbox table.
+
+    Among waiting messages the highest priority goes first, then the group with the fewest messages in work (so
+    that one user's hundred jobs do not hold up another's one), then the oldest. The group counts are read before
+    rows are locked: concurrent claims may be off by a few, never wrong about who owns a row.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        table: Table,
+        visibility_s: int,
+        channel: str | None = None,
+        *,
+        listener: Listener | None = None,
+    ) -> None:
+        """`listener`: the process's own, if it has one; else the queue opens a connection to listen on."""
+        self._engine = engine
+        self._table = table
+        self._visibility_s = visibility_s
+        self._channel = channel or channel_of(table)
+        self._listener = listener or Listener(asyncpg_dsn(engine.url))
+        self._owns_listener = listener is None
+        self._claim = _claim_statement(table)
+
+    async def receive(self, *, max_messages: int = 1, wait_s: float = 20.0) -> Sequence[Delivery]:
+        deadline = time.monotonic() + wait_s
+        with self._listener.subscribe(self._channel) as subscription:
+            while True:
+                found = await self._claim_now(max_messages)
+                left = deadline - time.monotonic()
+                if found or left <= 0:
+                    return found
+                await subscription.get(min(left, _POLL_S))
+
+    async def extend(self, delivery: Delivery, seconds: int) -> None:
+        until = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+        statement = update(self._table).where(self._held(delivery)).values(claimed_until=until)
+        if not await self._execute(statement):
+            raise Conflict("The message is no longer held under this receipt.", reason="stale_receipt")
+
+    async def release(self, delivery: Delivery, *, delay_s: int = 0) -> None:
+        available = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, delay_s)
+        values = {"claimed_until": None, "handle": None, "available_at": available}
+        await self._execute(update(self._table).where(self._received(delivery)).values(values), wake=delay_s == 0)
+
+    async def delete(self, delivery: Delivery) -> None:
+        await self._execute(delete(self._table).where(self._received(delivery)))
+
+    async def dead_letter(self, delivery: Delivery, reason: str) -> None:
+        values = {"claimed_until": None, "handle": None, "dead_at": func.now(), "dead_reason": reason}
+        await self._execute(update(self._table).where(self._received(delivery)).values(values))
+
+    async def depth(self) -> QueueDepth:
+        row = self._table.c
+        in_flight = row.claimed_until > func.now()
+        visible = and_(row.available_at <= func.now(), func.coalesce(row.claimed_until, row.created_at) <= func.now())
+        age = func.extract("epoch", func.now() - func.min(row.created_at).filter(visible))
+        counts = select(func.count().filter(visible), func.count().filter(in_flight), age)
+        async with transaction(self._engine) as connection:
+            row_counts: Any = (await connection.execute(counts.where(waiting(self._table)))).one()
+        seen, held, oldest = row_counts
+        return QueueDepth(visible=seen, in_flight=held, oldest_age_s=None if oldest is None else float(oldest))
+
+    async def close(self) -> None:
+        if self._owns_listener:
+            await self._listener.close()
+
+    async def _claim_now(self, max_messages: int) -> Sequence[Delivery]:
+        values = {"limit": max_messages, "visibility_s": self._visibility_s}
+        async with transaction(self._engine) as connection:
+            rows = (await connection.execute(self._claim, values)).all()
+        return [
+            Delivery(str(row.id), row.body, row.attributes, row.receive_count, str(row.handle))
+            for row in sorted(rows, key=lambda row: (-row.priority, row.id))
+        ]
+
+    def _received(self, delivery: Delivery) -> ColumnElement[bool]:
+        """The row, as long as nobody has received it since."""
+        return and_(self._table.c.id == int(delivery.id), self._table.c.handle == UUID(delivery.handle))
+
+    def _held(self, delivery: Delivery) -> ColumnElement[bool]:
+        return and_(self._received(delivery), self._table.c.claimed_until > func.now())
+
+    async def _execute(self, statement: Any, *, wake: bool = False) -> int:
+        """Runs a statement on one row; says how many rows it hit."""
+        async with transaction(self._engine) as connection:
+            hit: int = (await connection.execute(statement)).rowcount
+            if wake and hit:
+                await notify(connection, self._channel)
+        return hit
+
+
+def _claim_statement(table: Table) -> Any:
+    """Claims up to `:limit` rows that no other claim holds, each under a new handle."""
+    name = f'"{table.schema}"."{table.name}"'
+    statement = text(f"""
+        WITH busy AS (
+            SELECT group_id, count(*) AS held FROM {name}
+            WHERE claimed_until > now() AND sent_at IS NULL AND dead_at IS NULL AND group_id <> ''
+            GROUP BY group_id
+        ), next AS (
+            SELECT o.id FROM {name} AS o LEFT JOIN busy USING (group_id)
+            WHERE o.sent_at IS NULL AND o.dead_at IS NULL AND o.available_at <= now()
+              AND (o.claimed_until IS NULL OR o.claimed_until <= now())
+            ORDER BY o.priority DESC, coalesce(busy.held, 0), o.id
+            LIMIT :limit FOR UPDATE OF o SKIP LOCKED
+        )
+        UPDATE {name} AS o
+        SET claimed_until = now() + make_interval(secs => :visibility_s), handle = gen_random_uuid(),
+            receive_count = o.receive_count + 1
+        FROM next WHERE o.id = next.id
+        RETURNING o.id, o.body, o.attributes, o.receive_count, o.handle, o.priority
+    """)  # noqa: S608 - only the table's own name is put in
+    row = table.c
+    return statement.columns(row.id, row.body, row.attributes, row.receive_count, row.handle, row.priority)

@@ -1,0 +1,31 @@
+"""Waiting for something to become true, instead of sleeping and hoping."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(predicate: Callable[[], T | Awaitable[T]], timeout: float = 10.0, *, interval: float = 0.02) -> T:
+    """
+    The first truthy value that `predicate` (plain or async) gives; AssertionError after `timeout` seconds.
+    An AssertionError inside the predicate counts as not yet, and is what is raised in the end.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        failure: AssertionError | None = None
+        try:
+            value = predicate()
+            result: T = await value if inspect.isawaitable(value) else value
+            if result:
+                return result
+        except AssertionError as error:
+            failure = error
+        if time.monotonic() >= deadline:
+            raise failure or AssertionError(f"did not become true within {timeout} s")
+        await asyncio.sleep(interval)
