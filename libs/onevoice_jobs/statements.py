@@ -142,6 +142,13 @@ SAVE_ARTIFACTS = _fenced(
     )"""
 )
 
+FORGET_RESULTS = _fenced(
+    "".join(
+        f", no_{table} AS (DELETE FROM jobs.{table} USING fence WHERE {table}.job_id = fence.id)"  # noqa: S608
+        for table in ("steps", "segments", "translations", "artifacts")
+    )
+)
+
 ANNOUNCE = _fenced("").announcing
 
 SET_JOB_PROGRESS = _job(

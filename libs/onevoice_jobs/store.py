@@ -110,6 +110,10 @@ class JobStore:
         """Stores several results at once."""
         await self._write(statements.SAVE_ARTIFACTS, events, rows=dumps([_artifact(item) for item in items]))
 
+    async def forget_results(self) -> None:
+        """Drops checkpoints, lines and artifacts: their objects are deleted, or the source is to blame for all of them."""
+        await self._write(statements.FORGET_RESULTS)
+
     # Progress
 
     async def set_progress(self, stage: str, percent: float, *, language: str | None = None) -> bool:
