@@ -12,5 +12,5 @@ _ALPHABETIC = 15.0
 
 def max_chars(slot_ms: int, language: str) -> int:
     """Most characters that can be spoken in `slot_ms` at a comfortable speed; at least 8."""
-    rate = _CHARS_PER_SECOND.get(language.split("-")[0].lower(), _ALPHABETIC)
+    rate = _CHARS_PER_SECOND.get(language.split("-", maxsplit=1)[0].lower(), _ALPHABETIC)
     return max(8, int(slot_ms / 1000 * rate * COMFORTABLE_SPEED))

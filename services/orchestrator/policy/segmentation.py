@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from onevoice_jobs.records import Word
+
 PAUSE_MS = 350
 """A pause this long between two words ends a segment."""
 MAX_MS = 9_000
@@ -15,16 +17,6 @@ MIN_MS = 500
 """A shorter segment is joined to a neighbour that is near enough."""
 JOIN_GAP_MS = 600
 """How near a neighbour must be to be joined."""
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A recognised word on the timeline of the source."""
-
-    text: str
-    start_ms: int
-    end_ms: int
-    confidence: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from onevoice_jobs.records import Word
 from services.orchestrator.policy.budget import max_chars
-from services.orchestrator.policy.segmentation import MAX_CHARS, MAX_MS, Turn, Word, cut_segments
+from services.orchestrator.policy.segmentation import MAX_CHARS, MAX_MS, Turn, cut_segments
 
 
 def words(start: int, count: int, *, each: int = 300, gap: int = 50) -> list[Word]:

@@ -1,0 +1,40 @@
+"""Starts the orchestrator: `python -m services.orchestrator`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from onevoice_jobs.models import outbox
+from onevoice_kit.db import create_engine
+from onevoice_kit.grpc.client import connect
+from onevoice_kit.grpc.server import serve
+from onevoice_kit.queue import open_queue
+from onevoice_kit.storage import open_storage
+from onevoice_kit.telemetry.setup import setup
+
+from .settings import OrchestratorSettings
+from .stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
+from .worker import Worker
+
+
+async def main() -> None:
+    """Works on jobs until told to stop."""
+    settings = OrchestratorSettings()
+    setup(settings, "orchestrator")
+    engine = create_engine(settings)
+    storage = open_storage(settings)
+    queue = open_queue(settings, engine, outbox)
+    stages = Stages(
+        AsrStage(connect(settings.asr_address)),
+        TranslateStage(connect(settings.translate_address)),
+        TtsStage(connect(settings.tts_address)),
+        MixerStage(connect(settings.mixer_address)),
+        BillingStage(connect(settings.billing_address)),
+    )
+    worker = Worker(engine, queue, storage, stages, settings)
+    closing = (engine.dispose, storage.close, queue.close)
+    await serve(settings, "orchestrator", lambda _: None, services=(), background=(worker.run,), on_close=closing)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

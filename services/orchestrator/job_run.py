@@ -1,0 +1,183 @@
+"""One claimed job: its graph runs while its lease is kept, until it ends or must stop."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onevoice_jobs.leases import Claim, Lease, LeaseLost, give_back, renew
+from onevoice_jobs.records import JobError
+from onevoice_jobs.store import JobStore
+from onevoice_kit.errors import Conflict, Kind, OneVoiceError
+from onevoice_kit.queue.base import Delivery, Queue
+from onevoice_kit.storage.base import Storage
+
+from .journal import JobJournal
+from .pipeline.dubbing import dubbing, scope_end
+from .pipeline.executor import Executor
+from .pipeline.graph import Json
+from .progress import Progress
+from .settings import OrchestratorSettings
+from .stages import Stages
+from .steps.context import JobContext
+
+_log = logging.getLogger(__name__)
+
+_MISSED_RENEWALS = 2
+_INTERNAL = JobError("internal", "Something went wrong inside.")
+
+
+class Outcome(enum.StrEnum):
+    """How a run of a job ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    EXHAUSTED = "exhausted"
+    """Failed after its last attempt; its message goes to the dead-letter queue."""
+    CANCELLED = "cancelled"
+    RETRY = "retry"
+    """What went wrong may pass: the job comes again."""
+    STOPPED = "stopped"
+    """The worker must stop: the job goes on elsewhere."""
+    LOST = "lost"
+    """Another worker has the job: hands off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The outcome and what goes with it."""
+
+    outcome: Outcome
+    error: JobError | None = None
+    spent_credits: int = 0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    bad_input: bool = False
+    """Whether the source itself is to blame."""
+
+
+class JobRun:
+    """Runs one job under one lease."""
+
+    def __init__(
+        self,
+        claimed: Claim,
+        delivery: Delivery,
+        engine: AsyncEngine,
+        queue: Queue,
+        storage: Storage,
+        stages: Stages,
+        settings: OrchestratorSettings,
+    ) -> None:
+        self._job = claimed.job
+        self._delivery = delivery
+        self._engine = engine
+        self._queue = queue
+        self._settings = settings
+        self._lease: Lease = claimed.lease
+        self.store = JobStore(engine, claimed.lease)
+        progress = Progress(self.store, self._job.target_languages)
+        self._ctx = JobContext(self._job, self.store, stages, storage, settings, progress)
+
+    async def run(self, stopping: asyncio.Event) -> Ending:
+        """Runs the graph until it ends, the job is cancelled, its lease is lost, or `stopping` is set and the grace over."""
+        graph = asyncio.create_task(self._graph())
+        guards = [
+            asyncio.create_task(self._until_cancelled()),
+            asyncio.create_task(self._until_lost()),
+            asyncio.create_task(self._until_stopped(stopping)),
+        ]
+        try:
+            await asyncio.wait([graph, *guards], return_when=asyncio.FIRST_COMPLETED)
+            if graph.done():
+                return graph.result()
+            return next(guard for guard in guards if guard.done()).result()
+        finally:
+            await _cancel([graph, *guards])
+
+    async def give_back(self, *, count_attempt: bool) -> None:
+        """Lets another worker claim the job at once."""
+        await give_back(self._engine, self._lease, count_attempt=count_attempt)
+
+    async def _graph(self) -> Ending:
+        final = self._job.attempts >= self._settings.worker_max_attempts
+        executor = Executor(JobJournal(self._ctx), self._settings.stage_limits, scope_end=scope_end, final=final)
+        try:
+            outputs = await executor.run(dubbing(self._ctx))
+        except LeaseLost:
+            return Ending(Outcome.LOST)
+        except OneVoiceError as error:
+            return self._failed(error, final)
+        except Exception:  # noqa: BLE001 - a defect of ours: the job is tried again, the log has the truth
+            _log.exception("A step failed in an unknown way", extra={"job_id": str(self._job.id)})
+            return Ending(Outcome.EXHAUSTED if final else Outcome.RETRY, _INTERNAL)
+        return _completed(outputs, self._job.target_languages)
+
+    def _failed(self, error: OneVoiceError, final: bool) -> Ending:
+        _log.warning("The job failed: %s", error, extra={"job_id": str(self._job.id), "reason": error.reason})
+        what = JobError(error.reason, error.message)
+        if error.retryable:
+            return Ending(Outcome.EXHAUSTED if final else Outcome.RETRY, what)
+        bad_input = error.kind in (Kind.INVALID_INPUT, Kind.PRECONDITION)
+        return Ending(Outcome.FAILED, what, bad_input=bad_input)
+
+    async def _until_cancelled(self) -> Ending:
+        while True:
+            await asyncio.sleep(self._settings.worker_cancel_poll_s)
+            try:
+                if await self.store.cancel_requested():
+                    return Ending(Outcome.CANCELLED)
+            except LeaseLost:
+                return Ending(Outcome.LOST)
+            except Exception:  # noqa: BLE001 - the lease decides whether work goes on, not this look
+                _log.exception("Cannot see whether the job was cancelled", extra={"job_id": str(self._job.id)})
+
+    async def _until_lost(self) -> Ending:
+        missed = 0
+        while missed < _MISSED_RENEWALS:
+            await asyncio.sleep(self._settings.worker_renew_s)
+            try:
+                await self._renew()
+                missed = 0
+            except LeaseLost:
+                break
+            except Exception:  # noqa: BLE001 - whatever it was, it is a missed renewal
+                missed += 1
+                _log.exception("The lease could not be renewed", extra={"job_id": str(self._job.id), "missed": missed})
+        return Ending(Outcome.LOST)
+
+    async def _renew(self) -> None:
+        """The lease decides who works; a message that is lost or doubled is only worth a line in the log."""
+        renewal = await renew(self._engine, self._lease, ttl_s=self._settings.worker_lease_s)
+        self._lease = renewal.lease
+        try:
+            await self._queue.extend(self._delivery, int(self._settings.worker_lease_s))
+        except Conflict as error:
+            _log.warning("The message is no longer ours: %s", error, extra={"job_id": str(self._job.id)})
+
+    async def _until_stopped(self, stopping: asyncio.Event) -> Ending:
+        await stopping.wait()
+        await asyncio.sleep(self._settings.worker_grace_s)
+        return Ending(Outcome.STOPPED)
+
+
+def _completed(outputs: Mapping[str, Json], languages: tuple[str, ...]) -> Ending:
+    """A job of which no language succeeded has failed, for the reason of its first language."""
+    sections = [outputs[scope_end(language)]["section"] for language in languages]
+    succeeded = [section for section in sections if section["status"] == "completed"]
+    if not succeeded:
+        error = sections[0]["error"]
+        return Ending(Outcome.FAILED, JobError(error["reason"], error["message"]))
+    metrics = {section["language"]: section["metrics"] for section in succeeded}
+    return Ending(Outcome.COMPLETED, spent_credits=outputs["settle"], metrics=metrics)
+
+
+async def _cancel(tasks: list[asyncio.Task[Ending]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,209 @@
+"""Runs a graph of steps: whatever is ready, bounded per stage, each result stored before anything depends on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from onevoice_kit.errors import Internal, OneVoiceError
+from onevoice_kit.telemetry.trace import span
+
+from .graph import Inputs, Json, Step, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A stored result."""
+
+    input_hash: str
+    output: Json
+
+
+class Journal(Protocol):
+    """Where results are stored. Whatever it raises ends the run: without its journal a job must not go on."""
+
+    async def completed(self) -> Mapping[str, Checkpoint]:
+        """What an earlier run stored, by step key."""
+        ...
+
+    async def save(self, step: Step, checkpoint: Checkpoint) -> None:
+        """Stores a result durably."""
+        ...
+
+    async def retrying(self, step: Step, error: OneVoiceError, attempt: int, delay_s: float) -> None:
+        """Records that an attempt failed and another follows."""
+        ...
+
+    async def scope_failed(self, scope: str, error: OneVoiceError) -> Json:
+        """Records that a scope failed for good; returns the output its end step gets."""
+        ...
+
+
+class Executor:
+    """
+    One run of a job's graph.
+
+    A failure inside a scope stops that scope only. Its end step, `scope_end(scope)`, then completes with what
+    `Journal.scope_failed` returns, so that steps waiting for the scope go on. A failure that may pass by itself
+    does not fail the scope unless `final`: the scope is left where it is, the rest goes on, and the run ends with
+    that error, for the job to be delivered again.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        limits: Mapping[str, int],
+        *,
+        scope_end: Callable[[str], str],
+        final: bool = False,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._journal = journal
+        self._bounds = {stage: asyncio.Semaphore(limit) for stage, limit in limits.items()}
+        self._scope_end = scope_end
+        self._final = final
+        self._rng = rng or random.Random()
+        self._stored: dict[str, Checkpoint] = {}
+        self._outputs: dict[str, Json] = {}
+        self._hashes: dict[str, str] = {}
+        self._missing: dict[str, set[str]] = {}
+        self._waiting: dict[str, Step] = {}
+        self._dependents: defaultdict[str, list[str]] = defaultdict(list)
+        self._tasks: dict[asyncio.Task[Json], Step] = {}
+        self._stopped: set[str] = set()
+        self._passing: OneVoiceError | None = None
+
+    async def run(self, steps: Iterable[Step]) -> Mapping[str, Json]:
+        """
+        Runs the graph to its end and returns every output. Raises what the job's own steps raise after their
+        retries, or the first passing error of a scope. Whatever it raises, cancellation included, no step goes on.
+        """
+        self._stored = dict(await self._journal.completed())
+        try:
+            self._add(steps)
+            while self._tasks:
+                done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    step = self._tasks.pop(task, None)
+                    if step:  # else its scope was stopped by a task of the same round
+                        await self._settle(step, task)
+        finally:
+            await self._stop(list(self._tasks))
+        if self._passing:
+            raise self._passing
+        if self._waiting:
+            raise Internal(f"Steps wait for steps that do not exist: {sorted(self._waiting)[:5]}")
+        return self._outputs
+
+    def _add(self, steps: Iterable[Step]) -> None:
+        pending = list(steps)
+        while pending:
+            step = pending.pop()
+            if step.key in self._missing or step.scope in self._stopped:
+                continue
+            self._missing[step.key] = {dep for dep in step.deps if dep not in self._outputs}
+            self._waiting[step.key] = step
+            for dep in self._missing[step.key]:
+                self._dependents[dep].append(step.key)
+            if not self._missing[step.key]:
+                pending.extend(self._ready(step))
+
+    def _ready(self, step: Step) -> list[Step]:
+        """Starts the step, or takes its stored result and returns the steps that follow from it."""
+        del self._waiting[step.key]
+        stored = self._stored.get(step.key)
+        if stored and stored.input_hash == self._input_hash(step):
+            return self._complete(step, stored.output)
+        self._tasks[asyncio.create_task(self._attempts(step), name=step.key)] = step
+        return []
+
+    def _complete(self, step: Step, output: Json) -> list[Step]:
+        self._set_output(step.key, output)
+        following = list(step.then(output)) if step.then else []
+        return following + self._released(step.key)
+
+    def _set_output(self, key: str, output: Json) -> None:
+        self._outputs[key] = output
+        self._hashes[key] = digest(output)
+
+    def _released(self, key: str) -> list[Step]:
+        """The steps that waited for this key alone; they are taken out, to be added again as ready."""
+        released = []
+        for dependent in self._dependents.pop(key, []):
+            missing = self._missing[dependent]
+            missing.discard(key)
+            if not missing and dependent in self._waiting:
+                released.append(self._waiting.pop(dependent))
+                del self._missing[dependent]
+        return released
+
+    def _input_hash(self, step: Step) -> str:
+        return step.input_hash(self._hashes[dep] for dep in step.deps)
+
+    async def _attempts(self, step: Step) -> Json:
+        inputs: Inputs = {dep: self._outputs[dep] for dep in step.deps}
+        bound = self._bounds.get(step.stage)
+        attempt = 1
+        while True:
+            try:
+                async with bound or contextlib.nullcontext():
+                    with span(f"step {step.stage}", step=step.key, attempt=attempt):
+                        output = await step.run(inputs)
+                break
+            except OneVoiceError as error:
+                if not error.retryable or attempt >= step.retry.attempts:
+                    raise
+                delay = step.retry.delay_s(attempt, error.retry_after, self._rng)
+                await self._record(self._journal.retrying(step, error, attempt, delay))
+            attempt += 1
+            await asyncio.sleep(delay)
+        await self._record(self._journal.save(step, Checkpoint(self._input_hash(step), output)))
+        return output
+
+    async def _record(self, write: Awaitable[None]) -> None:
+        try:
+            await write
+        except Exception as error:
+            raise JournalFailed from error
+
+    async def _settle(self, step: Step, task: asyncio.Task[Json]) -> None:
+        error = task.exception() if not task.cancelled() else None
+        if task.cancelled() or step.scope in self._stopped:
+            return
+        if error is None:
+            self._add(self._complete(step, task.result()))
+        elif isinstance(error, JournalFailed) and error.__cause__:
+            raise error.__cause__
+        elif step.scope and isinstance(error, OneVoiceError):
+            await self._stop_scope(step.scope, error)
+        else:
+            raise error
+
+    async def _stop_scope(self, scope: str, error: OneVoiceError) -> None:
+        await self._stop([task for task, step in self._tasks.items() if step.scope == scope])
+        for key in [key for key, step in self._waiting.items() if step.scope == scope]:
+            del self._waiting[key]
+        self._stopped.add(scope)
+        if error.retryable and not self._final:
+            self._passing = self._passing or error
+            return
+        output = await self._journal.scope_failed(scope, error)
+        end = self._scope_end(scope)
+        self._set_output(end, output)
+        self._add(self._released(end))
+
+    async def _stop(self, tasks: list[asyncio.Task[Json]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in tasks:
+            self._tasks.pop(task, None)
+
+
+class JournalFailed(Exception):
+    """A result could not be stored."""

@@ -1,0 +1,54 @@
+"""Settings of the orchestrator."""
+
+from __future__ import annotations
+
+import os
+
+from pydantic import Field
+
+from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings, QueueSettings, StorageSettings
+
+
+class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, DatabaseSettings):
+    """Environment variables of the orchestrator."""
+
+    asr_address: str = "localhost:50051"
+    translate_address: str = "localhost:50052"
+    tts_address: str = "localhost:50053"
+    mixer_address: str = "localhost:50054"
+    billing_address: str = "localhost:50055"
+
+    worker_max_jobs: int = Field(default=2, ge=1)
+    """Jobs this process works on at the same time."""
+    worker_lease_s: float = 120.0
+    worker_renew_s: float = 30.0
+    """How often a job's lease and its message's visibility are renewed; two missed renewals end the work."""
+    worker_cancel_poll_s: float = 1.0
+    """How often a running job looks whether it was cancelled."""
+    worker_grace_s: float = 15.0
+    """After SIGTERM, how long running steps may take to finish before they are abandoned."""
+    worker_max_attempts: int = 5
+
+    max_concurrent_transcribe: int = Field(default=2 * (os.cpu_count() or 2), ge=1)
+    """Chunks of one job in recognition at the same time."""
+    max_concurrent_translate: int = Field(default=4, ge=1)
+    max_concurrent_tts: int = Field(default=4, ge=1)
+    max_concurrent_mixer: int = Field(default=2, ge=1)
+
+    default_source_language: str = "en"
+    """Taken where neither the user nor the file says what is spoken."""
+    duck_gain_db: float = Field(default=-22.0, le=0)
+    """Gain of the original under a dubbed line, where no separated background is at hand."""
+
+    @property
+    def stage_limits(self) -> dict[str, int]:
+        """Steps of one job that may run at the same time, by stage."""
+        return {
+            "asr": 2,
+            "transcribe": self.max_concurrent_transcribe,
+            "translate": self.max_concurrent_translate,
+            "tts": self.max_concurrent_tts,
+            "mixer": self.max_concurrent_mixer,
+            "store": 8,
+            "billing": 1,
+        }

@@ -1,0 +1,102 @@
+"""Calls to speech recognition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from onevoice.asr.v1 import asr_service_pb2 as pb
+from onevoice.asr.v1.asr_service_pb2_grpc import AsrServiceStub
+from onevoice.asr.v1.transcript_pb2 import Word as WordMessage
+from onevoice.common.v1.media_pb2 import TimeRange
+from onevoice_jobs.records import Word
+from onevoice_kit.errors import Unavailable
+from onevoice_kit.grpc.refs import ref_to_proto
+from onevoice_kit.grpc.streams import final_result
+from onevoice_kit.storage.base import ObjectRef
+
+from ..policy.segmentation import Turn
+from . import deadlines
+from .lineage import EngineUse
+
+Region = tuple[int, int]
+"""Start and end of speech, milliseconds from the start of the source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Where speech is."""
+
+    chunks: tuple[tuple[Region, ...], ...]
+    """Parts that can be transcribed by themselves."""
+    duration_ms: int
+    detector: EngineUse
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said in some regions."""
+
+    utterances: tuple[tuple[Word, ...], ...]
+    engine: EngineUse
+
+
+@dataclass(frozen=True, slots=True)
+class Speakers:
+    """Who speaks when."""
+
+    turns: tuple[Turn, ...]
+    engine: EngineUse
+
+
+class AsrStage:
+    """Speech recognition."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = AsrServiceStub(channel)
+
+    async def detect(self, audio: ObjectRef, duration_ms: int) -> Speech:
+        """Finds speech; `PreconditionFailed` `no_speech` where there is none."""
+        request = pb.DetectSpeechRequest(audio=ref_to_proto(audio))
+        call = self._stub.DetectSpeech(request, timeout=deadlines.for_media(duration_ms, 0.5))
+        result: pb.DetectSpeechResult = await final_result(call)
+        chunks = tuple(_regions(chunk.regions) for chunk in result.chunks)
+        return Speech(chunks, result.duration_ms, EngineUse.from_proto(result.detector))
+
+    async def transcribe(self, audio: ObjectRef, regions: Sequence[Region], language: str, engine: str) -> Transcript:
+        """Recognises the words of the regions."""
+        spoken_ms = sum(end - start for start, end in regions)
+        request = pb.TranscribeRequest(
+            audio=ref_to_proto(audio), regions=_ranges(regions), language=language, engine=engine
+        )
+        # Chunks wait for each other in the service, so the deadline allows for a long line before this one.
+        call = self._stub.Transcribe(request, timeout=deadlines.for_media(spoken_ms, 10, base_s=600))
+        utterances = []
+        async for message in call:
+            if message.HasField("utterance"):
+                utterances.append(tuple(_word(word) for word in message.utterance.words))
+            elif message.HasField("result"):
+                return Transcript(tuple(utterances), EngineUse.from_proto(message.result.engine))
+        raise Unavailable("Speech recognition ended without a result.", reason="no_result")
+
+    async def diarize(self, audio: ObjectRef, regions: Sequence[Region], engine: str, duration_ms: int) -> Speakers:
+        """Says who speaks when."""
+        request = pb.DiarizeRequest(audio=ref_to_proto(audio), regions=_ranges(regions), engine=engine)
+        call = self._stub.Diarize(request, timeout=deadlines.for_media(duration_ms, 1))
+        result: pb.DiarizeResult = await final_result(call)
+        turns = tuple(Turn(t.range.start_ms, t.range.end_ms, t.speaker) for t in result.turns)
+        return Speakers(turns, EngineUse.from_proto(result.engine))
+
+
+def _regions(ranges: Sequence[TimeRange]) -> tuple[Region, ...]:
+    return tuple((r.start_ms, r.end_ms) for r in ranges)
+
+
+def _ranges(regions: Sequence[Region]) -> list[TimeRange]:
+    return [TimeRange(start_ms=start, end_ms=end) for start, end in regions]
+
+
+def _word(word: WordMessage) -> Word:
+    return Word(word.text, word.start_ms, word.end_ms, round(word.confidence, 4))

@@ -1,0 +1,36 @@
+"""Calls to billing."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import grpc
+
+from onevoice.billing.v1 import billing_service_pb2 as pb
+from onevoice.billing.v1.billing_service_pb2_grpc import BillingServiceStub
+
+from . import deadlines
+
+
+class BillingStage:
+    """Billing, as far as a job's end needs it."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = BillingServiceStub(channel)
+
+    async def price(self, duration_ms: int, languages: int) -> int:
+        """Credits for so much output."""
+        request = pb.QuoteRequest(duration_ms=duration_ms, languages=languages)
+        response = await self._stub.Quote(request, timeout=deadlines.SHORT_S)
+        return response.credits
+
+    async def settle(self, job_id: UUID, amount: int) -> int:
+        """Spends the job's credits, at most its reservation; returns what was spent."""
+        request = pb.SettleRequest(job_id=str(job_id), credits=amount)
+        response = await self._stub.Settle(request, timeout=deadlines.SHORT_S)
+        return response.spent_credits
+
+    async def release(self, job_id: UUID) -> int:
+        """Gives the job's reservation back; returns how much it was."""
+        response = await self._stub.Release(pb.ReleaseRequest(job_id=str(job_id)), timeout=deadlines.SHORT_S)
+        return response.released_credits

@@ -1,0 +1,173 @@
+"""Calls to the mixer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from onevoice.common.v1.media_pb2 import TimeRange
+from onevoice.mixer.v1 import mixer_service_pb2 as pb
+from onevoice.mixer.v1.media_info_pb2 import MediaInfo
+from onevoice.mixer.v1.mixer_service_pb2_grpc import MixerServiceStub
+from onevoice_kit.grpc.refs import ref_from_proto, ref_to_proto
+from onevoice_kit.grpc.streams import OnProgress, final_result
+from onevoice_kit.storage.base import ObjectRef
+
+from . import deadlines
+
+_PRESETS = {
+    "source": pb.LOUDNESS_PRESET_SOURCE,
+    "-23": pb.LOUDNESS_PRESET_MINUS_23,
+    "-16": pb.LOUDNESS_PRESET_MINUS_16,
+    "-14": pb.LOUDNESS_PRESET_MINUS_14,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What a file is."""
+
+    duration_ms: int
+    has_video: bool
+    audio_language: str
+    """BCP-47, as the first audio stream says; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """The sound of a source, on the timeline of its picture."""
+
+    speech: ObjectRef
+    programme: ObjectRef
+    loudness_lufs: float
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A spoken line on the timeline."""
+
+    audio: ObjectRef
+    start_ms: int
+    speed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """A finished mix and what was measured."""
+
+    audio: ObjectRef
+    loudness_lufs: float
+    true_peak_dbtp: float
+    voice_gain_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class MixOrder:
+    """What to mix, and how."""
+
+    background: ObjectRef
+    clips: tuple[Clip, ...]
+    duration_ms: int
+    duck_ranges: tuple[tuple[int, int], ...]
+    duck_gain_db: float
+    loudness: str
+    source_loudness_lufs: float
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A sound or subtitle track of the output."""
+
+    ref: ObjectRef
+    language: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class MuxOrder:
+    """What to put into one file."""
+
+    source: ObjectRef
+    dub: Track
+    original_language: str | None
+    """None: without the original sound."""
+    subtitles: tuple[Track, ...]
+    burn_in: ObjectRef | None
+    duration_ms: int
+
+
+class MixerStage:
+    """The mixer."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = MixerServiceStub(channel)
+
+    async def probe(self, source: ObjectRef) -> Media:
+        """Says what a file is; refuses what is not a healthy file with sound."""
+        request = pb.ProbeRequest(source=ref_to_proto(source), require_audio=True)
+        info: MediaInfo = await final_result(self._stub.Probe(request, timeout=deadlines.for_media(0, 0, base_s=600)))
+        language = next((stream.language for stream in info.audio), "")
+        return Media(info.duration_ms, info.HasField("video"), language)
+
+    async def extract(self, source: ObjectRef, duration_ms: int, prefix: str, on_progress: OnProgress) -> Sound:
+        """Extracts the sound."""
+        request = pb.ExtractAudioRequest(source=ref_to_proto(source), output_prefix=prefix)
+        call = self._stub.ExtractAudio(request, timeout=deadlines.for_media(duration_ms, 1))
+        result: pb.ExtractAudioResult = await final_result(call, on_progress=on_progress)
+        speech, programme = ref_from_proto(result.speech), ref_from_proto(result.programme)
+        return Sound(speech, programme, result.loudness_lufs, result.duration_ms)
+
+    async def thumbnail(self, source: ObjectRef, at_ms: int, prefix: str) -> ObjectRef:
+        """Takes a picture of the video."""
+        request = pb.ThumbnailRequest(source=ref_to_proto(source), at_ms=at_ms, output_prefix=prefix)
+        call = self._stub.Thumbnail(request, timeout=deadlines.for_media(0, 0, base_s=600))
+        result: pb.ThumbnailResult = await final_result(call)
+        return ref_from_proto(result.image)
+
+    async def mix(self, order: MixOrder, prefix: str, on_progress: OnProgress) -> Mix:
+        """Mixes clips over the background."""
+        request = pb.MixRequest(
+            background=ref_to_proto(order.background),
+            clips=[
+                pb.Clip(audio=ref_to_proto(clip.audio), start_ms=clip.start_ms, speed=clip.speed)
+                for clip in order.clips
+            ],
+            duration_ms=order.duration_ms,
+            duck_ranges=_ranges(order.duck_ranges),
+            duck_gain_db=order.duck_gain_db,
+            loudness=_PRESETS[order.loudness],
+            source_loudness_lufs=order.source_loudness_lufs,
+            output_prefix=prefix,
+        )
+        call = self._stub.Mix(request, timeout=deadlines.for_media(order.duration_ms, 2))
+        result: pb.MixResult = await final_result(call, on_progress=on_progress)
+        return Mix(ref_from_proto(result.audio), result.loudness_lufs, result.true_peak_dbtp, result.voice_gain_db)
+
+    async def mux(self, order: MuxOrder, prefix: str) -> tuple[ObjectRef, int]:
+        """Makes the dubbed file; returns it and its length in milliseconds."""
+        request = pb.MuxRequest(
+            source=ref_to_proto(order.source),
+            tracks=[
+                pb.AudioTrack(audio=ref_to_proto(order.dub.ref), language=order.dub.language, title=order.dub.title)
+            ],
+            keep_original_audio=order.original_language is not None,
+            original_language=order.original_language or "",
+            subtitles=[
+                pb.SubtitleTrack(subtitles=ref_to_proto(track.ref), language=track.language, title=track.title)
+                for track in order.subtitles
+            ],
+            burn_in=ref_to_proto(order.burn_in) if order.burn_in else None,
+            duration_ms=order.duration_ms,
+            output_prefix=prefix,
+        )
+        per_second = 4 if order.burn_in else 1
+        call = self._stub.Mux(request, timeout=deadlines.for_media(order.duration_ms, per_second))
+        result: pb.MuxResult = await final_result(call)
+        return ref_from_proto(result.media), result.info.duration_ms
+
+
+def _ranges(ranges: Sequence[tuple[int, int]]) -> list[TimeRange]:
+    return [TimeRange(start_ms=start, end_ms=end) for start, end in ranges]

@@ -1,0 +1,52 @@
+"""Calls to speech synthesis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+
+from onevoice.tts.v1 import tts_service_pb2 as pb
+from onevoice.tts.v1.tts_service_pb2_grpc import TtsServiceStub
+from onevoice_kit.grpc.refs import ref_from_proto
+from onevoice_kit.storage.base import ObjectRef
+
+from ..policy.voices import Voice
+from . import deadlines
+from .lineage import EngineUse
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A spoken line."""
+
+    audio: ObjectRef
+    natural_ms: int
+    voice: str
+    engine: EngineUse
+
+
+class TtsStage:
+    """Speech synthesis."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = TtsServiceStub(channel)
+
+    async def voices(self, language: str, engine: str) -> list[Voice]:
+        """Voices of a language, of one engine where it is named."""
+        response = await self._stub.ListVoices(pb.ListVoicesRequest(language=language), timeout=deadlines.SHORT_S)
+        voices = [
+            Voice(voice.id, voice.language, pb.VoiceGender.Name(voice.gender), voice.engine)
+            for voice in response.voices
+        ]
+        return [voice for voice in voices if engine in ("", voice.engine)]
+
+    async def speak(self, text: str, language: str, voice: str, prefix: str, engine: str) -> Speech:
+        """Speaks a line at its natural rate and stores it under `prefix`."""
+        request = pb.SynthesizeRequest(
+            text=text, language=language, voice=voice, rate=1.0, output_prefix=prefix, engine=engine
+        )
+        response = await self._stub.Synthesize(request, timeout=deadlines.SHORT_S * 2)
+        return Speech(
+            ref_from_proto(response.audio), response.natural_ms, response.voice, EngineUse.from_proto(response.engine)
+        )

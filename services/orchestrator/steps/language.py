@@ -1,0 +1,100 @@
+"""Steps of one target language, line by line: voices, translation, speech."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onevoice_jobs.records import Event
+from onevoice_kit.storage.base import ObjectRef
+
+from ..codec import dump, load
+from ..pipeline.graph import Inputs, Json
+from ..policy.budget import max_chars
+from ..policy.voices import choose_voices
+from ..stages.asr import Speakers
+from ..stages.lineage import EngineUse
+from ..stages.mixer import Media
+from ..stages.translate import SourceLine, TranslatedLine, Translations
+from .context import JobContext
+from .source import Line
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenLine:
+    """A translated line and its speech."""
+
+    id: str
+    start_ms: int
+    """Onset of the original line."""
+    text: str
+    audio: ObjectRef
+    natural_ms: int
+    voice: str
+    flags: tuple[str, ...]
+    engine: EngineUse
+
+
+UNKNOWN_WORDS = "unknown_words"
+"""Flag: the translator passed words through that it did not know."""
+OVER_BUDGET = "over_budget"
+"""Flag: the translation is longer than its slot asks for."""
+
+
+async def voices(ctx: JobContext, language: str, inputs: Inputs) -> Json:
+    """→ voice id by speaker."""
+    speakers = load(Speakers, inputs["diarize"])
+    names = sorted({turn.speaker for turn in speakers.turns})
+    available = await ctx.stages.tts.voices(language, ctx.options.engines.tts or "")
+    return choose_voices(names, language, available, _wishes(ctx, language))
+
+
+def _wishes(ctx: JobContext, language: str) -> dict[str, str]:
+    """The user's wishes for one language as `choose_voices` takes them: by speaker, or `*` for everyone."""
+    wish = ctx.options.voices.get(language, {})
+    return {"*": wish} if isinstance(wish, str) else dict(wish)
+
+
+async def translate(ctx: JobContext, language: str, chunk: int, inputs: Inputs) -> Json:
+    """→ `Translations` of one chunk."""
+    lines = load(list[Line], inputs[f"cut:{chunk}"])
+    source = load(Media, inputs["probe"]).audio_language
+    asked = [SourceLine(line.id, line.segment.text, max_chars(line.slot_ms, language)) for line in lines]
+    engine = ctx.options.engines.translate or ""
+    done = await ctx.stages.translate.translate(source, language, asked, ctx.options.glossary, engine)
+    return dump(Translations, done)
+
+
+async def speak(ctx: JobContext, language: str, line: Line, inputs: Inputs) -> Json:
+    """→ `SpokenLine`."""
+    translated = _find(load(Translations, inputs[f"translate:{language}:{line.chunk}"]), line.id)
+    voice = inputs[f"voices:{language}"][line.segment.speaker]
+    engine = ctx.options.engines.tts or ""
+    speech = await ctx.stages.tts.speak(translated.text, language, voice, ctx.prefix("tts"), engine)
+    await ctx.progress.line_spoken(language, line.segment.end_ms - line.segment.start_ms)
+    flags = ((UNKNOWN_WORDS, bool(translated.unknown_words)), (OVER_BUDGET, not translated.within_budget))
+    spoken = SpokenLine(
+        line.id,
+        line.segment.start_ms,
+        translated.text,
+        speech.audio,
+        speech.natural_ms,
+        speech.voice,
+        tuple(flag for flag, raised in flags if raised),
+        speech.engine,
+    )
+    return dump(SpokenLine, spoken)
+
+
+def _find(translations: Translations, line_id: str) -> TranslatedLine:
+    return next(line for line in translations.lines if line.id == line_id)
+
+
+def line_ready(language: str, output: Json) -> list[Event]:
+    """The event of `speak`."""
+    data = {"language": language, "id": output["id"], "start_ms": output["start_ms"], "text": output["text"]}
+    return [Event("line.ready", data)]
+
+
+async def spoken(language: str, ids: list[str], inputs: Inputs) -> Json:
+    """→ the `SpokenLine`s of one chunk, in order."""
+    return [inputs[f"speak:{language}:{line_id}"] for line_id in ids]

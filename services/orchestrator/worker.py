@@ -1,0 +1,177 @@
+"""The queue loop: takes messages, claims their jobs, works on several at once, stops in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from importlib.metadata import version
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onevoice_jobs import workers
+from onevoice_jobs.keys import job_prefix
+from onevoice_jobs.leases import Claim, Refusal, Refused, Verdict, claim
+from onevoice_jobs.messages import DubbingJobMessage
+from onevoice_jobs.records import JobError, JobRecord
+from onevoice_jobs.states import JobStatus
+from onevoice_kit.db import uuid7
+from onevoice_kit.errors import InvalidInput, OneVoiceError
+from onevoice_kit.queue.base import Delivery, Queue
+from onevoice_kit.storage.base import Storage
+from onevoice_kit.telemetry.trace import attach, span
+
+from .job_run import Ending, JobRun, Outcome
+from .settings import OrchestratorSettings
+from .stages import Stages
+
+_log = logging.getLogger(__name__)
+
+_ERROR_PAUSE_S = 2.0
+"""Pause after the queue or the database did not answer."""
+
+_VERDICTS = {
+    Verdict.EXHAUSTED: JobError("too_many_attempts", "The job was tried too often without success."),
+    Verdict.OVERDUE: JobError("job_overdue", "The job was not finished before its deadline."),
+}
+
+
+class Worker:
+    """One orchestrator process."""
+
+    def __init__(
+        self, engine: AsyncEngine, queue: Queue, storage: Storage, stages: Stages, settings: OrchestratorSettings
+    ) -> None:
+        self._engine = engine
+        self._queue = queue
+        self._storage = storage
+        self._stages = stages
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self.id = f"{socket.gethostname()}-{os.getpid()}-{str(uuid7())[-6:]}"
+
+    async def run(self) -> None:
+        """Works until cancelled; then takes no more messages, and gives back what cannot be finished in the grace."""
+        beat = asyncio.create_task(self._heartbeat())
+        slots = asyncio.Semaphore(self._settings.worker_max_jobs)
+        try:
+            while True:
+                await slots.acquire()
+                delivery = await self._next()
+                task = asyncio.create_task(self._handle(delivery))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+                task.add_done_callback(lambda _: slots.release())
+        finally:
+            self._stopping.set()
+            await asyncio.gather(*self._running, return_exceptions=True)
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
+            await workers.goodbye(self._engine, self.id)
+
+    async def _next(self) -> Delivery:
+        while True:
+            try:
+                wait_s = float(self._settings.sqs_wait_time_seconds)
+                deliveries = await self._queue.receive(max_messages=1, wait_s=wait_s)
+            except OneVoiceError as error:
+                _log.warning("The queue does not answer: %s", error)
+                await asyncio.sleep(_ERROR_PAUSE_S)
+                continue
+            if deliveries:
+                return deliveries[0]
+
+    async def _heartbeat(self) -> None:
+        while True:
+            try:
+                await workers.heartbeat(
+                    self._engine,
+                    self.id,
+                    service="orchestrator",
+                    version=version("onevoice"),
+                    slots=self._settings.worker_max_jobs,
+                    busy=len(self._running),
+                )
+            except Exception:  # noqa: BLE001 - the next beat tries again
+                _log.exception("The heartbeat could not be written")
+            await asyncio.sleep(self._settings.worker_renew_s)
+
+    async def _handle(self, delivery: Delivery) -> None:
+        """Whatever happens here, the message is deleted, dead-lettered, or comes again."""
+        try:
+            message = DubbingJobMessage.from_delivery(delivery)
+        except InvalidInput as error:
+            _log.exception("A message cannot be read", extra={"message_id": delivery.id})
+            await self._queue.dead_letter(delivery, error.reason)
+            return
+        with attach(delivery.attributes.get("traceparent")), span("job", job=str(message.job_id)):
+            try:
+                await self._work(delivery, message)
+            except Exception:  # noqa: BLE001 - one job's trouble must not end the worker
+                _log.exception("The message is left for redelivery", extra={"job_id": str(message.job_id)})
+
+    async def _work(self, delivery: Delivery, message: DubbingJobMessage) -> None:
+        claimed = await claim(
+            self._engine,
+            message.job_id,
+            self.id,
+            ttl_s=self._settings.worker_lease_s,
+            max_attempts=self._settings.worker_max_attempts,
+        )
+        if isinstance(claimed, Refused):
+            await self._refused(delivery, claimed)
+            return
+        run = JobRun(claimed, delivery, self._engine, self._queue, self._storage, self._stages, self._settings)
+        ending = await self._ending(run, claimed)
+        _log.info("job %s: %s", claimed.job.id, ending.outcome, extra={"job_id": str(claimed.job.id)})
+        await self._finish(run, delivery, claimed, ending)
+
+    async def _ending(self, run: JobRun, claimed: Claim) -> Ending:
+        if claimed.verdict is Verdict.RUN:
+            return await run.run(self._stopping)
+        if claimed.verdict is Verdict.CANCEL:
+            return Ending(Outcome.CANCELLED)
+        return Ending(Outcome.EXHAUSTED, _VERDICTS[claimed.verdict])
+
+    async def _refused(self, delivery: Delivery, refused: Refused) -> None:
+        if refused.reason is Refusal.UNKNOWN:
+            await self._queue.dead_letter(delivery, "unknown_job")
+        elif refused.reason is Refusal.HELD:
+            await self._queue.release(delivery, delay_s=max(1, int(refused.retry_in_s)))
+        else:
+            if refused.job and refused.job.status is not JobStatus.COMPLETED:
+                await self._stages.billing.release(refused.job.id)
+            await self._queue.delete(delivery)
+
+    async def _finish(self, run: JobRun, delivery: Delivery, claimed: Claim, ending: Ending) -> None:
+        """Money first, then the state, then the message: each repeats safely if the next does not happen."""
+        job, store = claimed.job, run.store
+        if ending.outcome is Outcome.COMPLETED:
+            await store.job_completed(spent_credits=ending.spent_credits, metrics=ending.metrics)
+            await self._queue.delete(delivery)
+        elif ending.outcome is Outcome.CANCELLED:
+            await self._stages.billing.release(job.id)
+            await store.job_cancelled()
+            await self._queue.delete(delivery)
+        elif ending.outcome in (Outcome.FAILED, Outcome.EXHAUSTED):
+            await self._fail(run, job, ending)
+            if ending.outcome is Outcome.FAILED:
+                await self._queue.delete(delivery)
+            else:
+                await self._queue.dead_letter(delivery, ending.error.reason if ending.error else "failed")
+        elif ending.outcome is Outcome.STOPPED:
+            await run.give_back(count_attempt=False)
+            await self._queue.release(delivery)
+        elif ending.outcome is Outcome.RETRY:
+            await run.give_back(count_attempt=True)
+            await self._queue.release(delivery, delay_s=min(300, 2**job.attempts))
+
+    async def _fail(self, run: JobRun, job: JobRecord, ending: Ending) -> None:
+        await self._stages.billing.release(job.id)
+        if ending.bad_input:
+            # Nothing of it can be used, also not by a resumed job: a bad file stays bad.
+            await run.store.forget_results()
+            await self._storage.delete_prefix(job_prefix(job.user_id, job.id))
+        await run.store.job_failed(ending.error or JobError("internal", "Something went wrong inside."))

@@ -1,0 +1,192 @@
+"""The executor: order, bounds, checkpoints, retries, scopes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from onevoice_kit.errors import Internal, InvalidInput, OneVoiceError, Unavailable
+from services.orchestrator.pipeline.executor import Checkpoint, Executor
+from services.orchestrator.pipeline.graph import Inputs, Json, RetryPolicy, Step
+
+AT_ONCE = RetryPolicy(attempts=3, base_s=0.0)
+
+
+class MemoryJournal:
+    """Keeps results in memory and says what happened."""
+
+    def __init__(self, stored: Mapping[str, Checkpoint] | None = None) -> None:
+        self.stored = dict(stored or {})
+        self.retries: list[str] = []
+        self.failed: dict[str, OneVoiceError] = {}
+        self.refuse: str | None = None
+
+    async def completed(self) -> Mapping[str, Checkpoint]:
+        return self.stored
+
+    async def save(self, step: Step, checkpoint: Checkpoint) -> None:
+        if step.key == self.refuse:
+            raise KeyError("lease lost")
+        self.stored[step.key] = checkpoint
+
+    async def retrying(self, step: Step, error: OneVoiceError, attempt: int, delay_s: float) -> None:
+        self.retries.append(step.key)
+
+    async def scope_failed(self, scope: str, error: OneVoiceError) -> Json:
+        self.failed[scope] = error
+        return {"failed": error.reason}
+
+
+class Work:
+    """Makes steps and records which of them ran."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.now = 0
+        self.most = 0
+
+    def step(self, key: str, *deps: str, fails: list[OneVoiceError] | None = None, **options: Any) -> Step:
+        left = list(fails or [])
+
+        async def run(inputs: Inputs) -> Json:
+            self.ran.append(key)
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await asyncio.sleep(0)
+            self.now -= 1
+            if left:
+                raise left.pop(0)
+            return [key, dict(inputs)]
+
+        return Step(key, options.pop("stage", "any"), run, deps, retry=AT_ONCE, **options)
+
+
+def executor(journal: MemoryJournal, *, final: bool = False, **limits: int) -> Executor:
+    return Executor(journal, limits, scope_end=lambda scope: f"end:{scope}", final=final)
+
+
+async def test_a_step_runs_after_what_it_depends_on_and_gets_its_output() -> None:
+    work, journal = Work(), MemoryJournal()
+    outputs = await executor(journal).run([work.step("b", "a"), work.step("a")])
+    assert work.ran == ["a", "b"]
+    assert outputs["b"] == ["b", {"a": ["a", {}]}]
+
+
+async def test_a_step_may_wait_for_steps_that_another_step_adds() -> None:
+    work = Work()
+    first = work.step("first", then=lambda _: [work.step("x"), work.step("y", "x")])
+    await executor(MemoryJournal()).run([first, work.step("last", "y")])
+    assert work.ran == ["first", "x", "y", "last"]
+
+
+async def test_a_stage_runs_no_more_steps_at_once_than_its_limit() -> None:
+    work = Work()
+    await executor(MemoryJournal(), narrow=3).run([work.step(f"s{i}", stage="narrow") for i in range(20)])
+    assert work.most == 3
+
+
+async def test_a_second_run_does_nothing_again_but_still_finds_what_follows() -> None:
+    work, journal = Work(), MemoryJournal()
+
+    def graph() -> list[Step]:
+        return [work.step("a", then=lambda _: [work.step("b", "a")]), work.step("c", "b")]
+
+    first = await executor(journal).run(graph())
+    assert await executor(journal).run(graph()) == first
+    assert work.ran == ["a", "b", "c"]
+
+
+async def test_a_changed_parameter_redoes_the_step_and_what_depends_on_it_only_if_its_output_changed() -> None:
+    work, journal = Work(), MemoryJournal()
+    await executor(journal).run([work.step("a", params=1), work.step("b", "a"), work.step("other")])
+    await executor(journal).run([work.step("a", params=2), work.step("b", "a"), work.step("other")])
+    assert work.ran.count("a") == 2
+    assert work.ran.count("b") == 1
+    assert work.ran.count("other") == 1
+
+
+async def test_a_passing_failure_is_tried_again_and_told() -> None:
+    work, journal = Work(), MemoryJournal()
+    await executor(journal).run([work.step("a", fails=[Unavailable(), Unavailable()])])
+    assert work.ran == ["a", "a", "a"]
+    assert journal.retries == ["a", "a"]
+
+
+async def test_a_lasting_failure_of_the_job_stops_everything_at_once() -> None:
+    work = Work()
+    never = asyncio.Event()
+
+    async def hang(_: Inputs) -> Json:
+        try:
+            await never.wait()
+        finally:
+            work.ran.append("hang cancelled")
+
+    bad = work.step("bad", fails=[InvalidInput(reason="not_media")])
+    with pytest.raises(InvalidInput, match="not valid") as caught:
+        await executor(MemoryJournal()).run([Step("hang", "any", hang), bad])
+    assert caught.value.reason == "not_media"
+    assert work.ran == ["bad", "hang cancelled"]
+
+
+async def test_a_failed_scope_leaves_the_others_alone_and_its_end_step_reports_it() -> None:
+    work, journal = Work(), MemoryJournal()
+    graph = [
+        work.step("es", scope="es", fails=[InvalidInput(reason="no_voice")]),
+        work.step("end:es", "es", scope="es"),
+        work.step("ca", scope="ca"),
+        work.step("end:ca", "ca", scope="ca"),
+        work.step("report", "end:es", "end:ca"),
+    ]
+    outputs = await executor(journal).run(graph)
+    assert journal.failed["es"].reason == "no_voice"
+    assert outputs["report"][1]["end:es"] == {"failed": "no_voice"}
+    assert "ca" in work.ran
+    assert "end:es" not in work.ran
+
+
+async def test_a_scope_that_may_recover_is_left_for_the_next_delivery_unless_it_is_the_last() -> None:
+    def graph(work: Work) -> list[Step]:
+        down = [Unavailable(reason="tts_down") for _ in range(3)]
+        return [
+            work.step("es", scope="es", fails=down),
+            work.step("end:es", "es", scope="es"),
+            work.step("ca", scope="ca"),
+            work.step("end:ca", "ca", scope="ca"),
+            work.step("report", "end:es", "end:ca"),
+        ]
+
+    work, journal = Work(), MemoryJournal()
+    with pytest.raises(Unavailable) as caught:
+        await executor(journal).run(graph(work))
+    assert caught.value.reason == "tts_down"
+    assert "end:ca" in journal.stored
+    assert not journal.failed
+    outputs = await executor(journal, final=True).run(graph(work))
+    assert outputs["end:es"] == {"failed": "tts_down"}
+
+
+async def test_without_its_journal_a_job_does_not_go_on() -> None:
+    work, journal = Work(), MemoryJournal()
+    journal.refuse = "a"
+    with pytest.raises(KeyError, match="lease lost"):
+        await executor(journal).run([work.step("a"), work.step("b", "a")])
+    assert work.ran == ["a"]
+
+
+async def test_a_graph_that_cannot_end_is_a_defect_and_says_where() -> None:
+    work = Work()
+    with pytest.raises(Internal, match="nowhere"):
+        await executor(MemoryJournal()).run([work.step("nowhere", "nothing")])
+
+
+def test_backoff_grows_is_capped_and_honours_the_server() -> None:
+    import random
+
+    policy, rng = RetryPolicy(base_s=1, cap_s=8), random.Random(1)
+    assert all(policy.delay_s(n, None, rng) <= min(8, 2 ** (n - 1)) for n in range(1, 10) for _ in range(50))
+    assert policy.delay_s(1, 5.0, rng) == 5.0
+    assert policy.delay_s(1, 500.0, rng) == 8.0
