@@ -14,7 +14,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def _die_with_parent(parent: int) -> None:
-    import ctypes  # noqa: PLC0415 - only Linux needs it
+    import ctypes  # only Linux needs it
 
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     # The launcher may have died before the call above took effect.

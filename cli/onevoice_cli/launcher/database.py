@@ -13,6 +13,8 @@ from onevoice_kit.errors import Internal, Unavailable
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 40.0
+DATABASE_ENDED = 3
+"""The keeper's exit code when PostgreSQL ended by itself."""
 
 
 class Database:
@@ -57,9 +59,10 @@ class Database:
             self._tell("+", group)
         return str(answer["url"])
 
-    async def lost(self) -> None:
-        """Waits until the keeper is gone, which nobody asked it to be."""
-        await self._running().wait()
+    async def lost(self) -> str:
+        """Waits until PostgreSQL or its keeper is gone, which nobody asked for; says how."""
+        code = await self._running().wait()
+        return "ended by itself" if code == DATABASE_ENDED else f"lost its keeper (exit code {code})"
 
     def started(self, group: int) -> None:
         """The keeper will end this process group if we cannot."""

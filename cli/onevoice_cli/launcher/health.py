@@ -1,4 +1,4 @@
-"""Whether a child answers: gRPC health for the services, `/readyz` for the gateway, a plain GET for the AWS stand-in."""
+"""Whether a child answers: gRPC health for services, `/readyz` for the gateway, a plain GET for the AWS stand-in."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Machine:
     def env(self) -> dict[str, str]:
         """What every service gets: this process's environment with our settings on top."""
         addresses = {f"{name.upper()}_ADDRESS": f"127.0.0.1:{port}" for name, port in self.ports.items()}
-        return dict(os.environ) | addresses | self._common() | self.storage_env
+        return {**os.environ, **addresses, **self._common(), **self.storage_env}
 
     def _common(self) -> dict[str, str]:
         return {
@@ -61,9 +61,8 @@ def stage_specs(machine: Machine) -> Sequence[ServiceSpec]:
     return [_grpc_service(machine, name, machine.env()) for name in STAGES]
 
 
-def database_specs(machine: Machine, database_url: str) -> Sequence[ServiceSpec]:
-    """The services that need the database."""
-    env = machine.env() | {"DATABASE_URL": database_url}
+def database_specs(machine: Machine, env: Mapping[str, str]) -> Sequence[ServiceSpec]:
+    """The services that need the database, whose address is in `env`."""
     others = [_grpc_service(machine, name, env) for name in GRPC_SERVICES if name not in STAGES]
     return [*others, _gateway(machine, env)]
 

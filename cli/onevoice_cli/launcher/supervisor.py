@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
@@ -111,6 +111,15 @@ class Supervisor:
             await asyncio.gather(*(self._stop(one) for one in together))
         self._children.clear()
 
+    def kill(self) -> None:
+        """Kills everything at once; whoever waits in `stop` goes on."""
+        for child in self._children.values():
+            child.sweep()
+
+    def pids(self) -> dict[str, int]:
+        """The process number of each child."""
+        return {name: child.process.pid for name, child in self._children.items()}
+
     async def _spawn(self, spec: ServiceSpec) -> Child:
         log = self.log_dir / f"{spec.name}.log"
         logs.rotate(log)
@@ -197,7 +206,9 @@ class Supervisor:
 
 
 def _start_failure(child: Child, how: str) -> Unavailable:
-    return Unavailable(_sentence(f"{child.spec.name} {how} while starting", child, child.last_words(1)), reason="start_failed")
+    return Unavailable(
+        _sentence(f"{child.spec.name} {how} while starting", child, child.last_words(1)), reason="start_failed"
+    )
 
 
 def _gave_up(child: Child, policy: RestartPolicy | None, words: Sequence[str]) -> Unavailable:
@@ -210,5 +221,3 @@ def _gave_up(child: Child, policy: RestartPolicy | None, words: Sequence[str]) -
 def _sentence(what: str, child: Child, words: Sequence[str]) -> str:
     why = f": {words[0].rstrip('.')}" if words else ""
     return f"{what}{why}. Its log is {child.log}."
-
-

@@ -1,0 +1,148 @@
+"""What `onevoice dub` shows: progress bars on a terminal, one line per change elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from onevoice_cli.client.progress import JobView, Track
+
+_STYLE = {"completed": "green", "failed": "red", "cancelled": "yellow"}
+
+
+class Show:
+    """Everything a run of `dub` prints."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said: dict[str, str] = {}
+
+    def say(self, text: str) -> None:
+        """A plain line."""
+        self._console.print(escape(text), soft_wrap=True, highlight=False)
+
+    @contextmanager
+    def transfer(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar in bytes; the value is called with how many more are done, from any thread."""
+        if not self._console.is_terminal:
+            self.say(f"{what} ({_size(total)})")
+            yield _ignore
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+        )
+        with Progress(*columns, console=self._console) as progress:
+            task = progress.add_task(what, total=total)
+            lock = threading.Lock()
+
+            def advance(count: int) -> None:
+                with lock:
+                    progress.advance(task, count)
+
+            yield advance
+
+    @contextmanager
+    def job(self) -> Iterator[Callable[[JobView], None]]:
+        """Live state of a job; the value is called after every change."""
+        if not self._console.is_terminal:
+            yield self._changes
+            return
+        with Live(console=self._console, refresh_per_second=8) as live:
+            elapsed = Progress(TextColumn("job"), TimeElapsedColumn(), console=self._console)
+            elapsed.add_task("job")
+
+            def update(view: JobView) -> None:
+                live.update(_job_table(view, elapsed))
+
+            yield update
+
+    def _changes(self, view: JobView) -> None:
+        for name, track in (("job", view.job), *view.languages.items()):
+            line = f"{name}: {track.status}"
+            if track.status == "processing":
+                line = f"{name}: {track.stage or 'processing'}"
+            if self._said.get(name) != line:
+                self._said[name] = line
+                self.say(f"{line} ({track.percent:.0f}%)" if track.status == "processing" else line)
+
+    def results(self, files: Mapping[str, Path], report: Mapping[str, Any]) -> None:
+        """Where the files are and what was measured."""
+        self._console.print(metrics_table(report))
+        for path in sorted(files.values()):
+            self.say(f"  {path}")
+
+
+def _ignore(_count: int) -> None:
+    """Nothing is shown while bytes move when nobody watches."""
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count} bytes"
+
+
+def _job_table(view: JobView, elapsed: Progress) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_row(elapsed, *_cells(view.job))
+    for language, track in sorted(view.languages.items()):
+        table.add_row(f"[bold]{escape(language)}[/]", *_cells(track))
+    return table
+
+
+def _cells(track: Track) -> tuple[Any, ...]:
+    word = track.stage if track.status == "processing" and track.stage else track.status
+    lines = f"{track.lines} lines" if track.lines else ""
+    style = _STYLE.get(track.status, "default")
+    bar = ProgressBar(total=100, completed=track.percent, width=30)
+    return bar, f"{track.percent:3.0f}%", f"[{style}]{escape(word)}[/]", lines, escape(track.problem)
+
+
+_COLUMNS = (
+    ("coverage", "coverage", "{:.0%}"),
+    ("speed p50", "speed_p50", "{:.2f}"),
+    ("p95", "speed_p95", "{:.2f}"),
+    ("max", "speed_max", "{:.2f}"),
+    ("onset p95", "onset_error_p95_ms", "{:.0f} ms"),
+    ("overlap", "overlap_ms", "{:.0f} ms"),
+    ("overruns", "overruns", "{:.0f}"),
+    ("dropped", "dropped", "{:.0f}"),
+    ("loudness", "loudness_lufs", "{:.1f} LUFS"),
+    ("source", "source_loudness_lufs", "{:.1f} LUFS"),
+    ("true peak", "true_peak_dbtp", "{:.1f} dBTP"),
+    ("length", "length_delta_ms", "{:+.0f} ms"),
+)
+"""Heading, name in `report.json`, format."""
+
+
+def metrics_table(report: Mapping[str, Any]) -> Table:
+    """The measured quality of each language, one column a language."""
+    languages = report.get("languages") or []
+    table = Table(title="What the report measured", title_justify="left", show_edge=False)
+    table.add_column("")
+    for language in languages:
+        table.add_column(str(language.get("language")), justify="right")
+    for heading, name, form in _COLUMNS:
+        values = [(language.get("metrics") or {}).get(name) for language in languages]
+        table.add_row(heading, *("–" if value is None else form.format(value) for value in values))
+    return table

@@ -1,0 +1,66 @@
+"""Server-sent events (WHATWG HTML, section 9.2) with JSON data."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from onevoice_kit.errors import Internal
+
+MAX_LINE_BYTES = 1 << 20
+_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
+"""A carriage return that ends a chunk may be half of a pair: it waits for the next chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a stream."""
+
+    id: str
+    """The last id the stream has named, as the specification says; empty before the first."""
+    type: str
+    data: Mapping[str, Any]
+    """The JSON object; empty where the data is not one."""
+
+
+async def split_lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[str]:
+    """Lines without their ends. Not `str.splitlines`, which also splits at characters that JSON may hold."""
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = _END.split(rest + chunk)
+        for line in lines:
+            yield line.decode("utf-8", "replace")
+        if len(rest) > MAX_LINE_BYTES:
+            raise Internal("The server sent an event that is too large.", reason="event_too_large")
+    if rest.endswith(b"\r"):
+        yield rest[:-1].decode("utf-8", "replace")
+
+
+async def parse(lines: AsyncIterable[str]) -> AsyncIterator[Event]:
+    """Events from lines. An event that the end of the stream cut off is not delivered."""
+    last_id, kind, data = "", "", list[str]()
+    async for line in lines:
+        if not line:
+            if data:
+                yield Event(last_id, kind or "message", _object("\n".join(data)))
+            kind, data = "", []
+            continue
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            data.append(value)
+        elif name == "event":
+            kind = value
+        elif name == "id" and "\0" not in value:
+            last_id = value
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
