@@ -1,0 +1,1 @@
+"""Speech recognition: where speech is, what is said, who says it."""

@@ -1,0 +1,91 @@
+"""Reads stored audio piece by piece, so that memory does not grow with its length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from onevoice_kit.errors import InvalidInput, NotFound
+
+SAMPLE_RATE = 16_000
+"""Hz; what every engine and detector here takes."""
+SAMPLES_PER_MS = SAMPLE_RATE // 1000
+_CONTAINERS = frozenset({"WAV", "WAVEX", "FLAC"})
+
+Samples = NDArray[np.int16]
+
+
+class AudioFile:
+    """
+    A mono WAV or FLAC file of 16 kHz, open for reading.
+
+    Raises `InvalidInput`: `invalid_audio` for a file that cannot be decoded, `unsupported_audio` for another
+    container, rate or number of channels; `NotFound` (reason `object_not_found`) where the file has gone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise NotFound("The audio is no longer stored.", reason="object_not_found")
+        try:
+            self._file: Any = soundfile.SoundFile(str(path))
+        except soundfile.LibsndfileError as error:
+            raise _undecodable() from error
+        problem = self._problem()
+        if problem:
+            self._file.close()
+            raise InvalidInput(problem, reason="unsupported_audio")
+
+    def _problem(self) -> str:
+        if self._file.format not in _CONTAINERS:
+            return f"The audio is {self._file.format}; it must be WAV or FLAC."
+        if self._file.samplerate != SAMPLE_RATE:
+            return f"The audio has {self._file.samplerate} Hz; it must have {SAMPLE_RATE}."
+        if self._file.channels != 1:
+            return f"The audio has {self._file.channels} channels; it must have one."
+        return ""
+
+    def block(self, samples: int) -> Samples:
+        """The next samples, fewer at the end, none after it."""
+        try:
+            data: Samples = self._file.read(samples, dtype="int16")
+        except soundfile.LibsndfileError as error:
+            raise _undecodable() from error
+        return data
+
+    def blocks(self, samples: int) -> Iterator[Samples]:
+        """The whole content, piece by piece; only the last piece may be shorter."""
+        while (data := self.block(samples)).size:
+            yield data
+
+    def range(self, start_ms: int, end_ms: int) -> Samples:
+        """The samples of a range; fewer where the file ends before it does."""
+        try:
+            length = self._file.frames
+            self._file.seek(min(start_ms * SAMPLES_PER_MS, length))
+        except soundfile.LibsndfileError as error:
+            raise _undecodable() from error
+        return self.block((end_ms - start_ms) * SAMPLES_PER_MS)
+
+    @property
+    def size_ms(self) -> int:
+        """Length that the header declares; a header may lie, so nothing is allocated by it."""
+        return int(self._file.frames) // SAMPLES_PER_MS
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _undecodable() -> InvalidInput:
+    return InvalidInput("The audio cannot be decoded.", reason="invalid_audio")

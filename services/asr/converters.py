@@ -1,0 +1,108 @@
+"""Between the messages of the contract and the types of this service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from onevoice.asr.v1 import asr_service_pb2, transcript_pb2
+from onevoice.common.v1 import engine_pb2, media_pb2, progress_pb2
+from services.asr.detection import SpeechMap
+from services.asr.diarization import Speakers
+from services.asr.engines.base import Capabilities, EngineInfo, TimeRange, Turn, Utterance, Word
+
+
+def ranges_from_proto(messages: Iterable[media_pb2.TimeRange]) -> list[TimeRange]:
+    """Ranges, unchecked."""
+    return [TimeRange(message.start_ms, message.end_ms) for message in messages]
+
+
+def range_to_proto(value: TimeRange) -> media_pb2.TimeRange:
+    """A range."""
+    return media_pb2.TimeRange(start_ms=value.start_ms, end_ms=value.end_ms)
+
+
+def engine_use_to_proto(info: EngineInfo) -> engine_pb2.EngineUse:
+    """An engine for the lineage."""
+    return engine_pb2.EngineUse(name=info.name, model=info.model, version=info.version)
+
+
+def engine_to_proto(capabilities: Capabilities, available: bool) -> engine_pb2.Engine:
+    """An engine for the catalogue."""
+    info = capabilities.info
+    return engine_pb2.Engine(
+        name=info.name,
+        model=info.model,
+        version=info.version,
+        languages=capabilities.languages,
+        available=available,
+    )
+
+
+def utterance_to_proto(utterance: Utterance) -> transcript_pb2.Utterance:
+    """An utterance with its words."""
+    return transcript_pb2.Utterance(
+        range=range_to_proto(utterance.range), words=[_word_to_proto(word) for word in utterance.words]
+    )
+
+
+def _word_to_proto(word: Word) -> transcript_pb2.Word:
+    return transcript_pb2.Word(text=word.text, start_ms=word.start_ms, end_ms=word.end_ms, confidence=word.confidence)
+
+
+def turn_to_proto(turn: Turn) -> transcript_pb2.Turn:
+    """A turn."""
+    return transcript_pb2.Turn(range=range_to_proto(turn.range), speaker=turn.speaker)
+
+
+# Messages of the streams.
+
+
+def _progress(fraction: float) -> progress_pb2.Progress:
+    return progress_pb2.Progress(fraction=fraction)
+
+
+def detection_progress(fraction: float) -> asr_service_pb2.DetectSpeechResponse:
+    """Progress of DetectSpeech."""
+    return asr_service_pb2.DetectSpeechResponse(progress=_progress(fraction))
+
+
+def detection_result(found: SpeechMap) -> asr_service_pb2.DetectSpeechResponse:
+    """Result of DetectSpeech."""
+    result = asr_service_pb2.DetectSpeechResult(
+        chunks=[
+            asr_service_pb2.SpeechChunk(regions=[range_to_proto(region) for region in regions])
+            for regions in found.chunks
+        ],
+        duration_ms=found.duration_ms,
+        detector=engine_use_to_proto(found.detector),
+    )
+    return asr_service_pb2.DetectSpeechResponse(result=result)
+
+
+def transcription_progress(fraction: float) -> asr_service_pb2.TranscribeResponse:
+    """Progress of Transcribe."""
+    return asr_service_pb2.TranscribeResponse(progress=_progress(fraction))
+
+
+def transcription_utterance(utterance: Utterance) -> asr_service_pb2.TranscribeResponse:
+    """An utterance of Transcribe."""
+    return asr_service_pb2.TranscribeResponse(utterance=utterance_to_proto(utterance))
+
+
+def transcription_result(engine: EngineInfo) -> asr_service_pb2.TranscribeResponse:
+    """Result of Transcribe."""
+    result = asr_service_pb2.TranscribeResult(engine=engine_use_to_proto(engine))
+    return asr_service_pb2.TranscribeResponse(result=result)
+
+
+def diarization_progress(fraction: float) -> asr_service_pb2.DiarizeResponse:
+    """Progress of Diarize."""
+    return asr_service_pb2.DiarizeResponse(progress=_progress(fraction))
+
+
+def diarization_result(speakers: Speakers) -> asr_service_pb2.DiarizeResponse:
+    """Result of Diarize."""
+    result = asr_service_pb2.DiarizeResult(
+        turns=[turn_to_proto(turn) for turn in speakers.turns], engine=engine_use_to_proto(speakers.engine)
+    )
+    return asr_service_pb2.DiarizeResponse(result=result)

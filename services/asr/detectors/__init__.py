@@ -1,0 +1,1 @@
+"""Detectors of speech, behind the protocol of `base`."""

@@ -1,0 +1,1 @@
+"""Engines of speech recognition: one file each, behind the protocols of `base`."""

@@ -1,0 +1,75 @@
+"""Transcription with pocketsphinx: no key, no network, US English, several regions at once in their own processes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+
+from services.asr.engines.base import Capabilities, EngineInfo, TimeRange, Utterance
+from services.asr.engines.pocketsphinx_worker import Task, load, recognise
+from services.asr.engines.worker_pool import WorkerPool
+from services.asr.settings import AsrSettings
+
+_CONTEXT_MS = 100
+
+
+class PocketSphinx:
+    """The engine `pocketsphinx`."""
+
+    def __init__(self, workers: int) -> None:
+        self._pool = WorkerPool(workers, load)
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """US English; regions of up to a minute."""
+        return Capabilities(EngineInfo("pocketsphinx", "en-us", _version()), languages=("en",))
+
+    def available(self) -> bool:
+        """Whether the package, which brings the model, is installed."""
+        return find_spec("pocketsphinx") is not None
+
+    async def start(self) -> None:
+        """Starts the processes; each loads the model once."""
+        await self._pool.warm()
+
+    async def transcribe(
+        self,
+        audio: Path,
+        regions: Sequence[TimeRange],
+        language: str,  # noqa: ARG002 - there is one model
+    ) -> AsyncIterator[Utterance]:
+        """As `TranscriptionEngine.transcribe`; one task for each region, so that all processes have work."""
+        tasks = [Task(audio, region, heard) for region, heard in zip(regions, _heard(regions), strict=True)]
+        async for utterance in self._pool.map(recognise, tasks):
+            yield utterance
+
+    async def close(self) -> None:
+        """Ends the processes."""
+        await self._pool.close()
+
+
+def create(settings: AsrSettings) -> PocketSphinx:
+    """The engine as the settings want it."""
+    return PocketSphinx(settings.workers)
+
+
+def _heard(regions: Sequence[TimeRange]) -> list[TimeRange]:
+    """Each region with some context around it, but not with sound of the regions beside it."""
+    middles = [(left.end_ms + right.start_ms) // 2 for left, right in pairwise(regions)]
+    lows = [0, *middles]
+    highs = [*middles, regions[-1].end_ms + _CONTEXT_MS]
+    return [
+        TimeRange(max(low, region.start_ms - _CONTEXT_MS), min(high, region.end_ms + _CONTEXT_MS))
+        for region, low, high in zip(regions, lows, highs, strict=True)
+    ]
+
+
+def _version() -> str:
+    try:
+        return version("pocketsphinx")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,109 @@
+"""A pool of processes for engines that compute here, because one that holds the GIL would stop the whole service."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from typing import Any, TypeVar
+
+from onevoice_kit.errors import Unavailable
+
+_log = logging.getLogger(__name__)
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
+
+
+class WorkerPool:
+    """
+    Processes that each ran `initialize` once. Functions given to it must be importable by name.
+
+    A worker that dies takes the pool with it (the executor cannot tell which task it had): all running calls get
+    `Unavailable` (reason `worker_lost`), and the next call finds a new pool.
+    """
+
+    def __init__(self, workers: int, initialize: Callable[[], None]) -> None:
+        self.workers = workers
+        self._initialize = initialize
+        self._executor: ProcessPoolExecutor | None = None
+        self._closed = False
+
+    def _current(self) -> ProcessPoolExecutor:
+        if self._closed:
+            raise Unavailable("Speech recognition is shutting down.", reason="shutting_down")
+        if self._executor is None:
+            # Spawned, not forked: a fork of a process that has gRPC's threads may hang.
+            context = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(self.workers, context, _start_worker, (self._initialize,))
+        return self._executor
+
+    async def warm(self) -> None:
+        """Starts every worker; returns when the first is ready."""
+        executor = self._current()
+        try:
+            # One task for each: the executor starts another process for every task that finds none idle.
+            started = [asyncio.wrap_future(executor.submit(os.getpid)) for _ in range(self.workers)]
+            await asyncio.wait(started, return_when=asyncio.FIRST_COMPLETED)
+            for future in started:
+                future.add_done_callback(_look_at)
+        except BrokenProcessPool as error:
+            raise self._lost(executor) from error
+
+    async def map(self, function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT]) -> AsyncIterator[ResultT]:
+        """Results in the order of the tasks. Closing the iterator drops the tasks that no worker has taken yet."""
+        executor = self._current()
+        futures = []
+        try:
+            for task in tasks:
+                futures.append(asyncio.wrap_future(executor.submit(function, task)))  # noqa: PERF401 - cancelled below
+            for future in futures:
+                yield await future
+        except BrokenProcessPool as error:
+            raise self._lost(executor) from error
+        finally:
+            for future in futures:
+                future.cancel()
+                future.add_done_callback(_look_at)
+
+    def _lost(self, executor: ProcessPoolExecutor) -> Unavailable:
+        if self._executor is executor:  # the first of its calls to see it
+            _log.error("a worker process died; the pool starts again")
+            self._executor = None
+            executor.shutdown(wait=False, cancel_futures=True)
+        return Unavailable("A recognition process died; try again.", reason="worker_lost", retry_after=1.0)
+
+    async def close(self) -> None:
+        """Drops what waits, lets running tasks end, and ends the processes."""
+        self._closed = True
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            await asyncio.to_thread(executor.shutdown, wait=True, cancel_futures=True)
+
+
+def _look_at(future: asyncio.Future[Any]) -> None:
+    """Asks for the error of a task nobody waits for any more, so that asyncio does not report it as never seen."""
+    if not future.cancelled():
+        future.exception()
+
+
+def _start_worker(initialize: Callable[[], None]) -> None:
+    # Ctrl-C and a SIGTERM to the whole group are the parent's to answer: it drains, then ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    initialize()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for tasks for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(0)

@@ -1,0 +1,88 @@
+"""The gRPC face of the service: converts and delegates, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from onevoice.asr.v1 import asr_service_pb2, asr_service_pb2_grpc
+from onevoice_kit.grpc.refs import ref_from_proto
+from onevoice_kit.grpc.streams import Report, with_events, with_progress
+from services.asr import converters
+from services.asr.detection import SpeechDetection
+from services.asr.diarization import Diarization
+from services.asr.engines.base import DiarizationEngine, EngineInfo, TranscriptionEngine, Utterance
+from services.asr.engines.registry import Registry
+from services.asr.transcription import Transcription
+
+SERVICE = "onevoice.asr.v1.AsrService"
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
+    """AsrService of `asr_service.proto`."""
+
+    def __init__(
+        self,
+        detection: SpeechDetection,
+        transcription: Transcription,
+        diarization: Diarization,
+        engines: tuple[Registry[TranscriptionEngine], Registry[DiarizationEngine]],
+    ) -> None:
+        self._detection = detection
+        self._transcription = transcription
+        self._diarization = diarization
+        self._engines = engines
+
+    def DetectSpeech(
+        self, request: asr_service_pb2.DetectSpeechRequest, _context: _Context
+    ) -> AsyncIterator[asr_service_pb2.DetectSpeechResponse]:
+        """Regions of speech in chunks."""
+        audio = ref_from_proto(request.audio)
+        return with_progress(
+            lambda report: self._detection.detect(audio, request.max_chunk_ms, report),
+            converters.detection_progress,
+            converters.detection_result,
+        )
+
+    def Transcribe(
+        self, request: asr_service_pb2.TranscribeRequest, _context: _Context
+    ) -> AsyncIterator[asr_service_pb2.TranscribeResponse]:
+        """Utterances, then the engine."""
+        audio = ref_from_proto(request.audio)
+        regions = converters.ranges_from_proto(request.regions)
+
+        async def work(
+            report: Report, emit: Callable[[asr_service_pb2.TranscribeResponse], Awaitable[None]]
+        ) -> EngineInfo:
+            async def send(utterance: Utterance) -> None:
+                await emit(converters.transcription_utterance(utterance))
+
+            return await self._transcription.transcribe(audio, regions, request.language, request.engine, report, send)
+
+        return with_events(work, converters.transcription_progress, converters.transcription_result)
+
+    def Diarize(
+        self, request: asr_service_pb2.DiarizeRequest, _context: _Context
+    ) -> AsyncIterator[asr_service_pb2.DiarizeResponse]:
+        """Turns."""
+        audio = ref_from_proto(request.audio)
+        regions = converters.ranges_from_proto(request.regions)
+        return with_progress(
+            lambda _report: self._diarization.diarize(audio, regions, request.engine),
+            converters.diarization_progress,
+            converters.diarization_result,
+        )
+
+    async def ListEngines(
+        self, _request: asr_service_pb2.ListEnginesRequest, _context: _Context
+    ) -> asr_service_pb2.ListEnginesResponse:
+        """What is configured here, and whether it can work."""
+        transcription, diarization = self._engines
+        return asr_service_pb2.ListEnginesResponse(
+            transcription=[converters.engine_to_proto(e.capabilities, e.available()) for e in transcription.engines],
+            diarization=[converters.engine_to_proto(e.capabilities, e.available()) for e in diarization.engines],
+        )
