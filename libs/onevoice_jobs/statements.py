@@ -21,20 +21,28 @@ WITH fence AS MATERIALIZED (
 )"""
 
 _EXCLUSIVE = """
-WITH fence AS (
+WITH news AS MATERIALIZED (
+    SELECT {events} AS items
+), fence AS (
     UPDATE jobs.jobs SET
-        last_event = last_event + jsonb_array_length(CAST(:events AS jsonb)), updated_at = now(){changes}
+        last_event = last_event + (SELECT jsonb_array_length(items) FROM news), updated_at = now(){changes}
     WHERE id = :job_id AND lease_epoch = :epoch{condition}
-    RETURNING id, last_event - jsonb_array_length(CAST(:events AS jsonb)) AS base
+    RETURNING id, last_event - (SELECT jsonb_array_length(items) FROM news) AS base
 ), recorded AS (
     INSERT INTO jobs.job_events (job_id, id, type, data)
     SELECT fence.id, fence.base + event.number, event.value ->> 'type', event.value -> 'data'
-    FROM fence, jsonb_array_elements(CAST(:events AS jsonb)) WITH ORDINALITY AS event (value, number)
+    FROM fence, news, jsonb_array_elements(news.items) WITH ORDINALITY AS event (value, number)
 )"""
 
-_NOTIFY = (
-    "CASE WHEN CAST(:events AS jsonb) <> '[]' THEN CAST(pg_notify('job_events', CAST(id AS text)) AS text) END AS told"
-)
+_EVENTS = "CAST(:events AS jsonb)"
+
+# Of a language that has ended nothing more is told, so that a repeated write tells nothing twice.
+_EVENTS_WHILE_OPEN = """CASE WHEN EXISTS (
+        SELECT FROM jobs.language_tasks
+        WHERE job_id = :job_id AND language = :language AND status IN ('pending', 'processing')
+    ) THEN CAST(:events AS jsonb) ELSE '[]' END"""
+
+_NOTIFY = "(SELECT CAST(pg_notify('job_events', CAST(fence.id AS text)) AS text) FROM news WHERE items <> '[]') AS told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +55,8 @@ class Fenced:
     """Takes `events` besides."""
 
 
-def _fenced(body: str, result: str = "NULL") -> Fenced:
-    announcing = _EXCLUSIVE.format(changes="", condition="")
+def _fenced(body: str, result: str = "NULL", events: str = _EVENTS) -> Fenced:
+    announcing = _EXCLUSIVE.format(events=events, changes="", condition="")
     return Fenced(
         text(f"{_SHARED}{body} SELECT id, {result} AS result FROM fence"),  # noqa: S608 - constants of this file
         text(f"{announcing}{body} SELECT id, {result} AS result, {_NOTIFY} FROM fence"),  # noqa: S608
@@ -61,7 +69,7 @@ def _from(target: JobStatus) -> str:
 
 
 def _job(changes: str, body: str = "", condition: str = "") -> TextClause:
-    fence = _EXCLUSIVE.format(changes=f", {changes}", condition=condition)
+    fence = _EXCLUSIVE.format(events=_EVENTS, changes=f", {changes}", condition=condition)
     return text(f"{fence}{body} SELECT id, NULL AS result, {_NOTIFY} FROM fence")  # noqa: S608 - constants of this file
 
 
@@ -164,7 +172,8 @@ SET_LANGUAGE_PROGRESS = _fenced(
             status = 'processing', started_at = COALESCE(started_at, now())
         FROM fence
         WHERE job_id = fence.id AND language = :language AND status IN ('pending', 'processing')
-    )"""
+    )""",
+    events=_EVENTS_WHILE_OPEN,
 )
 
 END_LANGUAGE = _fenced(
@@ -175,7 +184,8 @@ END_LANGUAGE = _fenced(
             started_at = COALESCE(started_at, now()), completed_at = now()
         FROM fence
         WHERE job_id = fence.id AND language = :language AND status IN ('pending', 'processing')
-    )"""
+    )""",
+    events=_EVENTS_WHILE_OPEN,
 )
 
 # The epoch grows at the end too: a task of the same worker that is still running cannot write any more.

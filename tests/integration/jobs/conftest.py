@@ -19,15 +19,23 @@ from onevoice_jobs.submit import NewJob, insert_job
 from onevoice_kit.db import create_engine, migrate, transaction, uuid7
 from onevoice_kit.settings import DatabaseSettings
 from onevoice_kit.storage.base import ObjectRef
+from onevoice_kit.testing.postgres import PostgresDatabases
 
 Submit = Callable[..., Awaitable[UUID]]
 Take = Callable[..., Awaitable[JobStore]]
 
 
 @pytest.fixture
-async def engine(postgres_url: str) -> AsyncIterator[AsyncEngine]:
-    await migrate(postgres_url, migrations_path(), SCHEMA)
-    engine = create_engine(DatabaseSettings(database_url=SecretStr(postgres_url)))
+async def database_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
+    """A database of one's own with the tables."""
+    template = await postgres.prepare_template("jobs", lambda url: migrate(url, migrations_path(), SCHEMA))
+    async with postgres.fresh(template) as url:
+        yield url
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(DatabaseSettings(database_url=SecretStr(database_url)))
     yield engine
     await engine.dispose()
 

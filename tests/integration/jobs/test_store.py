@@ -1,0 +1,271 @@
+"""What a lease holder writes: every write is fenced, repeated writes replace, the end is the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select
+from sqlalchemy.exc import IntegrityError
+
+from onevoice_jobs.control import request_cancel
+from onevoice_jobs.leases import LeaseLost, claim
+from onevoice_jobs.models import job_events, jobs, steps
+from onevoice_jobs.queries import events_after, get_job, list_artifacts
+from onevoice_jobs.records import Artifact, Event, JobError, Segment, StepRecord, Translation, Word
+from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
+from onevoice_jobs.store import JobStore, StepResult
+from onevoice_kit.db import transaction
+from onevoice_kit.storage.base import ObjectRef
+
+REF = ObjectRef("file:///users/u/jobs/j/a.flac", "b" * 64, 99, "audio/flac")
+SEGMENT = Segment(0, 0, 100, 900, "speaker_1", "hello world", (Word("hello", 100, 400, 0.9), Word("world", 450, 900)))
+TRANSLATION = Translation("es", 0, "hola mundo", REF, 880, 100, 980, 1.0, 0, ("borrowed_after",))
+FAILURE = JobError("engine_failed", "The engine failed.")
+
+WRITES: dict[str, Callable[[JobStore], Awaitable[Any]]] = {
+    "start_step": lambda store: store.start_step("s", "h"),
+    "finish_step": lambda store: store.finish_step("s", "h", {}),
+    "finish_step_with_event": lambda store: store.finish_step("s", "h", {}, events=[Event("x")]),
+    "fail_step": lambda store: store.fail_step("s", "h", FAILURE),
+    "save_segments": lambda store: store.save_segments([SEGMENT]),
+    "save_translations": lambda store: store.save_translations([TRANSLATION]),
+    "save_artifact": lambda store: store.save_artifact(Artifact("video", "es", "talk.es.mp4", REF)),
+    "set_progress": lambda store: store.set_progress("asr", 10),
+    "set_language_progress": lambda store: store.set_progress("tts", 10, language="es"),
+    "language_completed": lambda store: store.language_completed("es", {}),
+    "language_failed": lambda store: store.language_failed("es", FAILURE),
+    "event": lambda store: store.event("line.ready", {}),
+    "cancel_requested": lambda store: store.cancel_requested(),
+    "job_completed": lambda store: store.job_completed(spent_credits=1, metrics={}),
+    "job_failed": lambda store: store.job_failed(FAILURE),
+    "job_cancelled": lambda store: store.job_cancelled(),
+}
+
+
+async def snapshot(engine) -> list[Any]:
+    """Everything in the job tables."""
+    tables = reversed(jobs.metadata.sorted_tables)
+    async with transaction(engine) as connection:
+        return [sorted(map(str, (await connection.execute(select(table))).all())) for table in tables]
+
+
+@pytest.mark.parametrize("write", list(WRITES.values()), ids=list(WRITES))
+async def test_a_stale_holder_changes_nothing(engine, submit, take, write):
+    job_id = await submit()
+    stale = await take(job_id, ttl_s=0)
+    await take(job_id, "worker-2")
+    before = await snapshot(engine)
+    with pytest.raises(LeaseLost):
+        await write(stale)
+    assert await snapshot(engine) == before
+
+
+@pytest.mark.parametrize("write", list(WRITES.values()), ids=list(WRITES))
+async def test_nothing_is_written_after_the_end(engine, submit, take, write):
+    store = await take(await submit())
+    await store.job_completed(spent_credits=1, metrics={})
+    before = await snapshot(engine)
+    with pytest.raises(LeaseLost):
+        await write(store)
+    assert await snapshot(engine) == before
+
+
+@pytest.mark.parametrize("write", list(WRITES.values()), ids=list(WRITES))
+async def test_every_write_of_a_holder_is_one_statement(engine, submit, take, write):
+    store = await take(await submit())
+    seen: list[str] = []
+    listen = ("before_cursor_execute", lambda _c, _k, statement, *_: seen.append(statement))
+    event.listen(engine.sync_engine, *listen)
+    await write(store)
+    event.remove(engine.sync_engine, *listen)
+    assert len(seen) == 1
+
+
+async def test_a_claim_waits_for_a_checkpoint_that_is_being_written(engine, submit, take):
+    """The fence is a lock, not a look: a claim cannot slip between the check and the write."""
+    job_id = await submit()
+    await take(job_id, ttl_s=0)
+    async with engine.connect() as connection:
+        await connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(read=True))
+        taking = asyncio.create_task(claim(engine, job_id, "worker-2"))
+        await asyncio.wait([taking], timeout=0.2)
+        assert not taking.done()
+        await connection.rollback()
+    assert (await taking).lease.epoch == 2  # type: ignore[union-attr]
+
+
+async def test_a_step_remembers_its_result(submit, take):
+    store = await take(await submit())
+    assert await store.start_step("asr:0", "hash-1") == 1
+    assert await store.completed_steps() == {}
+    await store.finish_step("asr:0", "hash-1", {"words": 3})
+    expected = StepRecord("asr:0", "hash-1", StepStatus.COMPLETED, 1, {"words": 3})
+    assert await store.completed_steps() == {"asr:0": expected}
+
+
+async def test_checkpoints_survive_their_worker(submit, take):
+    job_id = await submit()
+    first = await take(job_id, ttl_s=0)
+    await first.finish_steps([StepResult(f"tts:{n}", f"hash-{n}", {"n": n}) for n in range(3)])
+    second = await take(job_id, "worker-2")
+    assert {key: step.output for key, step in (await second.completed_steps()).items()} == {
+        "tts:0": {"n": 0},
+        "tts:1": {"n": 1},
+        "tts:2": {"n": 2},
+    }
+
+
+async def test_attempts_of_a_step_are_counted_across_workers_until_its_input_changes(submit, take):
+    job_id = await submit()
+    store = await take(job_id, ttl_s=0)
+    assert await store.start_step("mix", "hash-1") == 1
+    await store.fail_step("mix", "hash-1", FAILURE)
+    assert await store.start_step("mix", "hash-1") == 2
+    store = await take(job_id, "worker-2")
+    assert await store.start_steps([("mix", "hash-1"), ("mux", "hash-9")]) == {"mix": 3, "mux": 1}
+    assert await store.start_step("mix", "hash-2") == 1
+
+
+async def test_a_step_started_again_is_no_longer_completed(engine, submit, take):
+    store = await take(await submit())
+    await store.finish_step("mix", "hash-1", {"a": 1})
+    assert await store.start_step("mix", "hash-2") == 1
+    assert await store.completed_steps() == {}
+    await store.fail_step("mix", "hash-2", FAILURE)
+    async with transaction(engine) as connection:
+        row = (await connection.execute(select(steps))).one()
+    assert (row.status, row.output, row.error["reason"]) == ("failed", None, "engine_failed")
+
+
+async def test_lines_are_stored_and_replaced(submit, take):
+    store = await take(await submit())
+    later = Segment(1, 0, 1000, 1500, "speaker_2", "¿qué?")
+    await store.save_segments([later, SEGMENT])
+    assert await store.segments() == [SEGMENT, later]
+    await store.save_segments([replace(SEGMENT, source_text="hullo")])
+    assert [segment.source_text for segment in await store.segments()] == ["hullo", "¿qué?"]
+    unfitted = Translation("es", 1, "¿qué?")
+    await store.save_translations([unfitted, TRANSLATION, Translation("ca", 0, "hola món")])
+    assert await store.translations("es") == [TRANSLATION, unfitted]
+    await store.save_translations([replace(unfitted, start_ms=1000, end_ms=1400, revision=2)])
+    assert (await store.translations("es"))[1].revision == 2
+
+
+async def test_artifacts_are_one_of_each_kind_and_language(engine, submit, take, user_id):
+    job_id = await submit()
+    store = await take(job_id)
+    report = Artifact("report", None, "report.json", REF)
+    await store.save_artifacts([report, Artifact("video", "es", "talk.es.mp4", REF)])
+    await store.save_artifact(replace(report, ref=replace(REF, size=100)))
+    async with transaction(engine) as connection:
+        found = await list_artifacts(connection, user_id, job_id)
+        spanish = await list_artifacts(connection, user_id, job_id, language="es", kind="video")
+    assert [(item.kind, item.language, item.ref.size) for item in found] == [("report", None, 100), ("video", "es", 99)]
+    assert [item.filename for item in spanish] == ["talk.es.mp4"]
+
+
+async def test_events_are_numbered_without_gaps_however_many_write_at_once(engine, submit, take, user_id):
+    job_id = await submit()
+    store = await take(job_id)
+    await asyncio.gather(
+        *(store.event("line.ready", {"n": n}) for n in range(30)),
+        *(store.finish_step(f"s{n}", "h", {}, events=[Event("a"), Event("b")]) for n in range(10)),
+    )
+    async with transaction(engine) as connection:
+        events = await events_after(connection, user_id, job_id)
+        rest = await events_after(connection, user_id, job_id, 50)
+    assert [event.id for event in events] == list(range(1, 53))
+    assert [event.id for event in rest] == [51, 52]
+
+
+async def test_progress_is_shown_and_never_goes_back(engine, submit, take, user_id):
+    job_id = await submit()
+    store = await take(job_id)
+    assert await store.set_progress("asr", 40.2)
+    assert not await store.set_progress("asr", 40.9)
+    assert await store.set_progress("mix", 20)
+    assert await store.set_progress("tts", 33, language="ca")
+    async with transaction(engine) as connection:
+        view = await get_job(connection, user_id, job_id)
+        told = [event.data for event in await events_after(connection, user_id, job_id, 2)]
+    assert (view.job.stage, view.job.progress) == ("mix", 40.2)
+    assert view.job.estimated_completion is not None
+    spanish, catalan = view.languages
+    assert (spanish.language, spanish.status, spanish.progress) == ("es", LanguageStatus.PENDING, 0)
+    assert (catalan.status, catalan.stage, catalan.progress) == (LanguageStatus.PROCESSING, "tts", 33)
+    assert told == [
+        {"stage": "asr", "percent": 40},
+        {"stage": "mix", "percent": 20},
+        {"stage": "tts", "percent": 33, "language": "ca"},
+    ]
+
+
+async def test_one_failed_language_does_not_fail_the_others(engine, submit, take, user_id):
+    job_id = await submit()
+    store = await take(job_id)
+    await store.language_failed("es", FAILURE)
+    await store.language_completed("ca", {"coverage": 1.0})
+    await store.job_completed(spent_credits=60, metrics={"seconds": 3.5})
+    async with transaction(engine) as connection:
+        view = await get_job(connection, user_id, job_id)
+        types = [event.type for event in await events_after(connection, user_id, job_id)]
+    assert (view.job.status, view.job.progress, view.job.spent_credits) == (JobStatus.COMPLETED, 100, 60)
+    assert view.job.metrics == {"seconds": 3.5}
+    spanish, catalan = view.languages
+    assert (spanish.status, spanish.error) == (LanguageStatus.FAILED, FAILURE)
+    assert (catalan.status, catalan.progress, catalan.metrics) == (LanguageStatus.COMPLETED, 100, {"coverage": 1.0})
+    assert types[2:] == ["language.failed", "language.completed", "job.completed"]
+
+
+async def test_a_language_that_has_ended_stays_as_it_ended(engine, submit, take, user_id):
+    job_id = await submit()
+    store = await take(job_id)
+    await store.language_completed("es", {})
+    await store.language_failed("es", FAILURE)
+    await store.set_progress("tts", 5, language="es")
+    async with transaction(engine) as connection:
+        view = await get_job(connection, user_id, job_id)
+        types = [event.type for event in await events_after(connection, user_id, job_id, 2)]
+    assert view.languages[0].status is LanguageStatus.COMPLETED
+    assert types == ["language.completed"]
+
+
+@pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.CANCELLED])
+async def test_the_end_of_a_job_ends_its_open_languages(engine, submit, take, user_id, status):
+    job_id = await submit()
+    store = await take(job_id)
+    await store.language_completed("es", {})
+    await (store.job_failed(FAILURE) if status is JobStatus.FAILED else store.job_cancelled())
+    async with transaction(engine) as connection:
+        view = await get_job(connection, user_id, job_id)
+    assert (view.job.status, view.job.spent_credits) == (status, 0)
+    assert view.job.error == (FAILURE if status is JobStatus.FAILED else None)
+    assert [language.status.value for language in view.languages] == ["completed", status.value]
+
+
+async def test_spending_more_than_quoted_is_refused_by_the_database(engine, submit, take):
+    store = await take(await submit(quoted_credits=10))
+    with pytest.raises(IntegrityError):
+        await store.job_completed(spent_credits=11, metrics={})
+    assert not await store.cancel_requested()
+
+
+async def test_the_holder_sees_a_cancel(engine, submit, take, user_id):
+    job_id = await submit()
+    store = await take(job_id)
+    async with transaction(engine) as connection:
+        await request_cancel(connection, user_id, job_id)
+    assert await store.cancel_requested()
+
+
+async def test_deleting_a_job_takes_everything_of_it_along(engine, submit, take):
+    job_id = await submit()
+    store = await take(job_id)
+    await store.save_segments([SEGMENT])
+    async with transaction(engine) as connection:
+        await connection.execute(jobs.delete())
+        assert (await connection.execute(select(job_events))).all() == []
