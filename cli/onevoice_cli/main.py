@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -145,20 +145,29 @@ async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
 
 def main() -> None:
     """Entry point of the `onevoice` script."""
-    debug = "--debug" in sys.argv
+    guarded(lambda: app(args=[argument for argument in sys.argv[1:] if argument != "--debug"]))
+
+
+def guarded(command: Callable[[], object]) -> None:
+    """Runs a command; a failure becomes one sentence and an exit code, or its traceback with `--debug`."""
     try:
-        app(args=[argument for argument in sys.argv[1:] if argument != "--debug"])
+        command()
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
     except OneVoiceError as error:
-        if debug:
+        if "--debug" in sys.argv:
             raise
-        Console(stderr=True).print(f"onevoice: {sentence(error)}", style="red", soft_wrap=True, markup=False)
+        _complain(sentence(error))
         sys.exit(EXIT_CODES.get(error.kind, 1))
     except Exception as error:
-        if debug:
+        if "--debug" in sys.argv:
             raise
-        text = f"onevoice: unexpected {type(error).__name__}: {error} (--debug shows where)"
-        Console(stderr=True).print(text, style="red", soft_wrap=True, markup=False)
+        _complain(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
         sys.exit(1)
+
+
+def _complain(text: str) -> None:
+    Console(stderr=True).print(f"onevoice: {text}", style="red", soft_wrap=True, markup=False, highlight=False)
 
 
 def sentence(error: OneVoiceError) -> str:

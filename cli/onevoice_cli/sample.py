@@ -93,7 +93,7 @@ async def build_clip(
         await asyncio.to_thread(_write_sound, sound.path, placed, seconds, music)
         picture = f"testsrc2=size={size[0]}x{size[1]}:rate={frame_rate}:duration={seconds}[picture]"
         options = (
-            *("-map", "[picture]", "-map", "0:a", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "28"),
+            *("-map", "[picture]", "-map", "0:a", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "35"),
             *("-pix_fmt", "yuv420p", "-g", str(frame_rate * 2), "-c:a", "aac", "-b:a", "160k"),
             *("-metadata:s:a:0", "language=eng", "-movflags", "+faststart", "-f", "mp4"),
         )
@@ -218,7 +218,8 @@ def _music(start: int, end: int) -> Samples:
     left = sum(np.sin(2 * np.pi * notes[:, n] * seconds) for n in range(3)) * envelope
     right = sum(np.sin(2 * np.pi * notes[:, n] * seconds + 0.7 * (n + 1)) for n in range(3)) * envelope
     # Three sines under this envelope have an RMS of sqrt(3 / 2 · 2 / π).
-    return np.stack([left, right], axis=1) * (10 ** (MUSIC_RMS_DB / 20) / (3 / np.pi) ** 0.5)
+    level = 10.0 ** (MUSIC_RMS_DB / 20) / (3 / np.pi) ** 0.5
+    return np.asarray(np.stack([left, right], axis=1) * level, dtype=np.float64)
 
 
 def _duck(start: int, end: int, placed: Sequence[tuple[int, _Recording]]) -> Samples:
@@ -228,7 +229,7 @@ def _duck(start: int, end: int, placed: Sequence[tuple[int, _Recording]]) -> Sam
     for begin, recording in placed:
         outside = np.maximum(begin - at, at - (begin + len(recording.samples)))
         depth = np.maximum(depth, np.clip(1 - outside / ramp, 0, 1))
-    return 10 ** (DUCK_DB * depth / 20)
+    return np.asarray(10 ** (DUCK_DB / 20 * depth), dtype=np.float64)
 
 
 def main() -> None:

@@ -75,7 +75,8 @@ class Database:
         self._tell("-", group)
 
     def _tell(self, sign: str, group: int) -> None:
-        stdin = self._running().stdin
+        # Before the keeper runs, the groups are only remembered; `_address` tells it about them.
+        stdin = self._process.stdin if self._process is not None else None
         if stdin is not None and not stdin.is_closing():
             stdin.write(f"{sign}{group}\n".encode())
 

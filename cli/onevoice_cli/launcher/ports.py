@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -31,8 +32,9 @@ def check_port(host: str, port: int) -> int:
         except socket.gaierror:
             raise InvalidInput(f"{host} is not an address of this machine.", reason="host_unknown") from None
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise InvalidInput(f"{host} is not an address of this machine.", reason="host_unknown") from None
             raise Conflict(
-                f"Port {port} on {host} cannot be used ({error.strerror}); choose another one with --port.",
-                reason="port_in_use",
+                f"Port {port} on {host} is in use; choose another one with --port.", reason="port_in_use"
             ) from None
         return int(probe.getsockname()[1])
