@@ -1,0 +1,171 @@
+"""The worker: a job from its message to its end, whatever the stages do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from onevoice_jobs import control, queries
+from onevoice_jobs.keys import job_prefix
+from onevoice_jobs.models import outbox
+from onevoice_jobs.states import JobStatus, LanguageStatus
+from onevoice_kit.db import transaction
+from onevoice_kit.errors import InvalidInput, PreconditionFailed, Unavailable
+from onevoice_kit.queue.base import Message
+from onevoice_kit.queue.outbox import enqueue
+from onevoice_kit.testing.waiting import eventually
+from tests.support.instant_stages import Script, fails, only
+
+
+async def test_a_job_goes_from_its_message_to_its_results(deployment, script: Script) -> None:
+    job_id = await deployment.submit()
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert (job.status, job.error, job.progress) == (JobStatus.COMPLETED, None, 100)
+    assert job.spent_credits == 100
+    report = json.loads(
+        await deployment.storage.get_bytes(f"{job_prefix(job.user_id, job_id)}/artifacts/report.job.report.json")
+    )
+    assert [lang["language"] for lang in report["languages"]] == ["es", "ca"]
+    first = report["languages"][0]
+    assert [s["text"] for s in first["segments"]][:1] == ["es: one two three."]
+    assert [s["index"] for s in first["segments"]] == list(range(script.segments))
+    assert (first["metrics"]["coverage"], first["metrics"]["dropped"]) == (1.0, 0)
+    assert first["lineage"]["tts"] == {"name": "instant", "model": "none", "version": "1"}
+    depth = await deployment.queue.depth()
+    assert (depth.visible, depth.in_flight) == (0, 0)
+
+
+async def test_every_line_is_announced_once_and_the_end_last(deployment, script: Script) -> None:
+    job_id = await deployment.submit()
+    async with deployment.worker():
+        await deployment.ended(job_id)
+    types = [event.type for event in await deployment.events(job_id)]
+    assert types[:2] == ["job.created", "job.started"]
+    assert types.count("segment.recognised") == script.segments
+    assert types.count("line.ready") == 2 * script.segments
+    assert types[-1] == "job.completed"
+
+
+async def test_lines_are_spoken_while_later_chunks_are_still_being_recognised(deployment, script: Script) -> None:
+    held = asyncio.Event()
+    script.gates["Transcribe"] = held
+    script.gated = lambda request: request.regions[0].start_ms >= 40_000
+    job_id = await deployment.submit(target_languages=("es",))
+    async with deployment.worker():
+        await eventually(lambda: script.count("Synthesize") == 20, timeout=20)
+        assert script.count("Transcribe") == 3
+        held.set()
+        job = await deployment.ended(job_id)
+    assert job.status is JobStatus.COMPLETED
+    assert script.count("Synthesize") == 25
+
+
+async def test_one_failed_language_does_not_fail_the_others_and_costs_nothing(deployment, script: Script) -> None:
+    error = InvalidInput("No engine.", reason="unsupported_language_pair")
+    script.faults["Translate"] = fails(error, only(target_language="xx"))
+    job_id = await deployment.submit(target_languages=("xx", "es"))
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert job.status is JobStatus.COMPLETED
+    assert job.spent_credits == 50
+    types = [(event.type, event.data.get("reason")) for event in await deployment.events(job_id)]
+    assert ("language.failed", "unsupported_language_pair") in types
+
+
+async def test_a_job_without_a_good_language_fails_for_its_reason(deployment, script: Script) -> None:
+    script.faults["Translate"] = fails(InvalidInput("No engine.", reason="unsupported_language_pair"))
+    job_id = await deployment.submit()
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert job.error.reason == "unsupported_language_pair"
+    assert script.count("Release") == 1
+
+
+async def test_a_source_without_speech_fails_releases_its_credits_and_leaves_nothing(
+    deployment, script: Script
+) -> None:
+    script.faults["DetectSpeech"] = fails(PreconditionFailed("No speech.", reason="no_speech"))
+    job_id = await deployment.submit()
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert job.error.reason == "no_speech"
+    assert script.count("Release") == 1
+    assert [key async for key in deployment.storage.list(job_prefix(job.user_id, job_id))] == []
+    assert (await deployment.queue.depth()).visible == 0
+
+
+async def test_a_cancelled_job_stops_its_calls_and_gives_its_credits_back(deployment, script: Script) -> None:
+    script.gates["Synthesize"] = asyncio.Event()
+    job_id = await deployment.submit()
+    async with deployment.worker():
+        await eventually(lambda: script.count("Synthesize") >= 1, timeout=20)
+        async with transaction(deployment.engine) as connection:
+            await control.request_cancel(connection, deployment.user_id, job_id)
+        job = await deployment.ended(job_id)
+    assert job.status is JobStatus.CANCELLED
+    assert script.count("Release") == 1
+
+
+async def test_a_stopped_worker_gives_its_job_to_another_which_does_only_what_is_left(
+    deployment, script: Script
+) -> None:
+    script.gates["Mix"] = asyncio.Event()
+    job_id = await deployment.submit()
+    async with deployment.worker():
+        await eventually(lambda: script.count("Mix") == 2, timeout=20)
+    assert (await deployment.job(job_id)).attempts == 0
+    script.gates["Mix"].set()
+    before = script.count("Synthesize"), script.count("Transcribe")
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert job.status is JobStatus.COMPLETED
+    assert (script.count("Synthesize"), script.count("Transcribe")) == before
+    assert script.count("Mix") == 4
+
+
+async def test_what_may_pass_is_tried_again_and_told(deployment, script: Script) -> None:
+    left = [Unavailable(reason="tts_down", retry_after=0.01), Unavailable(reason="tts_down", retry_after=0.01)]
+    script.faults["Synthesize"] = lambda _: left.pop() if left else None
+    job_id = await deployment.submit()
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert job.status is JobStatus.COMPLETED
+    types = [event.type for event in await deployment.events(job_id)]
+    assert types.count("step.retried") == 2
+    assert script.count("Synthesize") == 2 * script.segments + 2
+
+
+async def test_a_job_that_never_succeeds_fails_after_its_last_attempt_and_is_dead_lettered(
+    deployment, script: Script
+) -> None:
+    script.faults["Probe"] = fails(Unavailable("The mixer is down.", reason="mixer_down"))
+    job_id = await deployment.submit()
+    async with deployment.worker(worker_max_attempts=1):
+        job = await deployment.ended(job_id)
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert job.error.reason == "mixer_down"
+    assert script.count("Release") == 1
+
+
+async def test_a_message_that_cannot_be_read_does_not_stop_the_worker(deployment) -> None:
+    async with transaction(deployment.engine) as connection:
+        await enqueue(connection, outbox, Message("not JSON"), priority=100)
+    job_id = await deployment.submit()
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert job.status is JobStatus.COMPLETED
+
+
+async def test_languages_show_their_own_state(deployment) -> None:
+    job_id = await deployment.submit()
+    async with deployment.worker():
+        await deployment.ended(job_id)
+    async with transaction(deployment.engine) as connection:
+        view = await queries.get_job(connection, deployment.user_id, job_id)
+    assert {language.status for language in view.languages} == {LanguageStatus.COMPLETED}

@@ -1,0 +1,255 @@
+"""Stage services that take no time: real gRPC servers, made-up results, failures on request."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from onevoice.asr.v1 import asr_service_pb2 as asr
+from onevoice.asr.v1 import asr_service_pb2_grpc as asr_grpc
+from onevoice.asr.v1.transcript_pb2 import Turn, Utterance, Word
+from onevoice.billing.v1 import billing_service_pb2 as billing
+from onevoice.billing.v1 import billing_service_pb2_grpc as billing_grpc
+from onevoice.common.v1.engine_pb2 import EngineUse
+from onevoice.common.v1.media_pb2 import ObjectRef, TimeRange
+from onevoice.mixer.v1 import mixer_service_pb2 as mixer
+from onevoice.mixer.v1 import mixer_service_pb2_grpc as mixer_grpc
+from onevoice.mixer.v1.media_info_pb2 import AudioStream, MediaInfo, VideoStream
+from onevoice.translate.v1 import translate_service_pb2 as translate
+from onevoice.translate.v1 import translate_service_pb2_grpc as translate_grpc
+from onevoice.tts.v1 import tts_service_pb2 as tts
+from onevoice.tts.v1 import tts_service_pb2_grpc as tts_grpc
+from onevoice_kit.errors import OneVoiceError
+from onevoice_kit.grpc.client import connect
+from onevoice_kit.grpc.server import GrpcServer
+from onevoice_kit.settings import GrpcServerSettings
+from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
+
+LINE_MS = 2_000
+SPOKEN_MS = 1_500
+LINES_PER_CHUNK = 10
+ENGINE = EngineUse(name="instant", model="none", version="1")
+
+
+def ref(name: str, content_type: str = "audio/wav") -> ObjectRef:
+    """A reference to nothing; its checksum is that of its name."""
+    sha256 = hashlib.sha256(name.encode()).hexdigest()
+    return ObjectRef(uri=f"file:///{name}", sha256=sha256, size=1, content_type=content_type)
+
+
+@dataclass
+class Script:
+    """What the services do, and what was asked of them."""
+
+    segments: int = 10
+    faults: dict[str, Callable[[object], OneVoiceError | None]] = field(default_factory=dict)
+    """By method name: the error that a request gets, if any."""
+    gates: dict[str, asyncio.Event] = field(default_factory=dict)
+    """By method name: what a call waits for."""
+    gated: Callable[[Any], bool] = lambda _: True
+    """Which requests their gate holds."""
+    calls: list[tuple[str, object]] = field(default_factory=list)
+
+    @property
+    def duration_ms(self) -> int:
+        """Length of the made-up source."""
+        return self.segments * LINE_MS
+
+    def count(self, method: str) -> int:
+        """How often a method was called."""
+        return sum(1 for name, _ in self.calls if name == method)
+
+    async def enter(self, method: str, request: object) -> None:
+        """Records the call, waits for its gate, raises its fault."""
+        self.calls.append((method, request))
+        if method in self.gates and self.gated(request):
+            await self.gates[method].wait()
+        error = self.faults.get(method, lambda _: None)(request)
+        if error:
+            raise error
+
+
+class Asr(asr_grpc.AsrServiceServicer):
+    """Speech every two seconds."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def DetectSpeech(
+        self, request: asr.DetectSpeechRequest, _: object
+    ) -> AsyncIterator[asr.DetectSpeechResponse]:
+        await self.script.enter("DetectSpeech", request)
+        regions = [TimeRange(start_ms=i * LINE_MS, end_ms=i * LINE_MS + SPOKEN_MS) for i in range(self.script.segments)]
+        chunks = [
+            asr.SpeechChunk(regions=regions[i : i + LINES_PER_CHUNK]) for i in range(0, len(regions), LINES_PER_CHUNK)
+        ]
+        result = asr.DetectSpeechResult(chunks=chunks, duration_ms=self.script.duration_ms, detector=ENGINE)
+        yield asr.DetectSpeechResponse(result=result)
+
+    async def Transcribe(self, request: asr.TranscribeRequest, _: object) -> AsyncIterator[asr.TranscribeResponse]:
+        await self.script.enter("Transcribe", request)
+        for region in request.regions:
+            words = [
+                Word(
+                    text=word,
+                    start_ms=region.start_ms + n * 500,
+                    end_ms=region.start_ms + n * 500 + 450,
+                    confidence=0.9,
+                )
+                for n, word in enumerate(("one", "two", "three"))
+            ]
+            yield asr.TranscribeResponse(utterance=Utterance(range=region, words=words))
+        yield asr.TranscribeResponse(result=asr.TranscribeResult(engine=ENGINE))
+
+    async def Diarize(self, request: asr.DiarizeRequest, _: object) -> AsyncIterator[asr.DiarizeResponse]:
+        await self.script.enter("Diarize", request)
+        turns = [Turn(range=TimeRange(start_ms=0, end_ms=self.script.duration_ms), speaker="speaker_1")]
+        yield asr.DiarizeResponse(result=asr.DiarizeResult(turns=turns, engine=ENGINE))
+
+
+class Translate(translate_grpc.TranslateServiceServicer):
+    """Names the language before each line."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def Translate(
+        self, request: translate.TranslateRequest, _: object
+    ) -> AsyncIterator[translate.TranslateResponse]:
+        await self.script.enter("Translate", request)
+        segments = [
+            translate.TranslatedSegment(id=s.id, text=f"{request.target_language}: {s.text}.", within_budget=True)
+            for s in request.segments
+        ]
+        yield translate.TranslateResponse(result=translate.TranslateResult(segments=segments, engine=ENGINE))
+
+
+class Tts(tts_grpc.TtsServiceServicer):
+    """Every line takes 1.4 seconds."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def Synthesize(self, request: tts.SynthesizeRequest, _: object) -> tts.SynthesizeResponse:
+        await self.script.enter("Synthesize", request)
+        audio = ref(f"{request.output_prefix}/{hashlib.sha256(request.text.encode()).hexdigest()[:8]}.wav")
+        return tts.SynthesizeResponse(audio=audio, natural_ms=1_400, engine=ENGINE, voice=request.voice)
+
+    async def ListVoices(self, request: tts.ListVoicesRequest, _: object) -> tts.ListVoicesResponse:
+        await self.script.enter("ListVoices", request)
+        voices = [tts.Voice(id=f"instant:{n}", language=request.language, engine="instant") for n in range(3)]
+        return tts.ListVoicesResponse(voices=voices)
+
+
+class Mixer(mixer_grpc.MixerServiceServicer):
+    """Says that everything went well."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    def _info(self) -> MediaInfo:
+        ms = self.script.duration_ms
+        video = VideoStream(codec="h264", width=640, height=360, frame_rate=25, duration_ms=ms)
+        return MediaInfo(duration_ms=ms, container="mp4", video=video, audio=[AudioStream(index=1, codec="aac")])
+
+    async def Probe(self, request: mixer.ProbeRequest, _: object) -> AsyncIterator[mixer.ProbeResponse]:
+        await self.script.enter("Probe", request)
+        yield mixer.ProbeResponse(result=self._info())
+
+    async def ExtractAudio(
+        self, request: mixer.ExtractAudioRequest, _: object
+    ) -> AsyncIterator[mixer.ExtractAudioResponse]:
+        await self.script.enter("ExtractAudio", request)
+        result = mixer.ExtractAudioResult(
+            speech=ref("speech.flac"),
+            programme=ref("programme.flac"),
+            loudness_lufs=-20,
+            duration_ms=self.script.duration_ms,
+        )
+        yield mixer.ExtractAudioResponse(result=result)
+
+    async def Thumbnail(self, request: mixer.ThumbnailRequest, _: object) -> AsyncIterator[mixer.ThumbnailResponse]:
+        await self.script.enter("Thumbnail", request)
+        yield mixer.ThumbnailResponse(result=mixer.ThumbnailResult(image=ref("thumbnail.jpg", "image/jpeg")))
+
+    async def Mix(self, request: mixer.MixRequest, _: object) -> AsyncIterator[mixer.MixResponse]:
+        await self.script.enter("Mix", request)
+        result = mixer.MixResult(
+            audio=ref("mix.m4a", "audio/mp4"),
+            loudness_lufs=-20.1,
+            true_peak_dbtp=-2,
+            duration_ms=request.duration_ms,
+            placed_ms=[1_400] * len(request.clips),
+        )
+        yield mixer.MixResponse(result=result)
+
+    async def Mux(self, request: mixer.MuxRequest, _: object) -> AsyncIterator[mixer.MuxResponse]:
+        await self.script.enter("Mux", request)
+        yield mixer.MuxResponse(result=mixer.MuxResult(media=ref("dub.mp4", "video/mp4"), info=self._info()))
+
+
+class Billing(billing_grpc.BillingServiceServicer):
+    """Remembers what was settled and released."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+
+    async def Quote(self, request: billing.QuoteRequest, _: object) -> billing.QuoteResponse:
+        await self.script.enter("Quote", request)
+        each = -(-request.duration_ms // 1000)
+        return billing.QuoteResponse(credits=each * request.languages, credits_per_language=each)
+
+    async def Settle(self, request: billing.SettleRequest, _: object) -> billing.SettleResponse:
+        await self.script.enter("Settle", request)
+        return billing.SettleResponse(spent_credits=request.credits)
+
+    async def Release(self, request: billing.ReleaseRequest, _: object) -> billing.ReleaseResponse:
+        await self.script.enter("Release", request)
+        return billing.ReleaseResponse(released_credits=1)
+
+
+@asynccontextmanager
+async def instant_stages(script: Script) -> AsyncIterator[Stages]:
+    """The five services on free ports, and clients to them."""
+
+    def register(server: grpc.aio.Server) -> None:
+        asr_grpc.add_AsrServiceServicer_to_server(Asr(script), server)
+        translate_grpc.add_TranslateServiceServicer_to_server(Translate(script), server)
+        tts_grpc.add_TtsServiceServicer_to_server(Tts(script), server)
+        mixer_grpc.add_MixerServiceServicer_to_server(Mixer(script), server)
+        billing_grpc.add_BillingServiceServicer_to_server(Billing(script), server)
+
+    settings = GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0)
+    server = GrpcServer(settings, "instant", register, services=())
+    await server.start()
+    channel = connect(server.address)
+    try:
+        yield Stages(
+            AsrStage(channel), TranslateStage(channel), TtsStage(channel), MixerStage(channel), BillingStage(channel)
+        )
+    finally:
+        await channel.close()
+        await server.stop(0)
+
+
+def only(**conditions: object) -> Callable[[object], bool]:
+    """Whether a request has these values."""
+    return lambda request: all(getattr(request, name) == value for name, value in conditions.items())
+
+
+def fails(
+    error: OneVoiceError, when: Callable[[object], bool] = lambda _: True
+) -> Callable[[object], OneVoiceError | None]:
+    """A fault for requests that meet a condition."""
+    return lambda request: error if when(request) else None
+
+
+def calls_by_method(script: Script) -> Mapping[str, int]:
+    """How often each method was called."""
+    return {name: script.count(name) for name in {name for name, _ in script.calls}}
