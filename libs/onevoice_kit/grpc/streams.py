@@ -99,7 +99,7 @@ def with_progress(
     *,
     min_interval_s: float = 0.5,
     max_interval_s: float = 5.0,
-) -> AsyncIterator[MessageT]:
+) -> AsyncGenerator[MessageT, None]:
     """
     The answers of a long call: progress while `work(report)` runs, then its result. A servicer may return it.
 
@@ -122,7 +122,7 @@ async def with_events(
     *,
     min_interval_s: float = 0.5,
     max_interval_s: float = 5.0,
-) -> AsyncIterator[MessageT]:
+) -> AsyncGenerator[MessageT, None]:
     """`with_progress` for work that also sends messages of its own, in order, by `await emit(message)`."""
     queue: asyncio.Queue[MessageT] = asyncio.Queue(_PENDING_MESSAGES)
     pace = _Pace(min_interval_s, max_interval_s)

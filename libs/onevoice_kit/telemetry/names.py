@@ -44,6 +44,10 @@ GRPC_CLIENT_HANDLED = Metric(
 )
 GRPC_CLIENT_SECONDS = Metric("grpc_client_handling_seconds", "From sending a call until it ended. Unit: seconds.", _RPC)
 
+# --- Outbox relay
+OUTBOX_RELAYED = Metric("outbox_relayed_total", "Rows handed to the queue: sent or refused.", ("outcome",))
+OUTBOX_LAG_SECONDS = Metric("outbox_lag_seconds", "Age of the oldest row that is not sent. Unit: seconds.")
+
 # --- Process
 BUILD_INFO = Metric("onevoice_process_info", "Always 1; says which service this is.", ("service",))
 

@@ -23,11 +23,12 @@ def setup(settings: Settings, service: str) -> None:
     Raises `PreconditionFailed` (reason `metrics_port_taken`) where the exporter cannot listen.
     """
     logging.configure(settings.log_level, settings.log_format, service)
-    _start_traces(settings.otel_exporter_otlp_endpoint, service, settings.environment)
+    start_traces(settings.otel_exporter_otlp_endpoint, service, settings.environment)
     _start_metrics(settings.metrics_port, service)
 
 
-def _start_traces(endpoint: str, service: str, environment: str) -> None:
+def start_traces(endpoint: str, service: str, environment: str) -> None:
+    """Makes spans real, and exports them where `endpoint` is set; only the first call of a process counts."""
     if isinstance(trace.get_tracer_provider(), TracerProvider):
         return  # OpenTelemetry takes one provider per process and keeps the first.
     resource = Resource({"service.name": service, "deployment.environment.name": environment})

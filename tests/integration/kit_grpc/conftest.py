@@ -9,12 +9,13 @@ from typing import Any
 
 import grpc
 import pytest
+
 from onevoice.asr.v1 import asr_service_pb2, asr_service_pb2_grpc
 from onevoice.tts.v1 import tts_service_pb2, tts_service_pb2_grpc
-
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import ClientSettings, GrpcServerSettings
+from onevoice_kit.telemetry.setup import start_traces
 
 SERVICES = ("onevoice.tts.v1.TtsService", "onevoice.asr.v1.AsrService")
 
@@ -39,6 +40,12 @@ class Tts(tts_service_pb2_grpc.TtsServiceServicer):
     async def Synthesize(self, request, context):
         return await self._speak(request, context)
 
+    async def ListVoices(self, request, context):
+        return tts_service_pb2.ListVoicesResponse()
+
+    async def ListEngines(self, request, context):
+        return tts_service_pb2.ListEnginesResponse()
+
 
 class Asr(asr_service_pb2_grpc.AsrServiceServicer):
     """`DetectSpeech` does what the test says."""
@@ -48,6 +55,15 @@ class Asr(asr_service_pb2_grpc.AsrServiceServicer):
 
     def DetectSpeech(self, request, context):
         return self._detect(request, context)
+
+    async def Transcribe(self, request, context):
+        yield asr_service_pb2.TranscribeResponse(result=asr_service_pb2.TranscribeResult())
+
+    async def Diarize(self, request, context):  # type: ignore[override]  # the stubs do not know writing servicers
+        await context.write(asr_service_pb2.DiarizeResponse(result=asr_service_pb2.DiarizeResult()))
+
+    async def ListEngines(self, request, context):
+        return asr_service_pb2.ListEnginesResponse()
 
 
 @dataclass
@@ -62,6 +78,11 @@ class Stage:
     def __post_init__(self) -> None:
         self.tts = tts_service_pb2_grpc.TtsServiceStub(self.channel)
         self.asr = asr_service_pb2_grpc.AsrServiceStub(self.channel)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _real_spans() -> None:
+    start_traces("", "test", "development")
 
 
 OpenStage = Callable[..., AbstractAsyncContextManager[Stage]]
