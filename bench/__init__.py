@@ -1,0 +1,1 @@
+"""Ratios measured on this machine; `python -m bench` prints them as one table."""
