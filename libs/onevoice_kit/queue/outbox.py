@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -121,7 +122,7 @@ class OutboxQueue:
         deadline = time.monotonic() + wait_s
         with self._listener.subscribe(self._channel) as subscription:
             while True:
-                found = await self._claim_now(max_messages)
+                found = await self._claim_for_me(max_messages)
                 left = deadline - time.monotonic()
                 if found or left <= 0:
                     return found
@@ -159,6 +160,16 @@ class OutboxQueue:
     async def close(self) -> None:
         if self._owns_listener:
             await self._listener.close()
+
+    async def _claim_for_me(self, max_messages: int) -> Sequence[Delivery]:
+        # A claim that is broken off may have been committed; nobody would know of the messages until they time out.
+        claim = asyncio.create_task(self._claim_now(max_messages))
+        try:
+            return await asyncio.shield(claim)
+        except asyncio.CancelledError:
+            for delivery in await claim:
+                await self.release(delivery)
+            raise
 
     async def _claim_now(self, max_messages: int) -> Sequence[Delivery]:
         values = {"limit": max_messages, "visibility_s": self._visibility_s}

@@ -48,6 +48,15 @@ GRPC_CLIENT_SECONDS = Metric("grpc_client_handling_seconds", "From sending a cal
 OUTBOX_RELAYED = Metric("outbox_relayed_total", "Rows handed to the queue: sent or refused.", ("outcome",))
 OUTBOX_LAG_SECONDS = Metric("outbox_lag_seconds", "Age of the oldest row that is not sent. Unit: seconds.")
 
+# --- HTTP, server side (the gateway)
+_HTTP = ("method", "route")
+
+HTTP_SERVER_HANDLED = Metric("http_server_handled_total", "Requests ended, by status. Unit: requests.", (*_HTTP, "code"))
+HTTP_SERVER_SECONDS = Metric(
+    "http_server_handling_seconds", "From the start of a request to the end of its answer. Unit: seconds.", _HTTP
+)
+HTTP_SERVER_IN_FLIGHT = Metric("http_server_in_flight", "Requests being worked on. Unit: requests.")
+
 # --- Process
 BUILD_INFO = Metric("onevoice_process_info", "Always 1; says which service this is.", ("service",))
 

@@ -1,0 +1,148 @@
+"""Moves outbox rows to a queue: at least once, oldest first, by any number of relays at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Table, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from onevoice_kit.db.engine import asyncpg_dsn, transaction
+from onevoice_kit.db.listener import Listener
+from onevoice_kit.errors import OneVoiceError, Unavailable
+from onevoice_kit.queue.base import Message, Sender
+from onevoice_kit.queue.outbox import channel_of, waiting
+from onevoice_kit.telemetry.metrics import counter, gauge
+from onevoice_kit.telemetry.names import OUTBOX_LAG_SECONDS, OUTBOX_RELAYED
+
+_log = logging.getLogger(__name__)
+BATCH = 10
+"""What a sender takes at once."""
+_SEND_TIMEOUT_S = 20.0
+"""The rows stay locked while they are sent, so this must be well below the limit for idle transactions."""
+_REJECTED_DELAY_S = 300
+"""Longest pause before a row that the queue rejects by itself is tried again."""
+_KEEP_SENT_S = 7 * 86_400
+_CLEAN_EVERY_S = 3_600.0
+
+
+class OutboxRelay:
+    """
+    Sends waiting rows in order of their id and marks them as sent in the same transaction that locks them.
+
+    A crash between sending and marking sends a row twice; receivers must bear that. Rows that another relay has
+    locked are skipped, so with several relays the order holds within a batch only. A row that the queue rejects
+    alone is put off and does not hold up the others. Sent rows are kept for a week.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        table: Table,
+        sender: Sender,
+        *,
+        listener: Listener | None = None,
+        poll_s: float = 5.0,
+        min_pause_s: float = 0.5,
+        max_pause_s: float = 30.0,
+    ) -> None:
+        """`poll_s`: how often to look without being told. The pauses bound the back-off when something is down."""
+        self._engine = engine
+        self._table = table
+        self._sender = sender
+        self._listener = listener or Listener(asyncpg_dsn(engine.url))
+        self._owns_listener = listener is None
+        self._poll_s = poll_s
+        self._min_pause_s = min_pause_s
+        self._max_pause_s = max_pause_s
+        self._cleaned_at = 0.0
+
+    async def run(self) -> None:
+        """Relays until cancelled."""
+        failures = 0
+        try:
+            with self._listener.subscribe(channel_of(self._table)) as subscription:
+                while True:
+                    try:
+                        moved = await self.relay_batch()
+                        await self._housekeeping()
+                        failures = 0
+                    except OneVoiceError as error:
+                        failures += 1
+                        _log.warning("outbox is not relayed", extra={"error": str(error), "failures": failures})
+                        await asyncio.sleep(self._pause_s(failures))
+                        continue
+                    if moved < BATCH:
+                        await subscription.get(self._poll_s)
+        finally:
+            if self._owns_listener:
+                await self._listener.close()
+
+    async def relay_batch(self) -> int:
+        """Moves one batch; returns how many rows it looked at. Raises `Unavailable` when the queue does not answer."""
+        async with transaction(self._engine) as connection:
+            rows = await self._locked_rows(connection)
+            if rows:
+                accepted = await self._send(rows)
+                sent = [row.id for row, taken in zip(rows, accepted, strict=True) if taken]
+                refused = [row.id for row, taken in zip(rows, accepted, strict=True) if not taken]
+                await self._mark(connection, sent, refused)
+        if rows:
+            counter(OUTBOX_RELAYED).labels("sent").inc(len(sent))
+            counter(OUTBOX_RELAYED).labels("refused").inc(len(refused))
+        return len(rows)
+
+    async def lag_s(self) -> float:
+        """Age of the oldest row that is not sent; 0 where there is none. Seconds."""
+        age = func.extract("epoch", func.now() - func.min(self._table.c.created_at))
+        async with transaction(self._engine) as connection:
+            return float((await connection.execute(select(age).where(waiting(self._table)))).scalar() or 0.0)
+
+    async def _locked_rows(self, connection: AsyncConnection) -> Sequence[Any]:
+        column = self._table.c
+        query = (
+            select(column.id, column.body, column.attributes, column.group_id)
+            .where(waiting(self._table), column.available_at <= func.now())
+            .order_by(column.id)
+            .limit(BATCH)
+            .with_for_update(skip_locked=True)
+        )
+        return (await connection.execute(query)).all()
+
+    async def _send(self, rows: Sequence[Any]) -> Sequence[bool]:
+        messages = [Message(row.body, row.attributes, row.group_id) for row in rows]
+        try:
+            async with asyncio.timeout(_SEND_TIMEOUT_S):
+                return await self._sender.send(messages)
+        except TimeoutError as error:
+            raise Unavailable("The queue does not answer.", reason="queue_unavailable") from error
+
+    async def _mark(self, connection: AsyncConnection, sent: Sequence[int], refused: Sequence[int]) -> None:
+        column = self._table.c
+        if sent:
+            await connection.execute(update(self._table).where(column.id.in_(sent)).values(sent_at=func.now()))
+        if refused:
+            _log.error("the queue refuses messages", extra={"rows": list(refused)})
+            # 1, 2, 4 … seconds; the exponent is bounded, for the power itself must not overflow
+            delay = func.least(func.power(2, func.least(column.receive_count, 16)), _REJECTED_DELAY_S)
+            later = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, delay)
+            values = {"receive_count": column.receive_count + 1, "available_at": later}
+            await connection.execute(update(self._table).where(column.id.in_(refused)).values(values))
+
+    async def _housekeeping(self) -> None:
+        gauge(OUTBOX_LAG_SECONDS).set(await self.lag_s())
+        if time.monotonic() - self._cleaned_at > _CLEAN_EVERY_S or not self._cleaned_at:
+            oldest = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, _KEEP_SENT_S)
+            async with transaction(self._engine) as connection:
+                await connection.execute(delete(self._table).where(self._table.c.sent_at < oldest))
+            self._cleaned_at = time.monotonic()
+
+    def _pause_s(self, failures: int) -> float:
+        """Exponential with full jitter, so that many relays do not come back together."""
+        longest = min(self._max_pause_s, self._min_pause_s * 2 ** min(failures, 16))
+        return random.uniform(self._min_pause_s, max(self._min_pause_s, longest))

@@ -1,0 +1,180 @@
+"""The queue on Amazon SQS."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from onevoice_kit.aws import AwsClient, aws_errors
+from onevoice_kit.errors import Conflict, OneVoiceError
+from onevoice_kit.queue.base import Delivery, Message, QueueDepth
+from onevoice_kit.settings import QueueSettings
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sqs import SQSClient
+
+BATCH = 10
+"""SQS's limit for one request."""
+_MAX_WAIT_S = 20
+_MAX_VISIBILITY_S = 43_200
+_STALE = {"ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue", "InvalidIdFormat"}
+_CLOSE_S = 5.0
+"""How long `close` waits for receives that were given up, so that what they got becomes visible again."""
+
+
+class SqsQueue:
+    """
+    The queue port (see `base.Queue`) on a standard queue, and the `Sender` for it.
+
+    A receipt that was released, deleted or whose visibility ended here is stale whatever the server says, because
+    SQS may accept an old receipt for a while after somebody else got the message.
+    """
+
+    def __init__(self, settings: QueueSettings) -> None:
+        self._url = settings.sqs_queue_url
+        self._dlq_url = settings.sqs_dlq_url
+        self._visibility_s = settings.sqs_visibility_timeout
+        self._client: AwsClient[SQSClient] = AwsClient("sqs", settings)
+        self._held: dict[str, float] = {}
+        """Receipts by the moment until which the message is hidden."""
+        self._given_up: set[asyncio.Task[None]] = set()
+
+    async def receive(self, *, max_messages: int = 1, wait_s: float = 20.0) -> Sequence[Delivery]:
+        # A poll that is broken off can take messages along, hidden from all until their visibility ends. So the
+        # request always runs to its end, and what nobody waits for any more is given back.
+        poll = asyncio.create_task(self._receive(max_messages, wait_s))
+        try:
+            return await asyncio.shield(poll)
+        except asyncio.CancelledError:
+            returning = asyncio.create_task(self._give_back(poll))
+            self._given_up.add(returning)
+            returning.add_done_callback(self._given_up.discard)
+            raise
+
+    async def extend(self, delivery: Delivery, seconds: int) -> None:
+        if self._held.get(delivery.handle, 0.0) <= time.monotonic():
+            raise _stale_receipt()
+        await self._change_visibility(delivery, seconds)
+        self._held[delivery.handle] = time.monotonic() + seconds
+
+    async def release(self, delivery: Delivery, *, delay_s: int = 0) -> None:
+        self._held.pop(delivery.handle, None)
+        try:
+            await self._change_visibility(delivery, delay_s)
+        except Conflict:
+            return
+
+    async def delete(self, delivery: Delivery) -> None:
+        self._held.pop(delivery.handle, None)
+        client = await self._client.get()
+        try:
+            with _errors():
+                await client.delete_message(QueueUrl=self._url, ReceiptHandle=delivery.handle)
+        except Conflict:
+            return
+
+    async def dead_letter(self, delivery: Delivery, reason: str) -> None:
+        attributes = {**delivery.attributes, "deadLetterReason": reason}
+        client = await self._client.get()
+        with _errors():
+            await client.send_message(
+                QueueUrl=self._dlq_url, MessageBody=delivery.body, MessageAttributes=_attributes(attributes)
+            )
+        # Last: if this fails, the message is dead-lettered twice rather than lost.
+        await self.delete(delivery)
+
+    async def depth(self) -> QueueDepth:
+        client = await self._client.get()
+        with _errors():
+            answer = await client.get_queue_attributes(
+                QueueUrl=self._url,
+                AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+            )
+        counts: Mapping[str, str] = {str(name): value for name, value in answer["Attributes"].items()}
+        return QueueDepth(
+            visible=int(counts["ApproximateNumberOfMessages"]),
+            in_flight=int(counts["ApproximateNumberOfMessagesNotVisible"]),
+            oldest_age_s=None,
+        )
+
+    async def send(self, messages: Sequence[Message]) -> Sequence[bool]:
+        """Sends up to ten messages; says for each whether SQS has it."""
+        entries: Any = [_entry(str(number), message) for number, message in enumerate(messages)]
+        client = await self._client.get()
+        with _errors():
+            answer = await client.send_message_batch(QueueUrl=self._url, Entries=entries)
+        arrived = {entry["Id"] for entry in answer.get("Successful", ())}
+        return [str(number) in arrived for number in range(len(messages))]
+
+    async def close(self) -> None:
+        if self._given_up:
+            _, late = await asyncio.wait(self._given_up, timeout=_CLOSE_S)
+            for task in late:
+                task.cancel()
+        await self._client.close()
+
+    async def _receive(self, max_messages: int, wait_s: float) -> list[Delivery]:
+        client = await self._client.get()
+        with _errors():
+            answer = await client.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=min(max_messages, BATCH),
+                WaitTimeSeconds=min(math.ceil(wait_s), _MAX_WAIT_S),
+                VisibilityTimeout=self._visibility_s,
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+                MessageAttributeNames=["All"],
+            )
+        deliveries = [_delivery(message) for message in answer.get("Messages", ())]
+        now = time.monotonic()
+        self._held = {handle: until for handle, until in self._held.items() if until > now}
+        self._held |= {delivery.handle: now + self._visibility_s for delivery in deliveries}
+        return deliveries
+
+    async def _give_back(self, poll: asyncio.Task[list[Delivery]]) -> None:
+        try:
+            for delivery in await poll:
+                await self.release(delivery)
+        except OneVoiceError:
+            return  # the queue does not answer; the messages come back when their visibility ends
+
+    async def _change_visibility(self, delivery: Delivery, seconds: int) -> None:
+        client = await self._client.get()
+        with _errors():
+            await client.change_message_visibility(
+                QueueUrl=self._url,
+                ReceiptHandle=delivery.handle,
+                VisibilityTimeout=min(seconds, _MAX_VISIBILITY_S),
+            )
+
+
+def _delivery(message: Any) -> Delivery:
+    return Delivery(
+        id=message["MessageId"],
+        body=message["Body"],
+        attributes={name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()},
+        receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
+        handle=message["ReceiptHandle"],
+    )
+
+
+def _entry(entry_id: str, message: Message) -> dict[str, Any]:
+    # On a standard queue a group is only about fair shares; one for messages without a user would make them noisy.
+    group = {"MessageGroupId": message.group_id} if message.group_id else {}
+    attributes = _attributes(message.attributes)
+    return {"Id": entry_id, "MessageBody": message.body, "MessageAttributes": attributes, **group}
+
+
+def _attributes(attributes: Mapping[str, str]) -> Any:
+    """SQS takes no empty attribute; a reader sees a missing one."""
+    return {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value}
+
+
+def _errors() -> Any:
+    return aws_errors("queue", lambda code: _stale_receipt() if code.rpartition(".")[2] in _STALE else None)
+
+
+def _stale_receipt() -> Conflict:
+    return Conflict("The message is no longer held under this receipt.", reason="stale_receipt")

@@ -1,0 +1,83 @@
+"""The queue contract runs over every adapter."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import MetaData, select
+from sqlalchemy.schema import CreateSchema
+
+from onevoice_kit import db
+from onevoice_kit.queue.base import Message, Queue
+from onevoice_kit.queue.outbox import OutboxQueue, enqueue, outbox_table
+from onevoice_kit.queue.sqs import SqsQueue
+from onevoice_kit.settings import DatabaseSettings
+from onevoice_kit.testing.aws import Aws, AwsServer
+
+VISIBILITY_S = 30
+
+
+@dataclass(frozen=True)
+class QueueUnderTest:
+    """A queue and the way messages get into it."""
+
+    queue: Queue
+    send: Callable[[Message], Awaitable[object]]
+    dead_letters: Callable[[], Awaitable[list[tuple[str, str]]]]
+    """Body and reason of every dead letter."""
+
+
+@pytest.fixture
+async def outbox(postgres_url: str) -> AsyncIterator[QueueUnderTest]:
+    """The queue on a table."""
+    engine = db.create_engine(DatabaseSettings(database_url=postgres_url))
+    metadata = MetaData()
+    table = outbox_table(metadata, "work")
+    async with db.transaction(engine) as connection:
+        await connection.execute(CreateSchema("work"))
+        await connection.run_sync(metadata.create_all)
+
+    async def send(message: Message) -> None:
+        async with db.transaction(engine) as connection:
+            await enqueue(connection, table, message)
+
+    async def dead_letters() -> list[tuple[str, str]]:
+        async with db.transaction(engine) as connection:
+            rows = await connection.execute(
+                select(table.c.body, table.c.dead_reason).where(table.c.dead_at.is_not(None))
+            )
+            return [(row.body, row.dead_reason) for row in rows]
+
+    queue = OutboxQueue(engine, table, VISIBILITY_S)
+    yield QueueUnderTest(queue, send, dead_letters)
+    await queue.close()
+    await engine.dispose()
+
+
+@pytest.fixture
+async def sqs(aws: Aws, local_aws: AwsServer) -> AsyncIterator[QueueUnderTest]:
+    """The queue on SQS."""
+    queue = SqsQueue(aws.queue_settings(visibility_timeout=VISIBILITY_S))
+
+    async def send(message: Message) -> None:
+        assert await queue.send([message]) == [True]
+
+    async def dead_letters() -> list[tuple[str, str]]:
+        client = local_aws.client("sqs")
+        answer = client.receive_message(QueueUrl=aws.dlq_url, MessageAttributeNames=["All"], MaxNumberOfMessages=10)
+        return [
+            (message["Body"], message["MessageAttributes"]["deadLetterReason"]["StringValue"])
+            for message in answer["Messages"]
+        ]
+
+    yield QueueUnderTest(queue, send, dead_letters)
+    await queue.close()
+
+
+@pytest.fixture(params=["outbox", "sqs"])
+def under_test(request: pytest.FixtureRequest) -> QueueUnderTest:
+    """Each adapter in turn."""
+    queue: QueueUnderTest = request.getfixturevalue(request.param)
+    return queue
