@@ -1,4 +1,4 @@
-"""`make demo`: builds a one-minute sample, starts everything, dubs it to Spanish and Catalan, says what was measured."""
+"""`make demo`: builds a one-minute sample, starts everything, dubs it, says what was measured."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -60,7 +61,8 @@ async def running(options: UpOptions, console: Console) -> AsyncIterator[Running
     with UpDisplay(console) as display:
         launcher = asyncio.create_task(Launcher(options, display.changed, ready.set_result).run())
         try:
-            await asyncio.wait([launcher, ready], return_when=asyncio.FIRST_COMPLETED)
+            waits: list[asyncio.Future[Any]] = [launcher, ready]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if launcher.done():
                 await launcher  # raises why it could not start
             display.ready(ready.result(), aws=options.aws)
