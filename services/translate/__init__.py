@@ -1,0 +1,1 @@
+"""Translation: segments of speech in, the same segments in another language out."""

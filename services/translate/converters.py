@@ -1,0 +1,63 @@
+"""Between protobuf messages and the values of the domain."""
+
+from __future__ import annotations
+
+from onevoice.common.v1 import engine_pb2, progress_pb2
+from onevoice.translate.v1 import translate_service_pb2
+from services.translate.engines.base import Capabilities, EngineInfo, Term
+from services.translate.translation import Request, Result, Segment, TranslatedSegment
+
+
+def request_from_proto(message: translate_service_pb2.TranslateRequest) -> Request:
+    """A request, unchecked."""
+    return Request(
+        source_language=message.source_language,
+        target_language=message.target_language,
+        segments=tuple(Segment(segment.id, segment.text, segment.max_chars) for segment in message.segments),
+        glossary=tuple(Term(term.source, term.target) for term in message.glossary),
+        engine=message.engine,
+    )
+
+
+def translation_progress(fraction: float) -> translate_service_pb2.TranslateResponse:
+    """Progress of Translate."""
+    return translate_service_pb2.TranslateResponse(progress=progress_pb2.Progress(fraction=fraction))
+
+
+def translation_result(result: Result) -> translate_service_pb2.TranslateResponse:
+    """Result of Translate."""
+    message = translate_service_pb2.TranslateResult(
+        segments=map(_segment_to_proto, result.segments), engine=_engine_use_to_proto(result.engine)
+    )
+    return translate_service_pb2.TranslateResponse(result=message)
+
+
+def _segment_to_proto(segment: TranslatedSegment) -> translate_service_pb2.TranslatedSegment:
+    return translate_service_pb2.TranslatedSegment(
+        id=segment.id,
+        text=segment.text,
+        unknown_words=segment.unknown_words,
+        within_budget=segment.within_budget,
+    )
+
+
+def _engine_use_to_proto(info: EngineInfo) -> engine_pb2.EngineUse:
+    return engine_pb2.EngineUse(name=info.name, model=info.model, version=info.version)
+
+
+def engine_to_proto(capabilities: Capabilities) -> translate_service_pb2.TranslationEngine:
+    """An engine for the catalogue; its languages are the source languages."""
+    info = capabilities.info
+    return translate_service_pb2.TranslationEngine(
+        engine=engine_pb2.Engine(
+            name=info.name,
+            model=info.model,
+            version=info.version,
+            languages=sorted({pair.source for pair in capabilities.pairs}),
+            available=capabilities.available,
+        ),
+        pairs=[
+            translate_service_pb2.LanguagePair(source=pair.source, target=pair.target) for pair in capabilities.pairs
+        ],
+        can_shorten=capabilities.can_shorten,
+    )

@@ -1,0 +1,44 @@
+"""The gRPC face of the service: converts and delegates, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from onevoice.translate.v1 import translate_service_pb2, translate_service_pb2_grpc
+from onevoice_kit.grpc.streams import with_progress
+from services.translate import converters
+from services.translate.engines.registry import Registry
+from services.translate.translation import Translator
+
+SERVICE = "onevoice.translate.v1.TranslateService"
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class TranslateServicer(translate_service_pb2_grpc.TranslateServiceServicer):
+    """TranslateService of `translate_service.proto`."""
+
+    def __init__(self, translator: Translator, engines: Registry) -> None:
+        self._translator = translator
+        self._engines = engines
+
+    def Translate(
+        self, request: translate_service_pb2.TranslateRequest, _context: _Context
+    ) -> AsyncIterator[translate_service_pb2.TranslateResponse]:
+        """Progress, then every segment translated."""
+        asked = converters.request_from_proto(request)
+        return with_progress(
+            lambda report: self._translator.translate(asked, report),
+            converters.translation_progress,
+            converters.translation_result,
+        )
+
+    async def ListEngines(
+        self, _request: translate_service_pb2.ListEnginesRequest, _context: _Context
+    ) -> translate_service_pb2.ListEnginesResponse:
+        """What is configured here, and whether it can work."""
+        described = [await engine.describe() for engine in self._engines.all()]
+        return translate_service_pb2.ListEnginesResponse(engines=map(converters.engine_to_proto, described))
