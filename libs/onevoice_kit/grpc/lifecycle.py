@@ -64,7 +64,11 @@ async def _until(stopping: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -
 async def _stop(stop: Callable[[], Awaitable[None]], tasks: Sequence[asyncio.Task[None]], grace_s: float) -> None:
     for task in tasks:
         task.cancel()
-    await stop()
+    # Together, so that the whole drain fits into one grace.
+    await asyncio.gather(stop(), _ended(tasks, grace_s))
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]], grace_s: float) -> None:
     if not tasks:
         return
     _, late = await asyncio.wait(tasks, timeout=grace_s)

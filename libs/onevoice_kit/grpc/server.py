@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
@@ -81,7 +83,8 @@ class GrpcServer:
         """
         self._server = self._build()
         self._port = self._bind(self._server)
-        await self._server.start()
+        # Calls inherit the context of this task: none, so that no deadline or trace of the caller leaks into them.
+        await asyncio.create_task(self._server.start(), context=contextvars.Context())
         await self._health.set_ready(True)
         _log.info("%s is ready", self._name, extra={"port": self._port})
         return self._port
@@ -92,6 +95,7 @@ class GrpcServer:
 
     async def stop(self, grace_s: float) -> None:
         """Reports not ready, refuses new calls, lets running calls finish for `grace_s`, then cancels them."""
+        _log.info("%s is draining", self._name)
         await self._health.close()
         if self._server is None:
             raise Internal("The server was never started.", reason="server_not_started")

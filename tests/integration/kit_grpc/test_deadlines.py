@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import pytest
 
 from onevoice.asr.v1 import asr_service_pb2
 from onevoice.tts.v1 import tts_service_pb2
 from onevoice_kit.errors import DeadlineExceeded, Internal
 from onevoice_kit.grpc.context import deadline, remaining
+from onevoice_kit.telemetry import trace
 
 ROUNDING_S = 0.5
 """gRPC rounds the timeout up on the wire."""
@@ -67,6 +70,24 @@ async def test_an_enclosing_deadline_shortens_a_call(open_stage):
         with deadline(15):
             answer = await stage.tts.Synthesize(tts_service_pb2.SynthesizeRequest(), timeout=3600)
     assert 0 < answer.natural_ms < (15 + ROUNDING_S) * 1000
+
+
+async def test_calls_inherit_nothing_from_where_the_server_was_started(open_stage):
+    seen = []
+
+    async def speak(request, context):
+        seen.append((remaining(), trace.current_ids()[0]))
+        return tts_service_pb2.SynthesizeResponse()
+
+    async with AsyncExitStack() as stack:
+        with deadline(5), trace.span("starting"):
+            starting = trace.current_ids()[0]
+            stage = await stack.enter_async_context(open_stage(speak=speak))
+        await stage.tts.Synthesize(tts_service_pb2.SynthesizeRequest(), timeout=60)
+    left, trace_id = seen[0]
+    assert left is not None
+    assert left > 5 + ROUNDING_S
+    assert trace_id != starting
 
 
 async def test_no_call_is_made_when_no_time_is_left(open_stage):
