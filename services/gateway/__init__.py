@@ -1,0 +1,1 @@
+"""The gateway: the REST API in front of everything."""

@@ -1,0 +1,116 @@
+"""Puts the application together: routes, errors, what surrounds every request, and the OpenAPI page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from services.gateway import errors
+from services.gateway.billing.router import router as billing
+from services.gateway.catalogue.router import router as catalogue
+from services.gateway.jobs.one_call import router as dubbing_jobs
+from services.gateway.jobs.router import router as jobs
+from services.gateway.middleware import DOCS_PATH, BodyLimit, BodyRule, RequestContext
+from services.gateway.monitoring.router import router as monitoring
+from services.gateway.objects.router import router as objects
+from services.gateway.services import open_services
+from services.gateway.settings import GatewaySettings
+from services.gateway.uploads.router import router as uploads
+from services.gateway.users.router import router as users
+from services.gateway.videos.router import router as videos
+
+_FORM_OVERHEAD_BYTES = 1 << 20
+
+TAGS = [
+    {"name": "videos", "description": "Add videos: announce, upload straight to the storage, complete."},
+    {"name": "jobs", "description": "Dub videos into other languages, follow the work, get the results."},
+    {"name": "dubbing-jobs", "description": "The one-call form: a file and a language in, a job out."},
+    {"name": "uploads", "description": "Files other than videos: voice and background tracks, subtitles, pictures."},
+    {"name": "catalogue", "description": "Languages, voices and engines of this deployment."},
+    {"name": "billing", "description": "What a job costs. One credit is one second of dubbed output in one language."},
+    {"name": "users", "description": "You."},
+    {"name": "monitoring", "description": "How the deployment is."},
+]
+
+DESCRIPTION = """
+A video in one language goes in; the same video comes out speaking other languages, with captions, a manifest and a
+measured quality report.
+
+Send an API key as bearer token. Errors are RFC 9457 problems: `reason` is stable, `detail` is for people. Creating
+calls take an `Idempotency-Key`. Lists have opaque cursors. Another user's things are not found.
+
+    curl -H "Authorization: Bearer $ONEVOICE_API_KEY" -H "Content-Type: application/json" \\
+         -d '{"target_languages": ["es"]}' $ONEVOICE_URL/api/videos/$VIDEO_ID/dub
+"""
+
+
+def create_app(settings: GatewaySettings) -> FastAPI:
+    """The application; its parts are opened when it starts and closed when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="OneVoice",
+        version="1.0.0",
+        summary="Video dubbing",
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        openapi_url="/openapi.json",
+        docs_url=DOCS_PATH,
+        redoc_url=None,
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+        separate_input_output_schemas=False,
+    )
+    for router in (users, uploads, videos, jobs, dubbing_jobs, catalogue, billing):
+        app.include_router(router, prefix="/api")
+    app.include_router(monitoring)
+    app.include_router(objects)
+    errors.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, rule_of=_body_rules(settings))
+    app.add_middleware(RequestContext)
+    _document_problems(app)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """The function's name: what a generated client calls the operation."""
+    return route.name
+
+
+def _body_rules(settings: GatewaySettings) -> Callable[[str], BodyRule]:
+    json_rule = BodyRule(settings.max_json_bytes, "body_too_large")
+    object_rule = BodyRule(settings.max_upload_bytes, "file_too_large")
+    form_rule = BodyRule(settings.max_upload_bytes + _FORM_OVERHEAD_BYTES, "file_too_large")
+
+    def rule_of(path: str) -> BodyRule:
+        if path.startswith("/storage/"):
+            return object_rule
+        return form_rule if path == "/api/dubbing-jobs" else json_rule
+
+    return rule_of
+
+
+def _document_problems(app: FastAPI) -> None:
+    """Adds the schema of problems, which the `responses` of every operation refer to."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        if "Problem" not in schemas:
+            problem = errors.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(problem.pop("$defs", {}))
+            schemas["Problem"] = problem
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

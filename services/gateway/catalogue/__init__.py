@@ -1,0 +1,1 @@
+"""Languages, voices and engines of this deployment."""

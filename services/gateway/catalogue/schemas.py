@@ -1,0 +1,93 @@
+"""Bodies of the catalogue."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field
+
+from services.gateway.catalogue.service import Engines, Languages
+from services.gateway.clients.stages import EngineInfo, VoiceInfo
+from services.gateway.schemas import Output
+
+
+class Pair(Output):
+    """A pair of languages in one direction."""
+
+    source: str = Field(examples=["en"])
+    target: str = Field(examples=["es"])
+
+
+class LanguagesOut(Output):
+    """Languages that can be dubbed from and into here."""
+
+    sources: list[str] = Field(examples=[["en"]])
+    targets: list[str] = Field(examples=[["ca", "es"]])
+    pairs: list[Pair]
+
+    @classmethod
+    def of(cls, found: Languages) -> Self:
+        """From the catalogue."""
+        pairs = [Pair(source=source, target=target) for source, target in found.pairs]
+        return cls(sources=list(found.sources), targets=list(found.targets), pairs=pairs)
+
+
+class VoiceOut(Output):
+    """A voice."""
+
+    id: str = Field(examples=["espeak:es+f2"])
+    name: str
+    language: str = Field(examples=["es"])
+    gender: str = Field(description="`female`, `male`, `neutral` or `unknown`.", examples=["female"])
+    engine: str = Field(examples=["espeak"])
+
+    @classmethod
+    def of(cls, voice: VoiceInfo) -> Self:
+        """From the catalogue."""
+        return cls(id=voice.id, name=voice.name, language=voice.language, gender=voice.gender, engine=voice.engine)
+
+
+class Voices(Output):
+    """Voices of this deployment."""
+
+    items: list[VoiceOut]
+
+
+class EngineOut(Output):
+    """An engine."""
+
+    name: str = Field(examples=["apertium"])
+    model: str
+    version: str
+    languages: list[str] = Field(description="For translation the source languages.", examples=[["en"]])
+    available: bool = Field(description="Whether it can work here now.")
+
+    @classmethod
+    def of(cls, engine: EngineInfo) -> Self:
+        """From the catalogue."""
+        return cls(
+            name=engine.name,
+            model=engine.model,
+            version=engine.version,
+            languages=sorted(engine.languages),
+            available=engine.available,
+        )
+
+
+class EnginesOut(Output):
+    """Engines by stage, in the order in which they are tried."""
+
+    asr: list[EngineOut]
+    diarization: list[EngineOut]
+    translate: list[EngineOut]
+    tts: list[EngineOut]
+
+    @classmethod
+    def of(cls, found: Engines) -> Self:
+        """From the catalogue."""
+        return cls(
+            asr=[EngineOut.of(engine) for engine in found.transcription],
+            diarization=[EngineOut.of(engine) for engine in found.diarization],
+            translate=[EngineOut.of(engine) for engine in found.translation],
+            tts=[EngineOut.of(engine) for engine in found.synthesis],
+        )

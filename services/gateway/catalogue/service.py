@@ -1,0 +1,164 @@
+"""What this deployment can do, remembered for a short while, and whether a job asks for something it can do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from onevoice_kit.errors import InvalidInput
+from services.gateway.clients.stages import AsrEngines, EngineInfo, StageClient, VoiceInfo
+
+T = TypeVar("T")
+
+
+class Remembered(Generic[T]):
+    """One value that is fetched when it is older than `ttl_s`; callers at the same time share one fetch."""
+
+    def __init__(self, fetch: Callable[[], Awaitable[T]], ttl_s: float) -> None:
+        self._fetch = fetch
+        self._ttl_s = ttl_s
+        self._lock = asyncio.Lock()
+        self._value: T | None = None
+        self._until = 0.0
+
+    async def get(self) -> T:
+        """The value, at most `ttl_s` old. An error is not remembered."""
+        async with self._lock:
+            if self._value is None or time.monotonic() >= self._until:
+                self._value = await self._fetch()
+                self._until = time.monotonic() + self._ttl_s
+            return self._value
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a job asks of the engines."""
+
+    source_language: str | None
+    target_languages: tuple[str, ...]
+    voices: Mapping[str, str | Mapping[str, str]]
+    asr_engine: str | None = None
+    translate_engine: str | None = None
+    tts_engine: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Languages:
+    """Languages by what they can be used for. Pairs are source and target; the target can also be spoken."""
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Engines by stage."""
+
+    transcription: tuple[EngineInfo, ...]
+    diarization: tuple[EngineInfo, ...]
+    translation: tuple[EngineInfo, ...]
+    synthesis: tuple[EngineInfo, ...]
+
+
+class Catalogue:
+    """Engines, languages and voices of the stages."""
+
+    def __init__(self, stages: StageClient, ttl_s: float) -> None:
+        self._asr: Remembered[AsrEngines] = Remembered(stages.asr_engines, ttl_s)
+        self._translation: Remembered[tuple[EngineInfo, ...]] = Remembered(stages.translation_engines, ttl_s)
+        self._synthesis: Remembered[tuple[EngineInfo, ...]] = Remembered(stages.tts_engines, ttl_s)
+        self._voices: Remembered[tuple[VoiceInfo, ...]] = Remembered(stages.voices, ttl_s)
+
+    async def engines(self) -> Engines:
+        """Every engine of every stage."""
+        asr, translation, synthesis = await asyncio.gather(
+            self._asr.get(), self._translation.get(), self._synthesis.get()
+        )
+        return Engines(asr.transcription, asr.diarization, translation, synthesis)
+
+    async def voices(self, language: str | None = None) -> tuple[VoiceInfo, ...]:
+        """Voices, of one language or all."""
+        return tuple(voice for voice in await self._voices.get() if language in (None, voice.language))
+
+    async def languages(self) -> Languages:
+        """Languages that can be dubbed from and into."""
+        engines = await self.engines()
+        sources = _languages(engines.transcription)
+        spoken = _languages(engines.synthesis)
+        pairs = sorted(p for p in _pairs(engines.translation) if p[0] in sources and p[1] in spoken)
+        return Languages(
+            sources=tuple(sorted({source for source, _ in pairs})),
+            targets=tuple(sorted({target for _, target in pairs})),
+            pairs=tuple(pairs),
+        )
+
+    async def check(self, wish: Wish) -> str:
+        """
+        The source language, once every wish can be met. Raises `InvalidInput` with reason `unknown_engine`,
+        `source_language_required`, `unsupported_language_pair` or `unknown_voice`.
+        """
+        engines = await self.engines()
+        recognisers = _chosen(engines.transcription, wish.asr_engine, "transcription")
+        translators = _chosen(engines.translation, wish.translate_engine, "translation")
+        speakers = _chosen(engines.synthesis, wish.tts_engine, "synthesis")
+        source = wish.source_language or _only(_languages(recognisers))
+        pairs, spoken = _pairs(translators), _languages(speakers)
+        for target in wish.target_languages:
+            if source not in _languages(recognisers) or (source, target) not in pairs or target not in spoken:
+                raise _unsupported(source, target)
+        if wish.voices:
+            _check_voices(wish, await self._voices.get())
+        return source
+
+
+def _unsupported(source: str, target: str) -> InvalidInput:
+    return InvalidInput(
+        f"Dubbing from {source} to {target} is not available here.",
+        reason="unsupported_language_pair",
+        details={"source_language": source, "target_language": target},
+    )
+
+
+def _languages(engines: Sequence[EngineInfo]) -> frozenset[str]:
+    return frozenset(language for engine in engines if engine.available for language in engine.languages)
+
+
+def _pairs(engines: Sequence[EngineInfo]) -> frozenset[tuple[str, str]]:
+    return frozenset(pair for engine in engines if engine.available for pair in engine.pairs)
+
+
+def _only(languages: frozenset[str]) -> str:
+    if len(languages) != 1:
+        raise InvalidInput("Say which language is spoken.", reason="source_language_required")
+    return next(iter(languages))
+
+
+def _chosen(engines: Sequence[EngineInfo], name: str | None, stage: str) -> Sequence[EngineInfo]:
+    if name is None:
+        return engines
+    found = [engine for engine in engines if engine.name == name and engine.available]
+    if not found:
+        details = {"stage": stage, "engine": name}
+        raise InvalidInput(f"There is no {stage} engine {name} here.", reason="unknown_engine", details=details)
+    return found
+
+
+def _check_voices(wish: Wish, voices: Sequence[VoiceInfo]) -> None:
+    by_id = {voice.id: voice for voice in voices}
+    for language, choice in wish.voices.items():
+        if language not in wish.target_languages:
+            raise _unknown_voice(f"Voices are given for {language}, which is not a target language.", language)
+        for voice_id in [choice] if isinstance(choice, str) else choice.values():
+            voice = by_id.get(voice_id)
+            if voice is None or voice.language != language:
+                raise _unknown_voice(f"There is no voice {voice_id} for {language}.", language, voice=voice_id)
+            if wish.tts_engine not in (None, voice.engine):
+                raise _unknown_voice(f"The voice {voice_id} is not of the engine asked for.", language, voice=voice_id)
+
+
+def _unknown_voice(message: str, language: str, **details: Any) -> InvalidInput:
+    return InvalidInput(message, reason="unknown_voice", details={"language": language, **details})

@@ -1,0 +1,1 @@
+"""Clients of the other services; the only place here that knows protobuf."""

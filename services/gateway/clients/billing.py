@@ -1,0 +1,57 @@
+"""Client of the billing service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import grpc
+
+from onevoice.billing.v1 import billing_service_pb2 as pb
+from onevoice.billing.v1.billing_service_pb2_grpc import BillingServiceStub
+
+_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class CreditQuote:
+    """What a job would cost."""
+
+    credits: int
+    credits_per_language: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user's credits."""
+
+    available_credits: int
+    reserved_credits: int
+
+
+class BillingClient:
+    """Quotes and reservations. Raises the kit's errors, `QuotaExceeded` (`insufficient_credits`) among them."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = BillingServiceStub(channel)
+
+    async def quote(self, duration_ms: int, languages: int) -> CreditQuote:
+        """Credits for a source of this length in this many languages."""
+        answer = await self._stub.Quote(
+            pb.QuoteRequest(duration_ms=duration_ms, languages=languages), timeout=_TIMEOUT_S
+        )
+        return CreditQuote(answer.credits, answer.credits_per_language)
+
+    async def reserve(self, user_id: UUID, job_id: UUID, credits_: int) -> None:
+        """Sets credits aside for a job; repeating it for the same job changes nothing."""
+        request = pb.ReserveRequest(user_id=str(user_id), job_id=str(job_id), credits=credits_)
+        await self._stub.Reserve(request, timeout=_TIMEOUT_S)
+
+    async def release(self, job_id: UUID) -> None:
+        """Gives a reservation back, where there is one."""
+        await self._stub.Release(pb.ReleaseRequest(job_id=str(job_id)), timeout=_TIMEOUT_S)
+
+    async def account(self, user_id: UUID) -> Account:
+        """A user's credits."""
+        answer = await self._stub.GetAccount(pb.GetAccountRequest(user_id=str(user_id)), timeout=_TIMEOUT_S)
+        return Account(answer.account.available_credits, answer.account.reserved_credits)

@@ -1,0 +1,47 @@
+"""Client of the mixer: what a media file is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+
+from onevoice.mixer.v1 import mixer_service_pb2 as pb
+from onevoice.mixer.v1.mixer_service_pb2_grpc import MixerServiceStub
+from onevoice_kit.grpc.refs import ref_to_proto
+from onevoice_kit.grpc.streams import final_result
+from onevoice_kit.storage.base import ObjectRef
+
+_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What a media file is."""
+
+    duration_ms: int
+    width: int | None
+    height: int | None
+    has_audio: bool
+    language: str | None
+    """Language the first audio stream says it is in."""
+
+
+class MixerClient:
+    """Probes files. Raises the kit's errors with the mixer's reasons (`not_media`, `no_audio`, …)."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = MixerServiceStub(channel)
+
+    async def probe(self, source: ObjectRef) -> Media:
+        """Says what a file is; refuses what cannot be dubbed."""
+        request = pb.ProbeRequest(source=ref_to_proto(source), require_audio=True)
+        info = await final_result(self._stub.Probe(request, timeout=_TIMEOUT_S))
+        has_picture = info.HasField("video")
+        return Media(
+            duration_ms=info.duration_ms,
+            width=info.video.width if has_picture else None,
+            height=info.video.height if has_picture else None,
+            has_audio=len(info.audio) > 0,
+            language=(info.audio[0].language or None) if info.audio else None,
+        )

@@ -1,0 +1,97 @@
+"""Client of the stages' catalogues: which engines, language pairs and voices this deployment has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import grpc
+
+from onevoice.asr.v1 import asr_service_pb2 as asr_pb
+from onevoice.asr.v1.asr_service_pb2_grpc import AsrServiceStub
+from onevoice.common.v1 import engine_pb2
+from onevoice.translate.v1 import translate_service_pb2 as translate_pb
+from onevoice.translate.v1.translate_service_pb2_grpc import TranslateServiceStub
+from onevoice.tts.v1 import tts_service_pb2 as tts_pb
+from onevoice.tts.v1.tts_service_pb2_grpc import TtsServiceStub
+
+_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """One engine of a stage; `pairs` only for translation."""
+
+    name: str
+    model: str
+    version: str
+    languages: frozenset[str]
+    available: bool
+    pairs: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceInfo:
+    """A voice."""
+
+    id: str
+    name: str
+    language: str
+    gender: str
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class AsrEngines:
+    """Engines of the recognition stage."""
+
+    transcription: tuple[EngineInfo, ...]
+    diarization: tuple[EngineInfo, ...]
+
+
+class StageClient:
+    """Asks the stages what they can do."""
+
+    def __init__(self, asr: grpc.aio.Channel, translate: grpc.aio.Channel, tts: grpc.aio.Channel) -> None:
+        self._asr = AsrServiceStub(asr)
+        self._translate = TranslateServiceStub(translate)
+        self._tts = TtsServiceStub(tts)
+
+    async def asr_engines(self) -> AsrEngines:
+        """Engines for recognition and for telling speakers apart."""
+        answer = await self._asr.ListEngines(asr_pb.ListEnginesRequest(), timeout=_TIMEOUT_S)
+        return AsrEngines(_engines(answer.transcription), _engines(answer.diarization))
+
+    async def translation_engines(self) -> tuple[EngineInfo, ...]:
+        """Engines for translation with their language pairs."""
+        answer = await self._translate.ListEngines(translate_pb.ListEnginesRequest(), timeout=_TIMEOUT_S)
+        return tuple(
+            _engine(item.engine, frozenset((pair.source, pair.target) for pair in item.pairs))
+            for item in answer.engines
+        )
+
+    async def tts_engines(self) -> tuple[EngineInfo, ...]:
+        """Engines for speech."""
+        answer = await self._tts.ListEngines(tts_pb.ListEnginesRequest(), timeout=_TIMEOUT_S)
+        return _engines(answer.engines)
+
+    async def voices(self) -> tuple[VoiceInfo, ...]:
+        """Voices of every language."""
+        answer = await self._tts.ListVoices(tts_pb.ListVoicesRequest(), timeout=_TIMEOUT_S)
+        return tuple(
+            VoiceInfo(voice.id, voice.name, voice.language, _gender(voice.gender), voice.engine)
+            for voice in answer.voices
+        )
+
+
+def _engines(found: Iterable[engine_pb2.Engine]) -> tuple[EngineInfo, ...]:
+    return tuple(_engine(item) for item in found)
+
+
+def _engine(item: engine_pb2.Engine, pairs: frozenset[tuple[str, str]] = frozenset()) -> EngineInfo:
+    return EngineInfo(item.name, item.model, item.version, frozenset(item.languages), item.available, pairs)
+
+
+def _gender(value: tts_pb.VoiceGender.ValueType) -> str:
+    name = tts_pb.VoiceGender.Name(value).removeprefix("VOICE_GENDER_").lower()
+    return "unknown" if name == "unspecified" else name

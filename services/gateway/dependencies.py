@@ -1,0 +1,60 @@
+"""What routes ask for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Header, Query, Request
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from services.gateway.auth.models import Caller
+from services.gateway.idempotency.service import Answer
+from services.gateway.services import Services
+
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="apiKey", bearerFormat="ov_…", description="An API key, as bearer token."
+)
+
+
+def get_services(request: Request) -> Services:
+    """The parts of the gateway."""
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+
+
+async def get_caller(
+    request: Request,
+    services: ServicesDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Caller:
+    """Who is calling; `Unauthenticated` for nobody we know."""
+    caller = await services.authenticator.caller(credentials.credentials if credentials else None)
+    request.state.user_id = caller.user_id
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Makes it safe to repeat the call: the same key and body get the same answer for 24 hours.",
+        examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+    ),
+]
+Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Most items to return.")]
+
+
+def respond(answer: Answer) -> JSONResponse:
+    """The response of a creating call; says so where it happened before."""
+    headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
+    return JSONResponse(dict(answer.body), answer.status, headers=headers)

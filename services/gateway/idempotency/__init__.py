@@ -1,0 +1,1 @@
+"""Creating calls that may be repeated safely."""

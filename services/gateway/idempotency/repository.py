@@ -1,0 +1,95 @@
+"""SQL for answers to creating calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway.idempotency.models import idempotency_keys as table
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a creating call; `response_status` is None while it runs."""
+
+    user_id: UUID
+    key: str
+    operation: str
+    request_hash: str
+    resource_id: UUID
+    response_status: int | None = None
+    response_body: Mapping[str, Any] | None = None
+
+
+_COLUMNS = [table.c[name] for name in Record.__dataclass_fields__]
+
+
+async def insert_running(connection: AsyncConnection, record: Record, running: timedelta) -> bool:
+    """Claims the key; False where it is taken."""
+    statement = insert(table).values(
+        user_id=record.user_id,
+        key=record.key,
+        operation=record.operation,
+        request_hash=record.request_hash,
+        resource_id=record.resource_id,
+        running_until=func.now() + running,
+    )
+    claimed = await connection.execute(statement.on_conflict_do_nothing().returning(table.c.key))
+    return claimed.one_or_none() is not None
+
+
+async def find(connection: AsyncConnection, user_id: UUID, key: str) -> Record | None:
+    """What is known under a key."""
+    statement = select(*_COLUMNS).where(table.c.user_id == user_id, table.c.key == key)
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else Record(*row)
+
+
+async def answer(connection: AsyncConnection, record: Record, status: int, body: Mapping[str, Any]) -> bool:
+    """Stores the answer; False where the record is no longer ours."""
+    statement = update(table).where(*_is_running(record)).values(response_status=status, response_body=dict(body))
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def forget(connection: AsyncConnection, record: Record) -> bool:
+    """Drops a running record; False where it is no longer ours."""
+    return (await connection.execute(delete(table).where(*_is_running(record)))).rowcount == 1
+
+
+async def lock(connection: AsyncConnection, record: Record) -> bool:
+    """Keeps others off a running record for the rest of the transaction; False where it does not run any more."""
+    found = await connection.execute(select(table.c.key).where(*_is_running(record)).with_for_update())
+    return found.one_or_none() is not None
+
+
+async def dead(connection: AsyncConnection, limit: int = 50) -> list[Record]:
+    """Records of calls that never finished."""
+    statement = (
+        select(*_COLUMNS)
+        .where(table.c.response_status.is_(None), table.c.running_until < func.now())
+        .order_by(table.c.created_at)
+        .limit(limit)
+    )
+    return [Record(*row) for row in await connection.execute(statement)]
+
+
+async def forget_answered(connection: AsyncConnection, older_than: timedelta) -> int:
+    """Drops answers that need no longer be remembered; returns how many."""
+    old = table.c.created_at < func.now() - older_than
+    return (await connection.execute(delete(table).where(table.c.response_status.is_not(None), old))).rowcount
+
+
+def _is_running(record: Record) -> tuple[Any, ...]:
+    return (
+        table.c.user_id == record.user_id,
+        table.c.key == record.key,
+        table.c.resource_id == record.resource_id,
+        table.c.response_status.is_(None),
+    )

@@ -1,0 +1,143 @@
+"""Creating calls: each happens once per `Idempotency-Key`, and leaves nothing behind where it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from onevoice_kit.db import transaction, uuid7
+from onevoice_kit.errors import Conflict, InvalidInput
+from services.gateway.idempotency import repository
+from services.gateway.idempotency.repository import Record
+
+logger = logging.getLogger(__name__)
+
+_GIVEN, _OWN = "key:", "own:"
+Undo = Callable[[UUID, UUID], Awaitable[None]]
+"""Takes the user's and the resource's id and removes what a dead call may have left outside the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreatingCall:
+    """A call that makes a resource."""
+
+    user_id: UUID
+    key: str | None
+    """The client's `Idempotency-Key`, if it sent one."""
+    operation: str
+    request: Mapping[str, Any]
+    """All that decides what the call does, as JSON values."""
+
+    def record(self) -> Record:
+        """What is stored of the call before it starts."""
+        resource_id = uuid7()
+        canonical = json.dumps(dict(self.request), sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(f"{self.operation}\n{canonical}".encode()).hexdigest()
+        key = f"{_GIVEN}{self.key}" if self.key is not None else f"{_OWN}{resource_id}"
+        return Record(self.user_id, key, self.operation, digest, resource_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a creating call answers."""
+
+    status: int
+    body: Mapping[str, Any]
+    replayed: bool = False
+
+
+@dataclass
+class Attempt:
+    """One run of a creating call. `answer` is there from the start where the call happened before."""
+
+    record: Record
+    answer: Answer | None = None
+    leaves_traces: bool = False
+    """Set it before anything is made outside the database; from then on a failure is undone."""
+
+    @property
+    def resource_id(self) -> UUID:
+        """Id for what the call makes; chosen before anything is made."""
+        return self.record.resource_id
+
+    async def finish(self, connection: AsyncConnection, answer: Answer) -> Answer:
+        """
+        Stores the answer in the transaction that makes the resource. Raises `Conflict` (reason
+        `request_abandoned`) where the call took so long that it was taken for dead.
+        """
+        if self.record.key.startswith(_OWN):
+            done = await repository.forget(connection, self.record)
+        else:
+            done = await repository.answer(connection, self.record, answer.status, answer.body)
+        if not done:
+            raise Conflict("The request took too long and was given up.", reason="request_abandoned")
+        self.answer = answer
+        return answer
+
+
+class Idempotency:
+    """Runs creating calls. `undo` holds, per operation, what removes the traces of a dead call."""
+
+    def __init__(self, engine: AsyncEngine, *, running_s: int, keep_s: int, undo: Mapping[str, Undo]) -> None:
+        self._engine = engine
+        self._running = timedelta(seconds=running_s)
+        self._keep = timedelta(seconds=keep_s)
+        self._undo = undo
+
+    @asynccontextmanager
+    async def attempt(self, call: CreatingCall) -> AsyncIterator[Attempt]:
+        """
+        An attempt at the call; where the block raises, its traces are removed and the key is free again. Raises
+        `InvalidInput` (`idempotency_key_reused`) and `Conflict` (`request_in_progress`).
+        """
+        attempt = await self._begin(call.record())
+        try:
+            yield attempt
+        except BaseException:
+            # Shielded: also a cancelled request gives back what it took.
+            await asyncio.shield(self._abandon(attempt.record, undo=attempt.leaves_traces))
+            raise
+
+    async def _begin(self, record: Record) -> Attempt:
+        async with transaction(self._engine) as connection:
+            if await repository.insert_running(connection, record, self._running):
+                return Attempt(record)
+            known = await repository.find(connection, record.user_id, record.key)
+        if known is not None and known.request_hash != record.request_hash:
+            raise InvalidInput("The Idempotency-Key was used with another request.", reason="idempotency_key_reused")
+        if known is None or known.response_status is None:
+            raise Conflict("The same request is still running.", reason="request_in_progress", retry_after=2.0)
+        return Attempt(known, Answer(known.response_status, known.response_body or {}, replayed=True))
+
+    async def _abandon(self, record: Record, *, undo: bool) -> None:
+        try:
+            await self._clean_up(record, self._undo.get(record.operation) if undo else None)
+        except Exception:  # the caller gets the first error; housekeeping does this again
+            logger.exception("cannot undo a failed call yet", extra={"operation": record.operation})
+
+    async def _clean_up(self, record: Record, undo: Undo | None) -> None:
+        """Removes a call's traces, then its record; nothing where the call did succeed after all."""
+        async with transaction(self._engine) as connection:
+            if not await repository.lock(connection, record):
+                return
+            if undo is not None:
+                await undo(record.user_id, record.resource_id)
+            await repository.forget(connection, record)
+
+    async def housekeeping(self) -> None:
+        """Cleans up after calls that died with their process, and forgets old answers."""
+        async with transaction(self._engine) as connection:
+            dead = await repository.dead(connection)
+            await repository.forget_answered(connection, self._keep)
+        for record in dead:
+            await self._abandon(record, undo=True)

@@ -1,0 +1,1 @@
+"""Dubbing jobs: submit, follow, cancel, download."""

@@ -1,0 +1,183 @@
+"""Routes of jobs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import StreamingResponse
+
+from onevoice_jobs.states import JobStatus
+from services.gateway.dependencies import CallerDep, Cursor, IdempotencyKey, Limit, ServicesDep, respond
+from services.gateway.errors import problems
+from services.gateway.jobs.events import parse_last_event_id
+from services.gateway.jobs.schemas import ArtifactKind, Downloads, DubIn, JobIn, JobOut, LanguageTag, TranscriptOut
+from services.gateway.schemas import Page
+from services.gateway.uploads.router import IDEMPOTENCY_PROBLEMS
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+NOT_FOUND = (404, "job_not_found")
+WISH_PROBLEMS = (
+    (402, "insufficient_credits"),
+    (422, "unsupported_language_pair"),
+    (422, "source_language_required"),
+    (422, "source_too_long"),
+    (422, "unknown_engine"),
+    (422, "unknown_voice"),
+    (422, "duplicate_languages"),
+    (422, "too_many_languages"),
+    *IDEMPOTENCY_PROBLEMS,
+)
+SUBMIT_PROBLEMS = ((409, "video_not_ready"), *WISH_PROBLEMS)
+
+_EVENTS_EXAMPLE = 'id: 7\nevent: job.progress\ndata: {"stage":"transcribe","percent":31.5}\n\n'
+LanguageQuery = Annotated[LanguageTag | None, Query(description="A target language, or the source's.")]
+
+
+class TranscriptFormat(StrEnum):
+    """How a transcript is written."""
+
+    JSON = "json"
+    SRT = "srt"
+    VTT = "vtt"
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=JobOut,
+    summary="Create a job",
+    responses=problems((404, "video_not_found"), *SUBMIT_PROBLEMS),
+)
+async def create_job(wanted: JobIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey = None) -> Response:
+    """Reserves the credits and starts a job that dubs a video into the target languages."""
+    dub = DubIn.model_validate(wanted.model_dump(exclude={"video_id"}))
+    return respond(await services.submission.submit(caller.user_id, wanted.video_id, dub, key))
+
+
+@router.get("", summary="List jobs", responses=problems((422, "invalid_cursor")))
+async def list_jobs(
+    caller: CallerDep,
+    services: ServicesDep,
+    status: Annotated[JobStatus | None, Query(description="Only jobs in this state.")] = None,
+    batch: Annotated[UUID | None, Query(description="Only jobs of this batch.")] = None,
+    video: Annotated[UUID | None, Query(description="Only jobs of this video.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Page[JobOut]:
+    """Your jobs, newest first."""
+    found = await services.jobs.page(
+        caller.user_id, status=status, batch_id=batch, video_id=video, cursor=cursor, limit=limit
+    )
+    return Page(items=[JobOut.of(view) for view in found.items], next_cursor=found.next_cursor)
+
+
+@router.get("/{job_id}", summary="Get a job", responses=problems(NOT_FOUND))
+async def get_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> JobOut:
+    """How a job stands, as a whole and for each language."""
+    return JobOut.of(await services.jobs.get(caller.user_id, job_id))
+
+
+@router.get(
+    "/{job_id}/events",
+    response_class=StreamingResponse,
+    summary="Follow a job",
+    responses={
+        200: {"description": "Server-sent events.", "content": {"text/event-stream": {"example": _EVENTS_EXAMPLE}}},
+        **problems(NOT_FOUND, (422, "invalid_last_event_id")),
+    },
+)
+async def follow_job(
+    job_id: UUID,
+    caller: CallerDep,
+    services: ServicesDep,
+    last_event_id: Annotated[
+        str | None, Header(alias="Last-Event-ID", description="Go on after this event.", examples=["6"])
+    ] = None,
+) -> StreamingResponse:
+    """
+    What happens to the job, from its beginning or after `Last-Event-ID`, as server-sent events; the data are JSON.
+    The stream ends when the job has ended. Types: `job.created`, `job.started`, `job.progress`,
+    `segment.recognised`, `line.ready`, `language.completed`, `language.failed`, `step.retried`,
+    `job.cancel_requested`, `job.completed`, `job.failed`, `job.cancelled`.
+    """
+    last_id = parse_last_event_id(last_event_id)
+    await services.jobs.get(caller.user_id, job_id)
+    stream = services.events.stream(caller.user_id, job_id, last_id)
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+
+@router.post(
+    "/{job_id}/cancel",
+    status_code=202,
+    summary="Cancel a job",
+    responses=problems(NOT_FOUND, (409, "invalid_transition")),
+)
+async def cancel_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> JobOut:
+    """Stops a job and gives its credits back. Asking again changes nothing; a job that has ended stays as it is."""
+    return JobOut.of(await services.jobs.cancel(caller.user_id, job_id))
+
+
+@router.get("/{job_id}/download", summary="Get the results", responses=problems(NOT_FOUND))
+async def download_job(
+    job_id: UUID,
+    caller: CallerDep,
+    services: ServicesDep,
+    language: LanguageQuery = None,
+    kind: Annotated[ArtifactKind | None, Query(description="Only results of this kind.")] = None,
+) -> Downloads:
+    """The results so far, each with an address that works without credentials for a while."""
+    return Downloads(items=await services.jobs.downloads(caller.user_id, job_id, language, kind))
+
+
+@router.get(
+    "/{job_id}/transcript.{transcript_format}",
+    response_model=TranscriptOut,
+    summary="Get the transcript",
+    responses={
+        200: {
+            "description": "The lines as JSON, or a caption file.",
+            "content": {
+                "application/x-subrip": {"schema": {"type": "string"}},
+                "text/vtt": {"schema": {"type": "string"}},
+            },
+        },
+        **problems(NOT_FOUND, (404, "transcript_not_found")),
+    },
+)
+async def get_transcript(
+    job_id: UUID,
+    transcript_format: TranscriptFormat,
+    caller: CallerDep,
+    services: ServicesDep,
+    language: LanguageQuery = None,
+) -> Response:
+    """What is said: in the source's language, or in a target language. Captions are there when they are finished."""
+    if transcript_format is TranscriptFormat.JSON:
+        transcript = await services.jobs.transcript(caller.user_id, job_id, language)
+        return Response(transcript.model_dump_json(), media_type="application/json")
+    kind = ArtifactKind(f"captions_{transcript_format}")
+    captions = await services.jobs.captions(caller.user_id, job_id, language, kind)
+    return Response(captions.content, media_type=captions.content_type)
+
+
+@router.get(
+    "/{job_id}/report",
+    response_class=Response,
+    summary="Get the report",
+    responses={
+        200: {
+            "description": "The measured quality report.",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        },
+        **problems(NOT_FOUND, (404, "report_not_found")),
+    },
+)
+async def get_report(job_id: UUID, caller: CallerDep, services: ServicesDep) -> Response:
+    """What was measured: every line, every language, and the engines that made them."""
+    report = await services.jobs.report(caller.user_id, job_id)
+    return Response(report.content, media_type="application/json")

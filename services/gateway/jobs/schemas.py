@@ -1,0 +1,250 @@
+"""Bodies of jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from onevoice_jobs.options import EngineChoice, GlossaryTerm, JobOptions, Loudness
+from onevoice_jobs.queries import JobView
+from onevoice_jobs.records import JobError, JobRecord, LanguageRecord
+from onevoice_jobs.states import JobStatus, LanguageStatus
+from onevoice_jobs.submit import PRIORITIES
+from services.gateway.catalogue.service import Wish
+from services.gateway.languages import canonical
+from services.gateway.schemas import Language, Model, Name, Output
+
+Priority = Literal["low", "normal", "high"]
+LanguageTag = Annotated[Language, AfterValidator(canonical)]
+
+
+class TermIn(Model):
+    """A term that is always translated the same way."""
+
+    source: Annotated[str, Field(min_length=1, max_length=200, examples=["OneVoice"])]
+    target: Annotated[str, Field(min_length=1, max_length=200, examples=["OneVoice"])]
+
+
+class EnginesIn(Model):
+    """Engines by name; what is left out is chosen."""
+
+    asr: Name | None = Field(default=None, examples=["pocketsphinx"])
+    translate: Name | None = Field(default=None, examples=["apertium"])
+    tts: Name | None = Field(default=None, examples=["espeak"])
+
+
+_EXAMPLE: dict[str, Any] = {
+    "target_languages": ["es", "ca"],
+    "source_language": "en",
+    "glossary": [{"source": "OneVoice", "target": "OneVoice"}],
+    "loudness": "source",
+}
+
+
+class DubIn(Model):
+    """What to make of a video."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    target_languages: Annotated[list[LanguageTag], Field(min_length=1, max_length=200)]
+    source_language: LanguageTag | None = Field(
+        default=None, description="Language that is spoken; the video's where it is left out."
+    )
+    voices: Annotated[dict[LanguageTag, Name | dict[Name, Name]], Field(max_length=200)] = Field(
+        default={}, description="By target language: a voice for everyone, or one for each speaker."
+    )
+    glossary: Annotated[tuple[TermIn, ...], Field(max_length=500)] = ()
+    loudness: Loudness = Field(default="source", description="`source`, or LUFS.")
+    burn_in_captions: bool = False
+    keep_original_audio: bool = Field(default=True, description="Keep the original sound as a second track.")
+    engines: EnginesIn = EnginesIn()
+    duck_gain_db: float | None = Field(
+        default=None, ge=-60, le=0, description="How far the original is turned down under a line, decibels."
+    )
+    priority: Priority = "normal"
+
+    def wish(self, source_language: str | None) -> Wish:
+        """What is asked of the engines."""
+        return Wish(
+            source_language=source_language,
+            target_languages=tuple(self.target_languages),
+            voices=self.voices,
+            asr_engine=self.engines.asr,
+            translate_engine=self.engines.translate,
+            tts_engine=self.engines.tts,
+        )
+
+    def options(self, source_language: str) -> JobOptions:
+        """As the job keeps them."""
+        return JobOptions(
+            source_language=source_language,
+            voices=dict(self.voices),
+            glossary=tuple(GlossaryTerm(source=term.source, target=term.target) for term in self.glossary),
+            loudness=self.loudness,
+            burn_in_captions=self.burn_in_captions,
+            keep_original_audio=self.keep_original_audio,
+            engines=EngineChoice(asr=self.engines.asr, translate=self.engines.translate, tts=self.engines.tts),
+            duck_gain_db=self.duck_gain_db,
+        )
+
+    @property
+    def priority_value(self) -> int:
+        """As the queue takes it."""
+        return PRIORITIES[self.priority]
+
+
+class JobIn(DubIn):
+    """A video and what to make of it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"video_id": "0199f2c5-6a1e-7c3b-9d4e-2f1a0b3c4d5e", **_EXAMPLE}]}
+    )
+    video_id: UUID
+
+
+class ErrorOut(Output):
+    """Why something failed."""
+
+    reason: str = Field(examples=["no_speech"])
+    message: str = Field(examples=["The video has no speech."])
+
+    @classmethod
+    def of(cls, error: JobError | None) -> Self | None:
+        """From the record, if there is one."""
+        return None if error is None else cls(reason=error.reason, message=error.message)
+
+
+class LanguageOut(Output):
+    """One target language of a job."""
+
+    language: str = Field(examples=["es"])
+    status: LanguageStatus
+    stage: str | None = Field(examples=["synthesize"])
+    progress: float = Field(description="0 to 100.", examples=[40.0])
+    error: ErrorOut | None
+    started_at: datetime | None
+    completed_at: datetime | None
+
+    @classmethod
+    def of(cls, record: LanguageRecord) -> Self:
+        """From the record."""
+        return cls(
+            language=record.language,
+            status=record.status,
+            stage=record.stage,
+            progress=round(record.progress, 1),
+            error=ErrorOut.of(record.error),
+            started_at=record.started_at,
+            completed_at=record.completed_at,
+        )
+
+
+class JobOut(Output):
+    """A job."""
+
+    id: UUID
+    video_id: UUID
+    status: JobStatus
+    stage: str | None = Field(examples=["transcribe"])
+    progress: float = Field(description="0 to 100; never goes back.", examples=[12.5])
+    source_language: str | None = Field(examples=["en"])
+    target_languages: list[str] = Field(examples=[["es", "ca"]])
+    languages: list[LanguageOut]
+    quoted_credits: int = Field(description="Reserved; the job never costs more.", examples=[120])
+    spent_credits: int | None = Field(description="Null until the job is settled.")
+    error: ErrorOut | None
+    cancel_requested: bool
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+    estimated_completion: datetime | None
+
+    @classmethod
+    def of(cls, view: JobView) -> Self:
+        """From the records."""
+        job: JobRecord = view.job
+        return cls(
+            id=job.id,
+            video_id=job.video_id,
+            status=job.status,
+            stage=job.stage,
+            progress=round(job.progress, 1),
+            source_language=job.source_language,
+            target_languages=list(job.target_languages),
+            languages=[LanguageOut.of(language) for language in view.languages],
+            quoted_credits=job.quoted_credits,
+            spent_credits=job.spent_credits,
+            error=ErrorOut.of(job.error),
+            cancel_requested=job.cancel_requested_at is not None,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            completed_at=job.completed_at,
+            estimated_completion=job.estimated_completion,
+        )
+
+
+class ArtifactKind(StrEnum):
+    """What a result is."""
+
+    VIDEO = "video"
+    CAPTIONS_SRT = "captions_srt"
+    CAPTIONS_VTT = "captions_vtt"
+    THUMBNAIL = "thumbnail"
+    MANIFEST = "manifest"
+    REPORT = "report"
+
+
+class DownloadOut(Output):
+    """A result and where to get it."""
+
+    kind: str = Field(examples=["video"])
+    language: str | None = Field(description="Null for what belongs to the whole job.", examples=["es"])
+    filename: str = Field(examples=["talk.es.mp4"])
+    content_type: str = Field(examples=["video/mp4"])
+    size: int
+    sha256: str
+    url: str
+    expires_at: datetime
+
+
+class Downloads(Output):
+    """Results of a job so far."""
+
+    items: list[DownloadOut]
+
+
+class LineOut(Output):
+    """A line of a transcript; times are milliseconds from the start of the video."""
+
+    index: int
+    start_ms: int
+    end_ms: int
+    speaker: str = Field(examples=["speaker_1"])
+    text: str
+    source_text: str
+
+
+class TranscriptOut(Output):
+    """The lines of a job in one language, as far as they are ready."""
+
+    language: str = Field(examples=["es"])
+    segments: list[LineOut]
+
+
+class DubbingJobCreated(Output):
+    """A job that has been submitted."""
+
+    job_id: UUID
+
+
+class DubbingJobOut(Output):
+    """How a job stands."""
+
+    job_id: UUID
+    status: JobStatus
+    progress: float
+    error: ErrorOut | None

@@ -1,0 +1,193 @@
+"""Submitting a job: check what is asked, reserve the credits, then write everything in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from onevoice_jobs.keys import original_key, video_prefix
+from onevoice_jobs.queries import get_job
+from onevoice_jobs.submit import NewJob, insert_job
+from onevoice_kit.db import transaction
+from onevoice_kit.errors import InvalidInput, PreconditionFailed
+from onevoice_kit.storage.base import ObjectRef, Storage
+from onevoice_kit.telemetry import trace
+from services.gateway.catalogue.service import Catalogue
+from services.gateway.clients.billing import BillingClient
+from services.gateway.clients.mixer import Media, MixerClient
+from services.gateway.idempotency.service import Answer, Attempt, CreatingCall, Idempotency
+from services.gateway.jobs.form import ReceivedFile
+from services.gateway.jobs.schemas import DubbingJobCreated, DubIn, JobOut
+from services.gateway.uploads.service import safe_suffix
+from services.gateway.videos.models import Video, VideoStatus
+from services.gateway.videos.repository import add_video, get_video
+from services.gateway.videos.service import unknown_video, video_not_ready
+
+CREATE_JOB = "create_job"
+CREATE_DUBBING_JOB = "create_dubbing_job"
+_InTransaction = Callable[[AsyncConnection], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobLimits:
+    """What a job may ask for."""
+
+    max_target_languages: int
+    max_source_duration_s: int
+
+
+class Submission:
+    """Submits jobs. What a dead submission leaves behind is removed by `undo_job` and `undo_dubbing_job`."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        storage: Storage,
+        catalogue: Catalogue,
+        billing: BillingClient,
+        mixer: MixerClient,
+        idempotency: Idempotency,
+        limits: JobLimits,
+    ) -> None:
+        self._engine = engine
+        self._storage = storage
+        self._catalogue = catalogue
+        self._billing = billing
+        self._mixer = mixer
+        self._idempotency = idempotency
+        self._limits = limits
+
+    async def submit(self, user_id: UUID, video_id: UUID, wanted: DubIn, key: str | None) -> Answer:
+        """Dubs a video that is ready. Raises what `_submit` and `Catalogue.check` raise, and `video_not_ready`."""
+        self._check_targets(wanted.target_languages)
+        request = {**wanted.model_dump(mode="json"), "video_id": str(video_id)}
+        async with self._idempotency.attempt(CreatingCall(user_id, key, CREATE_JOB, request)) as attempt:
+            if attempt.answer is not None:
+                return attempt.answer
+            async with transaction(self._engine) as connection:
+                video = _ready(await get_video(connection, user_id, video_id))
+
+            async def still_there(connection: AsyncConnection) -> None:
+                # Locked: the video is not deleted while a job for it is being written.
+                _ready(await get_video(connection, user_id, video_id, lock=True))
+
+            return await self._submit(attempt, video, wanted, still_there)
+
+    async def submit_file(self, user_id: UUID, file: ReceivedFile, wanted: DubIn, key: str | None) -> Answer:
+        """Dubs a file that came with the request: it becomes a video, and the video a job."""
+        self._check_targets(wanted.target_languages)
+        if file.size == 0:
+            raise PreconditionFailed("The file is empty.", reason="empty_file")
+        request = {**wanted.model_dump(mode="json"), "filename": file.filename, "sha256": file.sha256}
+        async with self._idempotency.attempt(CreatingCall(user_id, key, CREATE_DUBBING_JOB, request)) as attempt:
+            if attempt.answer is not None:
+                return attempt.answer
+            await self._catalogue.check(wanted.wish(wanted.source_language))
+            place = original_key(user_id, attempt.resource_id, safe_suffix(file.filename))
+            attempt.leaves_traces = True
+            ref = await self._storage.put_file(place, file.path, file.content_type)
+            video = _stored(user_id, attempt.resource_id, file, place, await self._mixer.probe(ref))
+
+            async def store(connection: AsyncConnection) -> None:
+                await add_video(connection, video)
+
+            return await self._submit(attempt, video, wanted, store)
+
+    async def _submit(self, attempt: Attempt, video: Video, wanted: DubIn, first: _InTransaction) -> Answer:
+        """Raises `InvalidInput` (`source_too_long`), `QuotaExceeded` (`insufficient_credits`), what `check` raises."""
+        duration_ms = video.duration_ms or 0
+        self._check_duration(duration_ms)
+        source_language = await self._catalogue.check(wanted.wish(wanted.source_language or video.source_language))
+        quote = await self._billing.quote(duration_ms, len(wanted.target_languages))
+        job_id = attempt.resource_id
+        attempt.leaves_traces = True
+        await self._billing.reserve(video.user_id, job_id, quote.credits)
+        job = NewJob(
+            user_id=video.user_id,
+            video_id=video.id,
+            source=ObjectRef(self._storage.uri(video.key), video.sha256, video.size, video.content_type),
+            filename=video.filename,
+            target_languages=tuple(wanted.target_languages),
+            duration_ms=duration_ms,
+            quoted_credits=quote.credits,
+            source_language=source_language,
+            options=wanted.options(source_language),
+            priority=wanted.priority_value,
+            traceparent=trace.inject(),
+        )
+        async with transaction(self._engine) as connection:
+            await first(connection)
+            await insert_job(connection, job, job_id)
+            return await attempt.finish(connection, Answer(202, await self._body(connection, attempt, job)))
+
+    async def _body(self, connection: AsyncConnection, attempt: Attempt, job: NewJob) -> dict[str, object]:
+        if attempt.record.operation == CREATE_DUBBING_JOB:
+            return DubbingJobCreated(job_id=attempt.resource_id).model_dump(mode="json")
+        view = await get_job(connection, job.user_id, attempt.resource_id)
+        return JobOut.of(view).model_dump(mode="json")
+
+    def _check_targets(self, targets: Sequence[str]) -> None:
+        limit = self._limits.max_target_languages
+        if len(set(targets)) != len(targets):
+            raise InvalidInput("A target language is named twice.", reason="duplicate_languages")
+        if len(targets) > limit:
+            raise InvalidInput(f"A job takes at most {limit} target languages.", reason="too_many_languages")
+
+    def _check_duration(self, duration_ms: int) -> None:
+        limit_s = self._limits.max_source_duration_s
+        if duration_ms > limit_s * 1000:
+            message = f"The video is longer than {limit_s} seconds."
+            raise InvalidInput(message, reason="source_too_long", details={"max_seconds": str(limit_s)})
+
+
+def undo_job(billing: BillingClient) -> Callable[[UUID, UUID], Awaitable[None]]:
+    """Gives back what a dead submission had reserved."""
+
+    async def undo(_user_id: UUID, job_id: UUID) -> None:
+        await billing.release(job_id)
+
+    return undo
+
+
+def undo_dubbing_job(billing: BillingClient, storage: Storage) -> Callable[[UUID, UUID], Awaitable[None]]:
+    """Gives back what a dead submission had reserved, and deletes the file that came with it."""
+
+    async def undo(user_id: UUID, job_id: UUID) -> None:
+        await billing.release(job_id)
+        await storage.delete_prefix(video_prefix(user_id, job_id))
+
+    return undo
+
+
+def _ready(video: Video | None) -> Video:
+    if video is None:
+        raise unknown_video()
+    if video.status is not VideoStatus.READY:
+        raise video_not_ready(video)
+    return video
+
+
+def _stored(user_id: UUID, video_id: UUID, file: ReceivedFile, key: str, media: Media) -> Video:
+    return Video(
+        id=video_id,
+        user_id=user_id,
+        title=file.filename,
+        filename=file.filename,
+        status=VideoStatus.READY,
+        key=key,
+        content_type=file.content_type,
+        size=file.size,
+        sha256=file.sha256,
+        duration_ms=media.duration_ms,
+        width=media.width,
+        height=media.height,
+        has_audio=media.has_audio,
+        source_language=media.language,
+        rejection_reason=None,
+        rejection_message=None,
+        created_at=datetime.now(UTC),
+    )

@@ -1,0 +1,1 @@
+"""Health of the gateway and of everything behind it."""

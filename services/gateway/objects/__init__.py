@@ -1,0 +1,1 @@
+"""Signed URLs of the file storage."""

@@ -1,0 +1,72 @@
+"""Types of fields that several features take."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _plain_name(value: str) -> str:
+    """A file's name as people wrote it: no folders, no control characters. It never becomes part of a path."""
+    if _CONTROL.search(value) or "/" in value or "\\" in value or value.strip() in ("", ".", ".."):
+        raise ValueError("is not a plain file name")
+    return value.strip()
+
+
+Filename = Annotated[str, Field(min_length=1, max_length=255, examples=["talk.mp4"]), AfterValidator(_plain_name)]
+ContentType = Annotated[
+    str,
+    Field(
+        max_length=127,
+        pattern=r"^[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*$",
+        description="Media type, without parameters.",
+        examples=["video/mp4"],
+    ),
+]
+Sha256 = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9a-f]{64}$",
+        description="Of the whole file, lower-case hexadecimal.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    ),
+]
+Size = Annotated[int, Field(ge=0, le=1 << 50, description="Bytes.", examples=[73400320])]
+Language = Annotated[
+    str,
+    Field(
+        min_length=2,
+        max_length=35,
+        pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
+        description="BCP-47 language tag.",
+        examples=["es"],
+    ),
+]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")]
+
+
+class Model(BaseModel):
+    """A body the API takes: unknown fields are refused, so that a typing error does not pass silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Output(BaseModel):
+    """A body the API gives."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Page(Output, Generic[T]):
+    """A part of a list."""
+
+    items: list[T]
+    next_cursor: str | None = Field(
+        description="Pass it as `cursor` to get the next page; null at the end.", examples=[None]
+    )

@@ -1,0 +1,194 @@
+"""Everything the routes need, wired once for the process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onevoice_jobs.models import outbox
+from onevoice_kit.db import Listener, create_engine
+from onevoice_kit.errors import OneVoiceError, PreconditionFailed
+from onevoice_kit.grpc.client import connect
+from onevoice_kit.queue import open_queue
+from onevoice_kit.queue.relay import OutboxRelay
+from onevoice_kit.storage import Storage, open_storage
+from services.gateway.auth.service import Authenticator
+from services.gateway.catalogue.service import Catalogue
+from services.gateway.clients.billing import BillingClient
+from services.gateway.clients.health import HealthClient
+from services.gateway.clients.mixer import MixerClient
+from services.gateway.clients.stages import StageClient
+from services.gateway.idempotency.service import Idempotency
+from services.gateway.jobs.events import EventStreams
+from services.gateway.jobs.service import JobService
+from services.gateway.jobs.submission import (
+    CREATE_DUBBING_JOB,
+    CREATE_JOB,
+    JobLimits,
+    Submission,
+    undo_dubbing_job,
+    undo_job,
+)
+from services.gateway.monitoring.service import Monitor
+from services.gateway.settings import GatewaySettings
+from services.gateway.uploads.service import UploadService
+from services.gateway.uploads.transfers import TransferLimits, Transfers
+from services.gateway.videos.service import VideoService
+
+logger = logging.getLogger(__name__)
+
+SERVICE_NAMES = {
+    "asr": "onevoice.asr.v1.AsrService",
+    "translate": "onevoice.translate.v1.TranslateService",
+    "tts": "onevoice.tts.v1.TtsService",
+    "mixer": "onevoice.mixer.v1.MixerService",
+    "billing": "onevoice.billing.v1.BillingService",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of the gateway."""
+
+    settings: GatewaySettings
+    engine: AsyncEngine
+    storage: Storage
+    authenticator: Authenticator
+    billing: BillingClient
+    catalogue: Catalogue
+    uploads: UploadService
+    videos: VideoService
+    jobs: JobService
+    submission: Submission
+    events: EventStreams
+    monitor: Monitor
+    idempotency: Idempotency
+
+
+@asynccontextmanager
+async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
+    """Connects to everything, keeps the background work running, and gives all of it back at the end."""
+    if settings.storage_backend == "file" and not settings.storage_signing_key.get_secret_value():
+        raise PreconditionFailed("STORAGE_SIGNING_KEY is not set.", reason="signing_key_missing")
+    async with AsyncExitStack() as stack:
+        engine = create_engine(settings)
+        stack.push_async_callback(engine.dispose)
+        storage = open_storage(settings)
+        stack.push_async_callback(storage.close)
+        listener = Listener(settings.database_url.get_secret_value())
+        stack.push_async_callback(listener.close)
+        channels = {name: connect(address) for name, address in _addresses(settings).items()}
+        for channel in channels.values():
+            stack.push_async_callback(channel.close, None)
+        queue = open_queue(settings, engine, outbox, listener=listener)
+        stack.push_async_callback(queue.close)
+        monitor = Monitor(
+            engine, storage, queue, {name: HealthClient(channels[name], full) for name, full in SERVICE_NAMES.items()}
+        )
+        services = _wire(settings, engine, storage, listener, channels, monitor)
+        for background in _background(services, listener):
+            task: asyncio.Task[None] = asyncio.create_task(background)
+            stack.push_async_callback(_stop, task)
+        stack.callback(services.events.close)
+        yield services
+
+
+def _addresses(settings: GatewaySettings) -> dict[str, str]:
+    return {
+        "asr": settings.asr_address,
+        "translate": settings.translate_address,
+        "tts": settings.tts_address,
+        "mixer": settings.mixer_address,
+        "billing": settings.billing_address,
+    }
+
+
+def _wire(
+    settings: GatewaySettings,
+    engine: AsyncEngine,
+    storage: Storage,
+    listener: Listener,
+    channels: dict[str, grpc.aio.Channel],
+    monitor: Monitor,
+) -> Services:
+    billing, mixer = BillingClient(channels["billing"]), MixerClient(channels["mixer"])
+    catalogue = Catalogue(
+        StageClient(channels["asr"], channels["translate"], channels["tts"]), settings.catalogue_ttl_s
+    )
+    undo = {CREATE_JOB: undo_job(billing), CREATE_DUBBING_JOB: undo_dubbing_job(billing, storage)}
+    idempotency = Idempotency(
+        engine, running_s=settings.idempotency_running_s, keep_s=settings.idempotency_keep_s, undo=undo
+    )
+    transfers = Transfers(storage, _transfer_limits(settings))
+    job_limits = JobLimits(settings.max_target_languages, settings.max_source_duration_s)
+    return Services(
+        settings=settings,
+        engine=engine,
+        storage=storage,
+        authenticator=Authenticator(engine),
+        billing=billing,
+        catalogue=catalogue,
+        uploads=UploadService(engine, storage, transfers, idempotency),
+        videos=VideoService(engine, storage, transfers, mixer, idempotency),
+        jobs=JobService(engine, storage, billing, settings.download_expires_s),
+        submission=Submission(engine, storage, catalogue, billing, mixer, idempotency, job_limits),
+        events=EventStreams(engine, listener, settings.sse_heartbeat_s),
+        monitor=monitor,
+        idempotency=idempotency,
+    )
+
+
+def _transfer_limits(settings: GatewaySettings) -> TransferLimits:
+    return TransferLimits(
+        max_bytes=settings.max_upload_bytes,
+        multipart_threshold=settings.multipart_threshold_bytes,
+        part_bytes=settings.multipart_part_bytes,
+        expires_s=settings.upload_expires_s,
+    )
+
+
+def _background(services: Services, listener: Listener) -> list[Coroutine[Any, Any, None]]:
+    interval_s = services.settings.housekeeping_interval_s
+    tasks = [
+        _regularly("idempotency", services.idempotency.housekeeping, interval_s),
+        _regularly("uploads", services.uploads.remove_stale, interval_s),
+    ]
+    if services.settings.use_sqs_task_queue:
+        tasks.append(_relay(services, listener))
+    return tasks
+
+
+async def _relay(services: Services, listener: Listener) -> None:
+    from onevoice_kit.queue.sqs import SqsQueue
+
+    sender = SqsQueue(services.settings)
+    try:
+        await OutboxRelay(services.engine, outbox, sender, listener=listener).run()
+    finally:
+        await sender.close()
+
+
+async def _regularly(name: str, work: Callable[[], Awaitable[None]], interval_s: float) -> None:
+    while True:
+        await asyncio.sleep(interval_s)
+        try:
+            await work()
+        except OneVoiceError:
+            logger.warning("housekeeping failed; it is tried again", extra={"work": name}, exc_info=True)
+        except Exception:
+            logger.exception("housekeeping failed; it is tried again", extra={"work": name})
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    results = await asyncio.gather(task, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            logger.error("background work had failed", exc_info=result)

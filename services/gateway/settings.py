@@ -1,0 +1,49 @@
+"""Settings of the gateway."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from onevoice_kit.settings import DatabaseSettings, QueueSettings, StorageSettings
+
+
+class GatewaySettings(DatabaseSettings, StorageSettings, QueueSettings):
+    """Environment variables of the gateway."""
+
+    http_host: str = "0.0.0.0"  # noqa: S104 - a container listens on all its interfaces
+    http_port: int = 8000
+    http_shutdown_grace_s: int = 20
+    """After SIGTERM, how long running requests may take to finish."""
+
+    asr_address: str = "127.0.0.1:50051"
+    translate_address: str = "127.0.0.1:50052"
+    tts_address: str = "127.0.0.1:50053"
+    mixer_address: str = "127.0.0.1:50054"
+    billing_address: str = "127.0.0.1:50055"
+
+    max_upload_bytes: int = Field(default=5 << 30, gt=0)
+    """Largest file a client may upload."""
+    max_json_bytes: int = Field(default=1 << 20, gt=0)
+    """Largest JSON body."""
+    multipart_threshold_bytes: int = Field(default=64 << 20, gt=0)
+    """Uploads above this size go in parts."""
+    multipart_part_bytes: int = Field(default=16 << 20, ge=5 << 20)
+    """Size of a part; grows where a file would need more than 10,000."""
+    upload_expires_s: int = Field(default=6 * 3600, gt=0)
+    """How long the signed requests of an upload are valid."""
+    download_expires_s: int = Field(default=3600, gt=0)
+    stream_expires_s: int = Field(default=2 * 3600, gt=0)
+
+    max_target_languages: int = Field(default=20, gt=0)
+    max_source_duration_s: int = Field(default=4 * 3600, gt=0)
+    """Longest source a job takes."""
+
+    catalogue_ttl_s: float = Field(default=60.0, ge=0)
+    """How long the engines and voices of a stage are remembered."""
+    sse_heartbeat_s: float = Field(default=15.0, gt=0)
+    """A comment is sent on an idle event stream at this interval."""
+    idempotency_running_s: int = Field(default=900, gt=0)
+    """After this time a call that never finished is taken for dead and may be repeated."""
+    idempotency_keep_s: int = Field(default=24 * 3600, gt=0)
+    """How long the answer to an `Idempotency-Key` is remembered."""
+    housekeeping_interval_s: float = Field(default=60.0, gt=0)

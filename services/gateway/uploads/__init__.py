@@ -1,0 +1,1 @@
+"""Signed uploads, verified when they are complete."""
