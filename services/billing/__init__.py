@@ -1,0 +1,1 @@
+"""Billing: quotes, reservations and the ledger of credits."""

@@ -1,0 +1,56 @@
+"""Billing by gRPC: converts and delegates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from onevoice.billing.v1 import billing_service_pb2 as pb
+from onevoice.billing.v1 import billing_service_pb2_grpc as pb_grpc
+from services.billing import converters
+from services.billing.ledger import Ledger
+from services.billing.pricing import quote
+
+SERVICE = pb.DESCRIPTOR.services_by_name["BillingService"].full_name
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class BillingServicer(pb_grpc.BillingServiceServicer):
+    """Serves `onevoice.billing.v1.BillingService`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Adds the service to a server."""
+        pb_grpc.add_BillingServiceServicer_to_server(self, server)
+
+    async def Quote(self, request: pb.QuoteRequest, _context: _Context) -> pb.QuoteResponse:
+        """Says what a job would cost."""
+        return converters.price_to_proto(quote(request.duration_ms, request.languages))
+
+    async def Reserve(self, request: pb.ReserveRequest, _context: _Context) -> pb.ReserveResponse:
+        """Sets credits aside for a job."""
+        account = await self._ledger.reserve(request.user_id, request.job_id, request.credits)
+        return pb.ReserveResponse(account=converters.account_to_proto(account))
+
+    async def Settle(self, request: pb.SettleRequest, _context: _Context) -> pb.SettleResponse:
+        """Spends what a job used and gives the rest back."""
+        settlement = await self._ledger.settle(request.job_id, request.credits)
+        return pb.SettleResponse(spent_credits=settlement.spent, released_credits=settlement.released)
+
+    async def Release(self, request: pb.ReleaseRequest, _context: _Context) -> pb.ReleaseResponse:
+        """Gives a reservation back whole."""
+        return pb.ReleaseResponse(released_credits=await self._ledger.release(request.job_id))
+
+    async def GetAccount(self, request: pb.GetAccountRequest, _context: _Context) -> pb.GetAccountResponse:
+        """Gets an account, opening it at first sight."""
+        account = await self._ledger.account(request.user_id)
+        return pb.GetAccountResponse(account=converters.account_to_proto(account))
+
+    async def ListLedger(self, request: pb.ListLedgerRequest, _context: _Context) -> pb.ListLedgerResponse:
+        """Lists the entries of an account, newest first."""
+        page = await self._ledger.entries(request.user_id, request.page_size, request.page_token)
+        return converters.page_to_proto(page)
