@@ -51,7 +51,9 @@ OUTBOX_LAG_SECONDS = Metric("outbox_lag_seconds", "Age of the oldest row that is
 # --- HTTP, server side (the gateway)
 _HTTP = ("method", "route")
 
-HTTP_SERVER_HANDLED = Metric("http_server_handled_total", "Requests ended, by status. Unit: requests.", (*_HTTP, "code"))
+HTTP_SERVER_HANDLED = Metric(
+    "http_server_handled_total", "Requests ended, by status. Unit: requests.", (*_HTTP, "code")
+)
 HTTP_SERVER_SECONDS = Metric(
     "http_server_handling_seconds", "From the start of a request to the end of its answer. Unit: seconds.", _HTTP
 )
