@@ -1,0 +1,79 @@
+"""What media may cost and what it may be: the limits and the allow-lists of every ffmpeg this project starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from onevoice_kit.settings import Settings
+
+DEMUXERS = ("mov", "matroska", "webm", "wav", "flac", "mp3", "ogg", "aac", "avi", "mpegts")
+"""Containers of outside files. None of them can name another file: no playlist, no image sequence, no script."""
+
+_VIDEO = (
+    *("h264", "hevc", "av1", "libdav1d", "libaom-av1", "vp8", "vp9", "libvpx", "libvpx-vp9", "mpeg4"),
+    *("mpeg1video", "mpeg2video", "msmpeg4v3", "h263", "mjpeg", "prores", "theora"),
+)
+_AUDIO = ("aac", "mp3", "mp3float", "mp2", "mp2float", "opus", "libopus", "vorbis", "flac", "alac", "ac3", "eac3")
+_PCM = (
+    *("pcm_u8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be"),
+    *("pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_mulaw", "pcm_alaw"),
+)
+_BESIDE = (
+    *("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text"),
+    *("dvbsub", "dvdsub", "pgssub", "cc_dec", "png"),
+)
+"""Subtitles and cover pictures: never used, but ffprobe gives up on a file with a stream it may not open."""
+DECODERS = (*_VIDEO, *_AUDIO, *_PCM, *_BESIDE)
+"""Decoders, as ffmpeg names them, that may see outside data."""
+
+CODECS = frozenset((*_VIDEO, *_AUDIO, *_PCM))
+"""Codecs of video and sound, as ffprobe names them, that are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaLimits:
+    """Limits of one run of ffmpeg or ffprobe."""
+
+    max_file_bytes: int = 10 << 30
+    max_duration_s: float = 4 * 3600.0
+    max_pixels: int = 7680 * 4320
+    """Width times height of a picture."""
+    max_streams: int = 64
+    max_memory_bytes: int = 3 << 30
+    """Address space of one process."""
+    max_output_bytes: int = 16 << 30
+    """Size of any file a process writes."""
+    time_limit_s: float = 2 * 3600.0
+    """Wall clock of one process; of CPU it may take twice that, since codecs use two threads."""
+    probe_time_limit_s: float = 60.0
+    """Wall clock of one probe."""
+
+
+_DEFAULT = MediaLimits()
+
+
+class MediaSettings(Settings):
+    """A process that works on media."""
+
+    media_max_file_bytes: int = _DEFAULT.max_file_bytes
+    media_max_duration_s: float = _DEFAULT.max_duration_s
+    media_max_pixels: int = _DEFAULT.max_pixels
+    media_max_streams: int = _DEFAULT.max_streams
+    media_max_memory_bytes: int = _DEFAULT.max_memory_bytes
+    media_max_output_bytes: int = _DEFAULT.max_output_bytes
+    media_time_limit_s: float = _DEFAULT.time_limit_s
+    media_temp_dir: Path | None = None
+    """Where working folders are made; None: the system's folder for temporary files."""
+
+    def media_limits(self) -> MediaLimits:
+        """The limits as the media tools take them."""
+        return MediaLimits(
+            max_file_bytes=self.media_max_file_bytes,
+            max_duration_s=self.media_max_duration_s,
+            max_pixels=self.media_max_pixels,
+            max_streams=self.media_max_streams,
+            max_memory_bytes=self.media_max_memory_bytes,
+            max_output_bytes=self.media_max_output_bytes,
+            time_limit_s=self.media_time_limit_s,
+        )

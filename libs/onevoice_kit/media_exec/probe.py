@@ -1,0 +1,166 @@
+"""Says what a media file is and refuses what is not taken, with the reason."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from onevoice_kit.media_exec.facts import AudioFacts, MediaFacts, VideoFacts
+from onevoice_kit.media_exec.ffmpeg import Ffmpeg
+from onevoice_kit.media_exec.limits import CODECS
+from onevoice_kit.media_exec.reasons import bad_media, said
+from onevoice_kit.media_exec.workspace import MediaFile, Workspace
+
+_STATED = ("mov", "matroska", "wav", "flac", "avi")
+"""Containers whose header states the duration; of the others ffprobe estimates it, so their packets are counted."""
+_TAIL_S = 10.0
+_TOLERANCE_S = 1.0
+_MIN_SCORE = 20
+"""Of ffprobe's guess at the format, 0 to 100; noise is taken for MP3 with a score of 1."""
+
+
+async def probe(ffmpeg: Ffmpeg, file: MediaFile, workspace: Workspace, *, require_audio: bool = False) -> MediaFacts:
+    """
+    What the file is. Raises `InvalidInput` with reason `empty_file`, `file_too_large`, `not_media`,
+    `truncated_media`, `forbidden_format`, `unsupported_codec`, `too_many_streams`, `picture_too_large`, `too_long`,
+    `no_audio`, `media_too_complex`.
+    """
+    _check_size(ffmpeg, file)
+    shown, messages = await ffmpeg.probe_json(file, workspace, "-show_format", "-show_streams")
+    _check_streams(ffmpeg, shown, messages)
+    ends = await _last_packets(ffmpeg, file, workspace, shown)
+    facts = _facts(shown, ends)
+    if facts.duration_s > ffmpeg.limits.max_duration_s:
+        raise bad_media("too_long", limit_s=f"{ffmpeg.limits.max_duration_s:.0f}")
+    if require_audio and not facts.audio:
+        raise bad_media("no_audio")
+    return facts
+
+
+def _check_size(ffmpeg: Ffmpeg, file: MediaFile) -> None:
+    size = file.path.stat().st_size
+    if size == 0:
+        raise bad_media("empty_file")
+    if size > ffmpeg.limits.max_file_bytes:
+        raise bad_media("file_too_large", limit_bytes=str(ffmpeg.limits.max_file_bytes))
+
+
+def _check_streams(ffmpeg: Ffmpeg, shown: dict[str, Any], messages: str) -> None:
+    streams = shown.get("streams", [])
+    if len(streams) > ffmpeg.limits.max_streams or said(messages) == "too_many_streams":
+        raise bad_media("too_many_streams", limit=str(ffmpeg.limits.max_streams))
+    if shown["format"].get("probe_score", 0) < _MIN_SCORE or not _played(streams):
+        raise bad_media("not_media")
+    for stream in _played(streams):
+        if int(stream.get("width", 0)) * int(stream.get("height", 0)) > ffmpeg.limits.max_pixels:
+            raise bad_media("picture_too_large", limit_pixels=str(ffmpeg.limits.max_pixels))
+        if stream.get("codec_name") not in CODECS:
+            raise bad_media("unsupported_codec")
+        if stream["codec_type"] == "video" and not stream.get("width"):
+            raise bad_media(said(messages) or "not_media")
+
+
+def _played(streams: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Video and audio streams, without cover pictures."""
+    played = [stream for stream in streams if stream.get("codec_type") in ("video", "audio")]
+    return [stream for stream in played if not stream.get("disposition", {}).get("attached_pic")]
+
+
+async def _last_packets(
+    ffmpeg: Ffmpeg, file: MediaFile, workspace: Workspace, shown: dict[str, Any]
+) -> dict[int, float]:
+    """
+    When the last packet of each stream ends, seconds on the file's own clock. A file whose header promises more than
+    its packets hold is `truncated_media`.
+    """
+    stated = _number(shown["format"].get("duration"))
+    origin = _number(shown["format"].get("start_time"))
+    trusted = _stated(shown)
+    ends: dict[int, float] = {}
+
+    def keep(line: str) -> None:
+        index, pts, duration = [*line.split(","), "", "", ""][:3]
+        if index.isdigit() and pts not in ("", "N/A"):
+            ends[int(index)] = max(ends.get(int(index), 0.0), _number(pts) + _number(duration))
+
+    tail = ("-read_intervals", f"{max(0.0, origin + stated - _TAIL_S):.3f}%") if trusted else ()
+    wanted = ("-show_entries", "packet=stream_index,pts_time,duration_time")
+    await ffmpeg.probe_lines(file, workspace, keep, *tail, *wanted)
+    if not ends or (trusted and _cut_short(shown, ends, origin)):
+        raise bad_media("truncated_media")
+    return ends
+
+
+def _stated(shown: dict[str, Any]) -> bool:
+    """Whether the header says how long the file plays."""
+    container = str(shown["format"].get("format_name", "")).split(",")[0]
+    return container in _STATED and _number(shown["format"].get("duration")) > 0
+
+
+def _cut_short(shown: dict[str, Any], ends: dict[int, float], origin: float) -> bool:
+    if max(ends.values()) < origin + _number(shown["format"]["duration"]) - _TOLERANCE_S:
+        return True
+    for stream in _played(shown["streams"]):
+        promised = _number(stream.get("start_time")) + _number(stream.get("duration"))
+        if stream.get("duration") and ends.get(stream["index"], promised - _TAIL_S) < promised - _TOLERANCE_S:
+            return True
+    return False
+
+
+def _facts(shown: dict[str, Any], ends: dict[int, float]) -> MediaFacts:
+    origin = _number(shown["format"].get("start_time"))
+    trusted = _stated(shown)
+    played = _played(shown["streams"])
+    video = next((_video(s, ends, origin, trusted) for s in played if s["codec_type"] == "video"), None)
+    audio = tuple(_audio(s, ends, origin, trusted) for s in played if s["codec_type"] == "audio")
+    ending = [video.start_s + video.duration_s] if video else [part.start_s + part.duration_s for part in audio]
+    return MediaFacts(
+        container=shown["format"]["format_name"], duration_s=max(ending, default=0.0), video=video, audio=audio
+    )
+
+
+def _video(stream: dict[str, Any], ends: dict[int, float], origin: float, trusted: bool) -> VideoFacts:
+    start, duration = _span(stream, ends, origin, trusted)
+    return VideoFacts(
+        index=stream["index"],
+        codec=stream["codec_name"],
+        width=int(stream["width"]),
+        height=int(stream["height"]),
+        frame_rate=_ratio(stream.get("avg_frame_rate", "0/0")),
+        start_s=start,
+        duration_s=duration,
+    )
+
+
+def _audio(stream: dict[str, Any], ends: dict[int, float], origin: float, trusted: bool) -> AudioFacts:
+    start, duration = _span(stream, ends, origin, trusted)
+    language = str(stream.get("tags", {}).get("language", ""))
+    return AudioFacts(
+        index=stream["index"],
+        codec=stream["codec_name"],
+        sample_rate=int(stream.get("sample_rate", 0)),
+        channels=int(stream.get("channels", 0)),
+        language=language if re.fullmatch(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*", language) else "",
+        start_s=start,
+        duration_s=duration,
+    )
+
+
+def _span(stream: dict[str, Any], ends: dict[int, float], origin: float, trusted: bool) -> tuple[float, float]:
+    """Start on the file's timeline and length, both in seconds."""
+    begins = _number(stream.get("start_time"))
+    counted = max(0.0, ends.get(stream["index"], begins) - begins)
+    stated = _number(stream.get("duration")) if trusted else 0.0
+    return max(0.0, begins - origin), stated or counted
+
+
+def _number(text: object) -> float:
+    try:
+        return float(str(text))
+    except ValueError:
+        return 0.0
+
+
+def _ratio(text: str) -> float:
+    above, _, below = text.partition("/")
+    return _number(above) / _number(below) if _number(below) else 0.0

@@ -1,0 +1,1 @@
+"""Everything done to media: probe, extract, thumbnail, mix, mux."""

@@ -1,0 +1,36 @@
+"""Runs the mixer: `python -m services.mixer`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from onevoice.mixer.v1 import mixer_service_pb2_grpc as pb_grpc
+from onevoice_kit import telemetry
+from onevoice_kit.grpc.server import serve
+from onevoice_kit.media_exec import Ffmpeg
+from onevoice_kit.storage import open_storage
+from services.mixer.admission import Gate
+from services.mixer.servicer import MixerServicer, UseCases
+from services.mixer.settings import MixerSettings
+
+SERVICE = "onevoice.mixer.v1.MixerService"
+
+
+async def main() -> None:
+    """Serves until it is told to stop."""
+    settings = MixerSettings()
+    telemetry.setup(settings, "mixer")
+    storage = open_storage(settings)
+    ffmpeg = Ffmpeg(settings.media_limits(), settings.media_temp_dir)
+    servicer = MixerServicer(UseCases.over(storage, ffmpeg), Gate(settings.jobs(), settings.mixer_max_waiting))
+    await serve(
+        settings,
+        "mixer",
+        lambda server: pb_grpc.add_MixerServiceServicer_to_server(servicer, server),
+        services=[SERVICE],
+        on_close=[storage.close],
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,1 @@
+"""Mixes spoken clips over the ducked programme: streaming, in two passes, at a measured loudness."""

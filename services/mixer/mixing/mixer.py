@@ -1,0 +1,221 @@
+"""The use case Mix: prepares the clips, measures, solves the gains, mixes and encodes, and checks what came out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import BinaryIO, TypeVar
+
+from onevoice_kit.media_exec import Command, Ffmpeg, Input, MediaFile, Output, Running, Workspace, work_beside
+from onevoice_kit.storage.base import ObjectRef, Storage
+from services.mixer.mixing.blocks import RATE, blocks, read_block
+from services.mixer.mixing.clips import ClipPreparer
+from services.mixer.mixing.ducking import Ducker
+from services.mixer.mixing.loudness import HopMeter, integrated
+from services.mixer.mixing.passes import Gains, Measured, Parts, measure, render
+from services.mixer.mixing.plan import Loudness, Mix, MixJob, check
+from services.mixer.mixing.truepeak import PeakMeter
+from services.mixer.mixing.voice import Placed, Voice
+from services.mixer.progress import Report, part, silent
+from services.mixer.results import Results, Work
+
+T = TypeVar("T")
+
+CEILING_DBTP = -1.5
+"""The limiter's ceiling: AAC may add half a decibel to what it is given."""
+PROMISED_DBTP = -1.0
+"""True peak that the encoded mix stays under."""
+NEAR_LU = 0.3
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """One mix under way."""
+
+    workspace: Workspace
+    background: MediaFile
+    scratch: int
+    placed: list[Placed]
+    job: MixJob
+
+    @property
+    def total(self) -> int:
+        """Length of the mix, samples."""
+        return self.job.duration_ms * RATE // 1000
+
+    def ducker(self) -> Ducker:
+        """The background's gain, from the start."""
+        return Ducker(self.job.duck_ranges, self.job.duck_gain_db)
+
+    def voice(self) -> Voice:
+        """The voice, from the start."""
+        return Voice(self.scratch, self.placed)
+
+
+class Mixer:
+    """Mixes in constant memory: what a block of two seconds needs, whatever the length and the number of clips."""
+
+    def __init__(self, storage: Storage, ffmpeg: Ffmpeg) -> None:
+        """`ffmpeg` carries the limits."""
+        self._storage = storage
+        self._results = Results(storage)
+        self._ffmpeg = ffmpeg
+
+    async def mix(self, job: MixJob, report: Report = silent) -> Mix:
+        """Raises `InvalidInput` with a reason of `check`, of `ClipPreparer.prepare`, or of bad media."""
+        check(job)
+        work = Work.of(job.output_prefix, "mix", _parameters(job))
+        if (known := await self._results.find(work)) is not None:
+            audio, placed = ObjectRef(**known.pop("audio")), tuple(known.pop("placed_ms"))
+            return Mix(audio=audio, placed_ms=placed, **known)
+        async with self._session(job, part(report, 0.0, 0.2)) as session:
+            parts = await self._measure(session, part(report, 0.2, 0.4))
+            encoded, gains, measured = await self._produce(session, parts, part(report, 0.4, 0.97))
+            mix = Mix(
+                audio=await self._results.put(work.key("m4a"), encoded.path, "audio/mp4"),
+                loudness_lufs=measured.loudness_lufs,
+                true_peak_dbtp=measured.true_peak_dbtp,
+                voice_gain_db=gains.voice_db,
+                duration_ms=job.duration_ms,
+                placed_ms=tuple(round(clip.length * 1000 / RATE) for clip in session.placed),
+            )
+        await self._results.keep(work, {name: getattr(mix, name) for name in Mix.__slots__})
+        return mix
+
+    @asynccontextmanager
+    async def _session(self, job: MixJob, report: Report) -> AsyncIterator[_Session]:
+        total = job.duration_ms * RATE // 1000
+        async with self._storage.open_local(job.background) as path, self._ffmpeg.workspace() as workspace:
+            scratch = os.open(workspace.new("f32").path, os.O_RDWR | os.O_CREAT)
+            try:
+                preparer = ClipPreparer(self._storage, self._ffmpeg, workspace, scratch, total)
+                placed = await preparer.prepare(job.clips, report)
+                yield _Session(workspace, workspace.link(path), scratch, placed, job)
+            finally:
+                os.close(scratch)
+
+    async def _measure(self, session: _Session, report: Report) -> Parts:
+        async with self._decode(session, session.background) as decoder:
+            return await _beside(
+                decoder,
+                lambda pipe: measure(pipe, session.ducker(), session.voice(), session.total, report),
+            )
+
+    async def _produce(self, session: _Session, parts: Parts, report: Report) -> tuple[MediaFile, Gains, Measured]:
+        """
+        Renders until the result keeps its promises. A mix that the limiter did not touch needs one run. Where it
+        did, the encoded file is decoded and measured, since AAC moves peaks.
+        """
+        gains = await self._aim(session, parts)
+        for _ in range(_TRIES):
+            encoded = session.workspace.new("m4a")
+            measured = await self._encode(session, gains, encoded, report)
+            if not measured.limited:
+                break
+            measured = await self._listen(session, encoded)
+            if measured.true_peak_dbtp <= PROMISED_DBTP:
+                break
+            lower = gains.ceiling_dbtp - (measured.true_peak_dbtp - PROMISED_DBTP) - 0.1
+            gains = replace(gains, ceiling_dbtp=lower)
+        return encoded, gains, measured
+
+    async def _aim(self, session: _Session, parts: Parts) -> Gains:
+        """Gains that give the loudness asked for. Where the limiter will take some of it, tries without encoding."""
+        job = session.job
+        voice_db = parts.solve(job.source_loudness_lufs)
+        if job.loudness is Loudness.SOURCE:
+            return Gains(voice_db, 0.0, CEILING_DBTP)
+        target = float(job.loudness.value)
+        loudness = parts.loudness(10 ** (voice_db / 20))
+        gains = Gains(voice_db, max(-40.0, min(40.0, target - loudness)), CEILING_DBTP)
+        for _ in range(_TRIES if _may_limit(parts, gains) else 0):
+            missing = target - (await self._rehearse(session, gains)).loudness_lufs
+            if abs(missing) <= NEAR_LU:
+                break
+            gains = replace(gains, common_db=gains.common_db + missing)
+        return gains
+
+    async def _rehearse(self, session: _Session, gains: Gains) -> Measured:
+        async with self._decode(session, session.background) as decoder:
+            return await _beside(
+                decoder,
+                lambda pipe: render(pipe, session.ducker(), session.voice(), session.total, gains, None, silent),
+            )
+
+    async def _encode(self, session: _Session, gains: Gains, encoded: MediaFile, report: Report) -> Measured:
+        raw = Input("pipe", ("-ar", str(RATE), "-ac", "2"), own="f32le")
+        command = Command((raw,), (Output(encoded, _AAC),))
+        async with (
+            self._decode(session, session.background) as decoder,
+            self._ffmpeg.stream(command, session.workspace) as encoder,
+        ):
+            out = encoder.stdin
+            measured = await _beside(
+                decoder,
+                lambda pipe: render(pipe, session.ducker(), session.voice(), session.total, gains, out, report),
+                encoder,
+            )
+            await encoder.wait()
+            return measured
+
+    async def _listen(self, session: _Session, encoded: MediaFile) -> Measured:
+        """Measures the encoded mix."""
+        async with self._decode(session, encoded) as decoder:
+            return await _beside(decoder, lambda pipe: _meter(pipe, session.total))
+
+    @asynccontextmanager
+    async def _decode(self, session: _Session, file: MediaFile) -> AsyncIterator[Running]:
+        seconds = f"{session.job.duration_ms / 1000:.3f}"
+        options = ("-map", "0:a:0", "-ac", "2", "-ar", str(RATE), "-c:a", "pcm_f32le", "-f", "f32le")
+        command = Command((Input(file, ("-t", seconds)),), (Output("pipe", options),))
+        async with self._ffmpeg.stream(command, session.workspace) as decoder:
+            yield decoder
+
+
+_AAC = ("-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart", "-f", "mp4")
+
+
+async def _beside(decoder: Running, work: Callable[[BinaryIO], T], *others: Running) -> T:
+    """Runs `work` on the decoder's samples in a thread; raises what the decoder ended with."""
+    result = await work_beside([decoder, *others], lambda: _drained(decoder.stdout, work))
+    await decoder.wait()
+    return result
+
+
+def _drained(pipe: BinaryIO, work: Callable[[BinaryIO], T]) -> T:
+    """The work, after which the rest of the pipe is read: a decoder that is not read from never ends."""
+    result = work(pipe)
+    while pipe.read(1 << 16):
+        pass
+    return result
+
+
+def _may_limit(parts: Parts, gains: Gains) -> bool:
+    """Whether peaks can come near the ceiling; `parts.peak` bounds them with the voice as it is."""
+    voice = max(0.0, gains.voice_db)
+    return parts.peak * 10 ** ((voice + gains.common_db + 3.5) / 20) > 10 ** (gains.ceiling_dbtp / 20)
+
+
+def _meter(pipe: BinaryIO, total: int) -> Measured:
+    loudness, peak = HopMeter(channels=2), PeakMeter()
+    for begin, end in blocks(total):
+        samples = read_block(pipe, end - begin)
+        loudness.add(samples)
+        peak.add(samples)
+    return Measured(integrated(loudness.energies()), peak.dbtp, limited=True)
+
+
+def _parameters(job: MixJob) -> dict[str, object]:
+    """Everything that decides the result, inputs by their content."""
+    return {
+        "background": job.background.sha256,
+        "clips": [[c.audio.sha256, c.start_ms, c.speed, c.gain_db] for c in job.clips],
+        "duration": job.duration_ms,
+        "duck": [asdict(part) for part in job.duck_ranges],
+        "duck_gain": job.duck_gain_db,
+        "loudness": job.loudness.value,
+        "source_loudness": job.source_loudness_lufs,
+    }

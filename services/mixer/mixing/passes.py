@@ -1,0 +1,136 @@
+"""The two passes over the timeline: one measures background and voice, one mixes, limits, measures and writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+
+from services.mixer.mixing.blocks import Samples, blocks, read_block
+from services.mixer.mixing.ducking import Ducker
+from services.mixer.mixing.limiter import Limiter
+from services.mixer.mixing.loudness import HOP, SILENT, Energies, HopMeter, KFilter, hop_products, integrated
+from services.mixer.mixing.pipes import PipeWriter
+from services.mixer.mixing.truepeak import PeakMeter
+from services.mixer.mixing.voice import Voice
+from services.mixer.progress import Report
+
+LOWEST_DB, HIGHEST_DB = -24.0, 20.0
+"""Bounds of the voice's gain: past them a wrong input is more likely than a good mix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Hop energies of background, of voice, and of their product, so that every gain's loudness follows at once."""
+
+    background: Energies
+    voice: Energies
+    product: Energies
+    peak: float
+    """Highest sample of background plus voice as they are, linear: how near the limiter is."""
+
+    def loudness(self, voice_gain: float) -> float:
+        """Integrated loudness, LUFS, of the background plus the voice times `voice_gain` (linear)."""
+        mixed = self.background + 2 * voice_gain * self.product + voice_gain**2 * self.voice
+        return integrated(np.maximum(mixed, 0.0))
+
+    def solve(self, target_lufs: float) -> float:
+        """The voice's gain, dB, that gives the target or comes nearest to it; 0 where there is nothing to aim for."""
+        if not self.voice.any() or target_lufs <= SILENT:
+            return 0.0
+        low, high = LOWEST_DB, HIGHEST_DB
+        for _ in range(30):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.loudness(10 ** (middle / 20)) < target_lufs else (low, middle)
+        return (low + high) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Gains:
+    """What the second pass applies."""
+
+    voice_db: float
+    common_db: float
+    ceiling_dbtp: float
+
+
+@dataclass(slots=True)
+class Measured:
+    """What a pass gave."""
+
+    loudness_lufs: float = SILENT
+    true_peak_dbtp: float = -100.0
+    limited: bool = field(default=False)
+
+
+def measure(background: BinaryIO, ducker: Ducker, voice: Voice, total: int, report: Report) -> Parts:
+    """The first pass. `background` gives stereo float32; `total` is in samples."""
+    filters = KFilter(2), KFilter(1)
+    hops: list[tuple[Energies, Energies, Energies]] = []
+    peak = 0.0
+    for begin, end in blocks(total):
+        ducked = ducker.apply(begin, read_block(background, end - begin))
+        spoken = voice.read(begin, end)
+        if spoken is None:
+            spoken = np.zeros(end - begin, dtype=np.float32)
+        heard, said = filters[0].apply(ducked), filters[1].apply(spoken[:, None])
+        # The voice sounds from both sides: twice its energy, and its product with the sum of both sides.
+        product = hop_products(heard.sum(axis=0, keepdims=True), said)
+        hops.append((hop_products(heard, heard), 2 * hop_products(said, said), product))
+        peak = max(peak, float(np.abs(ducked).max()) + float(np.abs(spoken).max()))
+        report(end / total)
+    columns = [np.concatenate(column) for column in zip(*hops, strict=True)]
+    return Parts(columns[0], columns[1], columns[2], peak)
+
+
+def render(
+    background: BinaryIO, ducker: Ducker, voice: Voice, total: int, gains: Gains, out: BinaryIO | None, report: Report
+) -> Measured:
+    """The second pass. `out` takes stereo float32; None: only measures."""
+    limiter = Limiter(10 ** (gains.ceiling_dbtp / 20))
+    sink = _Sink(out)
+    with sink.writer:
+        for begin, end in blocks(total):
+            ducked = ducker.apply(begin, read_block(background, end - begin))
+            sink.take(limiter.push(_sum(ducked, voice.read(begin, end), gains)))
+            report(end / total)
+        sink.take(limiter.finish())
+        sink.rest()
+    return Measured(integrated(sink.loudness.energies()), sink.peak.dbtp, limiter.reduced)
+
+
+def _sum(background: Samples, spoken: Samples | None, gains: Gains) -> Samples:
+    common = np.float32(10 ** (gains.common_db / 20))
+    mixed = background if spoken is None else background + spoken[:, None] * np.float32(10 ** (gains.voice_db / 20))
+    return mixed if gains.common_db == 0.0 else mixed * common
+
+
+class _Sink:
+    """Cuts what the limiter gives into whole hops again, measures it and writes it."""
+
+    def __init__(self, out: BinaryIO | None) -> None:
+        self.writer = PipeWriter(out)
+        self.loudness = HopMeter(channels=2)
+        self.peak = PeakMeter()
+        self._kept: list[Samples] = []
+        self._length = 0
+
+    def take(self, samples: Samples) -> None:
+        self._kept.append(samples)
+        self._length += len(samples)
+        if self._length >= HOP:
+            joined = np.concatenate(self._kept)
+            whole = len(joined) // HOP * HOP
+            self._pass_on(joined[:whole])
+            self._kept, self._length = [joined[whole:]], len(joined) - whole
+
+    def rest(self) -> None:
+        """Passes on what is left; it may end within a hop."""
+        if self._length:
+            self._pass_on(np.concatenate(self._kept))
+
+    def _pass_on(self, samples: Samples) -> None:
+        self.writer.write(samples)
+        self.loudness.add(samples)
+        self.peak.add(samples)

@@ -1,0 +1,34 @@
+"""Says what a stored file is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from onevoice_kit.media_exec import Ffmpeg, MediaFacts, bad_media, probe
+from onevoice_kit.storage.base import ObjectRef, Storage
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeJob:
+    """What to probe."""
+
+    source: ObjectRef
+    require_audio: bool = False
+
+
+class Prober:
+    """Use case Probe."""
+
+    def __init__(self, storage: Storage, ffmpeg: Ffmpeg) -> None:
+        """`ffmpeg` carries the limits."""
+        self._storage = storage
+        self._ffmpeg = ffmpeg
+
+    async def probe(self, job: ProbeJob) -> MediaFacts:
+        """Raises `InvalidInput` with the reasons of `onevoice_kit.media_exec.probe`."""
+        # Before the download: a refused file should cost nothing.
+        if job.source.size > self._ffmpeg.limits.max_file_bytes:
+            raise bad_media("file_too_large", limit_bytes=str(self._ffmpeg.limits.max_file_bytes))
+        async with self._storage.open_local(job.source) as path, self._ffmpeg.workspace() as workspace:
+            file = workspace.link(path)
+            return await probe(self._ffmpeg, file, workspace, require_audio=job.require_audio)

@@ -1,0 +1,68 @@
+"""Results by content: the key follows from inputs and parameters, so that a repeat is found, not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from onevoice_kit.storage.base import ObjectRef, Storage
+
+VERSION = "mixer-1"
+"""Part of every key; a new one when the same request gives another result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One piece of work, named by everything that decides its result."""
+
+    prefix: str
+    """`output_prefix` of the request."""
+    stage: str
+    digest: str
+
+    @staticmethod
+    def of(prefix: str, stage: str, parameters: Mapping[str, Any]) -> Work:
+        """`parameters` holds plain values; an input stands there by its SHA-256."""
+        told = json.dumps({"version": VERSION, **parameters}, sort_keys=True, separators=(",", ":"))
+        return Work(prefix, stage, hashlib.sha256(told.encode()).hexdigest())
+
+    def key(self, suffix: str, part: str = "") -> str:
+        """Key of one output."""
+        return f"{self.prefix}/{self.stage}{part and '-' + part}-{self.digest}.{suffix}"
+
+
+class Results:
+    """Outputs and, beside them as the last thing written, what the call answered."""
+
+    def __init__(self, storage: Storage) -> None:
+        """`storage` is where inputs come from and outputs go."""
+        self.storage = storage
+
+    async def find(self, work: Work) -> dict[str, Any] | None:
+        """What the call answered when it was done before, if all of it is still there."""
+        key = work.key("json")
+        if await self.storage.head(key) is None:
+            return None
+        answer: dict[str, Any] = json.loads(await self.storage.get_bytes(key))
+        for value in answer.values():
+            if is_ref(value) and await self.storage.head(self.storage.key(value["uri"])) is None:
+                return None
+        return answer
+
+    async def put(self, key: str, path: Path, content_type: str) -> ObjectRef:
+        """Stores one output."""
+        return await self.storage.put_file(key, path, content_type)
+
+    async def keep(self, work: Work, answer: Mapping[str, Any]) -> None:
+        """Stores what the call answers; `ObjectRef` values become plain."""
+        plain = {name: asdict(value) if isinstance(value, ObjectRef) else value for name, value in answer.items()}
+        await self.storage.put_bytes(work.key("json"), json.dumps(plain).encode(), "application/json")
+
+
+def is_ref(value: object) -> bool:
+    """Whether a plain value is an `ObjectRef` as `keep` stores it."""
+    return isinstance(value, dict) and value.keys() == {"uri", "sha256", "size", "content_type"}

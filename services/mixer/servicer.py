@@ -1,0 +1,109 @@
+"""The gRPC face of the mixer: converts, waits for a place, delegates."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from onevoice.mixer.v1 import mixer_service_pb2 as pb
+from onevoice.mixer.v1 import mixer_service_pb2_grpc as pb_grpc
+from onevoice_kit.grpc.refs import ref_to_proto
+from onevoice_kit.grpc.streams import with_progress
+from onevoice_kit.media_exec import Ffmpeg
+from onevoice_kit.storage.base import Storage
+from services.mixer import converters
+from services.mixer.admission import Gate
+from services.mixer.extraction import Extractor
+from services.mixer.mixing.job import Mixing
+from services.mixer.muxing import Muxer
+from services.mixer.probing import Prober
+from services.mixer.progress import Report
+from services.mixer.thumbnail import Photographer
+
+T = TypeVar("T")
+Context = Any
+"""`grpc.aio.ServicerContext`, of which nothing is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What the servicer delegates to."""
+
+    prober: Prober
+    extractor: Extractor
+    photographer: Photographer
+    mixing: Mixing
+    muxer: Muxer
+
+    @staticmethod
+    def over(storage: Storage, ffmpeg: Ffmpeg) -> UseCases:
+        """All of them over one store and one set of media tools."""
+        return UseCases(
+            Prober(storage, ffmpeg),
+            Extractor(storage, ffmpeg),
+            Photographer(storage, ffmpeg),
+            Mixing(storage, ffmpeg),
+            Muxer(storage, ffmpeg),
+        )
+
+
+class MixerServicer(pb_grpc.MixerServiceServicer):
+    """`onevoice.mixer.v1.MixerService`."""
+
+    def __init__(self, use_cases: UseCases, gate: Gate) -> None:
+        """`gate` bounds how many calls work at once."""
+        self._use = use_cases
+        self._gate = gate
+
+    def Probe(self, request: pb.ProbeRequest, _ctx: Context) -> AsyncIterator[pb.ProbeResponse]:
+        """Says what a file is. Probes are short and wait for nobody."""
+        job = converters.probe_job(request)
+        return with_progress(
+            lambda _report: self._use.prober.probe(job),
+            lambda fraction: pb.ProbeResponse(progress=converters.progress(fraction)),
+            lambda facts: pb.ProbeResponse(result=converters.media_info(facts)),
+        )
+
+    def ExtractAudio(self, request: pb.ExtractAudioRequest, _ctx: Context) -> AsyncIterator[pb.ExtractAudioResponse]:
+        """Extracts the sound."""
+        job = converters.extraction_job(request)
+        return with_progress(
+            self._in_turn(lambda report: self._use.extractor.extract(job, report)),
+            lambda fraction: pb.ExtractAudioResponse(progress=converters.progress(fraction)),
+            lambda result: pb.ExtractAudioResponse(result=converters.extraction_result(result)),
+        )
+
+    def Thumbnail(self, request: pb.ThumbnailRequest, _ctx: Context) -> AsyncIterator[pb.ThumbnailResponse]:
+        """Takes a picture."""
+        job = converters.thumbnail_job(request)
+        return with_progress(
+            self._in_turn(lambda _report: self._use.photographer.take(job)),
+            lambda fraction: pb.ThumbnailResponse(progress=converters.progress(fraction)),
+            lambda image: pb.ThumbnailResponse(result=pb.ThumbnailResult(image=ref_to_proto(image))),
+        )
+
+    def Mix(self, request: pb.MixRequest, _ctx: Context) -> AsyncIterator[pb.MixResponse]:
+        """Mixes."""
+        job = converters.mix_job(request)
+        return with_progress(
+            self._in_turn(lambda report: self._use.mixing.mix(job, report)),
+            lambda fraction: pb.MixResponse(progress=converters.progress(fraction)),
+            lambda mix: pb.MixResponse(result=converters.mix_result(mix)),
+        )
+
+    def Mux(self, request: pb.MuxRequest, _ctx: Context) -> AsyncIterator[pb.MuxResponse]:
+        """Puts the file together."""
+        job = converters.mux_job(request)
+        return with_progress(
+            self._in_turn(lambda report: self._use.muxer.mux(job, report)),
+            lambda fraction: pb.MuxResponse(progress=converters.progress(fraction)),
+            lambda muxed: pb.MuxResponse(result=converters.mux_result(muxed)),
+        )
+
+    def _in_turn(self, work: Callable[[Report], Awaitable[T]]) -> Callable[[Report], Awaitable[T]]:
+        async def wait_and_work(report: Report) -> T:
+            async with self._gate.place():
+                return await work(report)
+
+        return wait_and_work
