@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +13,7 @@ from onevoice_cli.client.api import ApiClient
 from onevoice_cli.client.retry import NO_RETRY
 from onevoice_cli.client.settings import ClientSettings
 
-_STYLE = {"ok": "green", "healthy": "green", "completed": "green", "failed": "red", "degraded": "yellow"}
+_STYLE = {"ok": "green", "healthy": "green", "completed": "green", "failed": "red", "degraded": "yellow", "down": "red"}
 _GOOD = frozenset({"ok", "healthy", "up", "serving", "true"})
 
 
@@ -52,6 +52,9 @@ def _parts(health: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _state(value: Any) -> tuple[str, str]:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        alive = sum(1 for one in value if isinstance(one, Mapping) and one.get("alive", True))
+        return ("ok" if alive else "down"), f"{alive} alive, {len(value) - alive} gone"
     if not isinstance(value, Mapping):
         return "", _fact(value)
     facts = [f"{key} {_fact(fact)}" for key, fact in value.items() if key not in ("status", "ok") and fact is not None]

@@ -82,7 +82,7 @@ async def send(api: ApiClient, file: LocalFile, ticket: Mapping[str, Any], advan
     """Sends the file as the ticket of `POST /videos` says; returns the parts to complete with, if any."""
     multipart = ticket.get("multipart")
     if multipart:
-        return await _send_parts(api, file, multipart["parts"], advance)
+        return await _send_parts(api, file, multipart["upload"], advance)
     await _send_range(api, file, ticket["upload"], 0, file.size, advance)
     return []
 

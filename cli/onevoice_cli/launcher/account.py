@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
+
 from onevoice_cli.files import read_toml, to_toml, write_private
 from onevoice_cli.launcher.process import wrapped
 from onevoice_kit.errors import Unavailable
@@ -16,14 +18,22 @@ EMAIL = "local@onevoice.invalid"
 _TIMEOUT_S = 60.0
 
 
-async def ensure_client_file(data: Path, url: str, env: Mapping[str, str]) -> Path:
+async def ensure_client_file(data: Path, url: str, env: Mapping[str, str], *, new_key: bool = False) -> Path:
     """Writes `DIR/client.toml` (url, api_key; mode 600). The user and its key are made only where no key is kept."""
     path = data / "client.toml"
     known = read_toml(path)
-    key = known.get("api_key") or await _create_user(env)
+    key = ("" if new_key else known.get("api_key")) or await _create_user(env)
     if known.get("url") != url or known.get("api_key") != key:
         write_private(path, to_toml({"url": url, "api_key": key}))
     return path
+
+
+async def key_works(path: Path, url: str) -> bool:
+    """False where the gateway at `url` does not know the key, as after the database was deleted by hand."""
+    headers = {"Authorization": f"Bearer {read_toml(path)['api_key']}"}
+    async with httpx.AsyncClient(timeout=10.0, trust_env=False) as client:
+        response = await client.get(f"{url}/api/jobs?limit=1", headers=headers)
+    return response.status_code != httpx.codes.UNAUTHORIZED
 
 
 async def _create_user(env: Mapping[str, str]) -> str:

@@ -82,13 +82,11 @@ class Launcher:
             self._supervisor.kill()
 
     def _machine(self, data: Path) -> Machine:
-        port = check_port(self._options.host, self._options.port)
-        host = "127.0.0.1" if self._options.host in ("0.0.0.0", "::") else self._options.host  # noqa: S104
         return Machine(
             data=data,
             host=self._options.host,
-            port=port,
-            public_url=self._options.public_url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{port}",
+            port=check_port(self._options.host, self._options.port),
+            given_url=self._options.public_url.rstrip("/"),
             ports=dict(zip((*GRPC_SERVICES, "aws"), free_ports(len(GRPC_SERVICES) + 1), strict=True)),
             secrets=secrets.load_or_create(data),
         )
@@ -115,7 +113,10 @@ class Launcher:
             env = machine.env() | {"DATABASE_URL": await database_url}
             client_file = tasks.create_task(account.ensure_client_file(machine.data, machine.public_url, env))
             tasks.create_task(supervisor.start(database_specs(machine, env)))
-        return Running(machine.public_url, client_file.result(), time.monotonic() - began, supervisor.pids())
+        path = client_file.result()
+        if not await account.key_works(path, machine.local_url):
+            await account.ensure_client_file(machine.data, machine.public_url, env, new_key=True)
+        return Running(machine.public_url, path, time.monotonic() - began, supervisor.pids())
 
     async def _start_database(self, database: Database) -> str:
         self._on_change(Change("postgres", State.STARTING))

@@ -26,12 +26,24 @@ class Machine:
     data: Path
     host: str
     port: int
-    public_url: str
+    given_url: str
+    """Address that clients use, where it is not made of host and port."""
     ports: Mapping[str, int]
     """gRPC port per service."""
     secrets: Mapping[str, str]
     storage_env: Mapping[str, str] = field(default_factory=dict)
     """Storage and queue settings that replace the local ones (`--aws`)."""
+
+    @property
+    def local_url(self) -> str:
+        """Where the gateway answers on this machine."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def public_url(self) -> str:
+        """Where clients reach the gateway."""
+        return self.given_url or self.local_url
 
     def env(self) -> dict[str, str]:
         """What every service gets: this process's environment with our settings on top."""
@@ -79,12 +91,10 @@ def _grpc_service(machine: Machine, name: str, env: Mapping[str, str]) -> Servic
 
 
 def _gateway(machine: Machine, env: Mapping[str, str]) -> ServiceSpec:
-    listening = "127.0.0.1" if machine.host in ("0.0.0.0", "::") else machine.host  # noqa: S104 - compared, not bound
-    address = f"[{listening}]" if ":" in listening else listening
     return ServiceSpec(
         name="gateway",
         argv=(sys.executable, "-m", "services.gateway"),
         env={**env, "HTTP_HOST": machine.host, "HTTP_PORT": str(machine.port)},
-        ready=http_ready(f"http://{address}:{machine.port}/readyz"),
+        ready=http_ready(f"{machine.local_url}/readyz"),
         stop_order=_STOP_ORDER["gateway"],
     )

@@ -14,7 +14,7 @@ async def sound(path) -> np.ndarray:
     ffmpeg = Ffmpeg()
     async with ffmpeg.workspace() as workspace:
         out = workspace.new("f32")
-        options = ("-map", "0:a", "-ac", "1", "-ar", "48000", "-f", "f32le")
+        options = ("-map", "0:a", "-af", "pan=mono|c0=c0", "-ar", "48000", "-f", "f32le")
         await ffmpeg.run(Command((Input(workspace.link(path)),), (Output(out, options),)), workspace)
         return np.fromfile(out.path, dtype=np.float32)
 
