@@ -111,7 +111,7 @@ class JobStore:
         await self._write(statements.SAVE_ARTIFACTS, events, rows=dumps([_artifact(item) for item in items]))
 
     async def forget_results(self) -> None:
-        """Drops checkpoints, lines and artifacts: their objects are deleted, or the source is to blame for all of them."""
+        """Drops checkpoints, lines and artifacts: their objects are deleted, or the source is to blame."""
         await self._write(statements.FORGET_RESULTS)
 
     # Progress

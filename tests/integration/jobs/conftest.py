@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
+import pytest_asyncio
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -16,21 +18,35 @@ from onevoice_jobs.migrations import migrations_path
 from onevoice_jobs.models import SCHEMA
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.submit import NewJob, insert_job
-from onevoice_kit.db import create_engine, migrate, transaction, uuid7
+from onevoice_kit.db import asyncpg_dsn, create_engine, migrate, transaction, uuid7
 from onevoice_kit.settings import DatabaseSettings
 from onevoice_kit.storage.base import ObjectRef
 from onevoice_kit.testing.postgres import PostgresDatabases
+
+_EMPTY = ("DELETE FROM jobs.jobs", "DELETE FROM jobs.outbox", "DELETE FROM jobs.workers")
+"""What belongs to a job goes with it."""
 
 Submit = Callable[..., Awaitable[UUID]]
 Take = Callable[..., Awaitable[JobStore]]
 
 
-@pytest.fixture
-async def database_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
-    """A database of one's own with the tables."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def migrated_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
+    """A database with the tables, shared within a module: making one takes longer than most tests."""
     template = await postgres.prepare_template("jobs", lambda url: migrate(url, migrations_path(), SCHEMA))
     async with postgres.fresh(template) as url:
         yield url
+
+
+@pytest.fixture
+async def database_url(migrated_url: str) -> str:
+    """A database with empty tables."""
+    connection = await asyncpg.connect(asyncpg_dsn(migrated_url))
+    async with connection.transaction():
+        for statement in _EMPTY:
+            await connection.execute(statement)
+    await connection.close()
+    return migrated_url
 
 
 @pytest.fixture

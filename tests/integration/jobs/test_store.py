@@ -34,6 +34,7 @@ WRITES: dict[str, Callable[[JobStore], Awaitable[Any]]] = {
     "save_segments": lambda store: store.save_segments([SEGMENT]),
     "save_translations": lambda store: store.save_translations([TRANSLATION]),
     "save_artifact": lambda store: store.save_artifact(Artifact("video", "es", "talk.es.mp4", REF)),
+    "forget_results": lambda store: store.forget_results(),
     "set_progress": lambda store: store.set_progress("asr", 10),
     "set_language_progress": lambda store: store.set_progress("tts", 10, language="es"),
     "language_completed": lambda store: store.language_completed("es", {}),
@@ -166,6 +167,18 @@ async def test_artifacts_are_one_of_each_kind_and_language(engine, submit, take,
         spanish = await list_artifacts(connection, user_id, job_id, language="es", kind="video")
     assert [(item.kind, item.language, item.ref.size) for item in found] == [("report", None, 100), ("video", "es", 99)]
     assert [item.filename for item in spanish] == ["talk.es.mp4"]
+
+
+async def test_forgotten_results_are_gone_and_those_of_other_jobs_stay(submit, take):
+    stores = [await take(await submit()) for _ in range(2)]
+    for store in stores:
+        await store.finish_step("asr:0", "hash", {})
+        await store.save_segments([SEGMENT])
+        await store.save_translations([TRANSLATION])
+    await stores[0].forget_results()
+    left = [(await store.completed_steps(), await store.segments(), await store.translations("es")) for store in stores]
+    assert left[0] == ({}, [], [])
+    assert all(left[1])
 
 
 async def test_events_are_numbered_without_gaps_however_many_write_at_once(engine, submit, take, user_id):
