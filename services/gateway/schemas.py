@@ -7,6 +7,8 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from services.gateway.languages import canonical
+
 T = TypeVar("T")
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -47,6 +49,7 @@ Language = Annotated[
         description="BCP-47 language tag.",
         examples=["es"],
     ),
+    AfterValidator(canonical),
 ]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")]
 

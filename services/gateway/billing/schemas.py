@@ -7,8 +7,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, model_validator
 
-from services.gateway.jobs.schemas import LanguageTag
-from services.gateway.schemas import Model, Output
+from services.gateway.schemas import Language, Model, Output
 
 
 class QuoteIn(Model):
@@ -20,7 +19,7 @@ class QuoteIn(Model):
 
     video_id: UUID | None = None
     duration_ms: Annotated[int, Field(gt=0, le=1 << 40)] | None = None
-    target_languages: Annotated[list[LanguageTag], Field(min_length=1, max_length=200)]
+    target_languages: Annotated[list[Language], Field(min_length=1, max_length=200)]
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from services.gateway.catalogue.schemas import EnginesOut, LanguagesOut, VoiceOut, Voices
 from services.gateway.dependencies import CallerDep, ServicesDep
 from services.gateway.errors import problems
-from services.gateway.jobs.schemas import LanguageTag
+from services.gateway.schemas import Language
 
 router = APIRouter(tags=["catalogue"])
 
@@ -24,7 +24,7 @@ async def list_languages(_caller: CallerDep, services: ServicesDep) -> Languages
 async def list_voices(
     _caller: CallerDep,
     services: ServicesDep,
-    language: Annotated[LanguageTag | None, Query(description="Only voices of this language.")] = None,
+    language: Annotated[Language | None, Query(description="Only voices of this language.")] = None,
 ) -> Voices:
     """Voices by which dubbed lines can be spoken."""
     return Voices(items=[VoiceOut.of(voice) for voice in await services.catalogue.voices(language)])

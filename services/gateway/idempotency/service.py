@@ -90,7 +90,7 @@ class Idempotency:
 
     def __init__(self, engine: AsyncEngine, *, running_s: int, keep_s: int, undo: Mapping[str, Undo]) -> None:
         self._engine = engine
-        self._running = timedelta(seconds=running_s)
+        self.running_for = timedelta(seconds=running_s)
         self._keep = timedelta(seconds=keep_s)
         self._undo = undo
 
@@ -110,7 +110,7 @@ class Idempotency:
 
     async def _begin(self, record: Record) -> Attempt:
         async with transaction(self._engine) as connection:
-            if await repository.insert_running(connection, record, self._running):
+            if await repository.insert_running(connection, record, self.running_for):
                 return Attempt(record)
             known = await repository.find(connection, record.user_id, record.key)
         if known is not None and known.request_hash != record.request_hash:

@@ -11,8 +11,8 @@ from services.gateway.dependencies import CallerDep, IdempotencyKey, ServicesDep
 from services.gateway.errors import FieldError, InvalidFields, problems
 from services.gateway.jobs.form import ReceivedFile, receive_form
 from services.gateway.jobs.router import NOT_FOUND, WISH_PROBLEMS
-from services.gateway.jobs.schemas import DubbingJobCreated, DubbingJobOut, DubIn, ErrorOut, LanguageTag
-from services.gateway.schemas import ContentType, Filename, Model
+from services.gateway.jobs.schemas import DubbingJobCreated, DubbingJobOut, DubIn, ErrorOut
+from services.gateway.schemas import ContentType, Filename, Language, Model
 
 router = APIRouter(prefix="/dubbing-jobs", tags=["dubbing-jobs"])
 
@@ -28,8 +28,8 @@ _FORM_SCHEMA = {
 
 
 class _Fields(Model):
-    target_language: LanguageTag
-    source_language: LanguageTag | None = None
+    target_language: Language
+    source_language: Language | None = None
     filename: Filename
     content_type: ContentType
 

@@ -13,8 +13,8 @@ from onevoice_jobs.states import JobStatus
 from services.gateway.dependencies import CallerDep, Cursor, IdempotencyKey, Limit, ServicesDep, respond
 from services.gateway.errors import problems
 from services.gateway.jobs.events import parse_last_event_id
-from services.gateway.jobs.schemas import ArtifactKind, Downloads, DubIn, JobIn, JobOut, LanguageTag, TranscriptOut
-from services.gateway.schemas import Page
+from services.gateway.jobs.schemas import ArtifactKind, Downloads, DubIn, JobIn, JobOut, TranscriptOut
+from services.gateway.schemas import Language, Page
 from services.gateway.uploads.router import IDEMPOTENCY_PROBLEMS
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -34,7 +34,7 @@ WISH_PROBLEMS = (
 SUBMIT_PROBLEMS = ((409, "video_not_ready"), *WISH_PROBLEMS)
 
 _EVENTS_EXAMPLE = 'id: 7\nevent: job.progress\ndata: {"stage":"transcribe","percent":31.5}\n\n'
-LanguageQuery = Annotated[LanguageTag | None, Query(description="A target language, or the source's.")]
+LanguageQuery = Annotated[Language | None, Query(description="A target language, or the source's.")]
 
 
 class TranscriptFormat(StrEnum):

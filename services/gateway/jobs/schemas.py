@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from onevoice_jobs.options import EngineChoice, GlossaryTerm, JobOptions, Loudness
 from onevoice_jobs.queries import JobView
@@ -15,11 +15,9 @@ from onevoice_jobs.records import JobError, JobRecord, LanguageRecord
 from onevoice_jobs.states import JobStatus, LanguageStatus
 from onevoice_jobs.submit import PRIORITIES
 from services.gateway.catalogue.service import Wish
-from services.gateway.languages import canonical
 from services.gateway.schemas import Language, Model, Name, Output
 
 Priority = Literal["low", "normal", "high"]
-LanguageTag = Annotated[Language, AfterValidator(canonical)]
 
 
 class TermIn(Model):
@@ -50,11 +48,11 @@ class DubIn(Model):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
-    target_languages: Annotated[list[LanguageTag], Field(min_length=1, max_length=200)]
-    source_language: LanguageTag | None = Field(
+    target_languages: Annotated[list[Language], Field(min_length=1, max_length=200)]
+    source_language: Language | None = Field(
         default=None, description="Language that is spoken; the video's where it is left out."
     )
-    voices: Annotated[dict[LanguageTag, Name | dict[Name, Name]], Field(max_length=200)] = Field(
+    voices: Annotated[dict[Language, Name | dict[Name, Name]], Field(max_length=200)] = Field(
         default={}, description="By target language: a voice for everyone, or one for each speaker."
     )
     glossary: Annotated[tuple[TermIn, ...], Field(max_length=500)] = ()

@@ -1,0 +1,270 @@
+"""The gateway on a real database and a folder, with the real billing service and small stages behind it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onevoice.asr.v1 import asr_service_pb2 as asr_pb
+from onevoice.asr.v1 import asr_service_pb2_grpc as asr_grpc
+from onevoice.common.v1 import engine_pb2
+from onevoice.mixer.v1 import media_info_pb2
+from onevoice.mixer.v1 import mixer_service_pb2 as mixer_pb
+from onevoice.mixer.v1 import mixer_service_pb2_grpc as mixer_grpc
+from onevoice.translate.v1 import translate_service_pb2 as translate_pb
+from onevoice.translate.v1 import translate_service_pb2_grpc as translate_grpc
+from onevoice.tts.v1 import tts_service_pb2 as tts_pb
+from onevoice.tts.v1 import tts_service_pb2_grpc as tts_grpc
+from onevoice_jobs import migrations as jobs_migrations
+from onevoice_kit.db import create_engine, migrate
+from onevoice_kit.errors import OneVoiceError
+from onevoice_kit.grpc.server import GrpcServer
+from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings
+from onevoice_kit.testing.postgres import PostgresDatabases
+from services.billing import migrations as billing_migrations
+from services.billing.ledger import Ledger
+from services.billing.servicer import BillingServicer
+from services.gateway import migrations as gateway_migrations
+from services.gateway.app import create_app
+from services.gateway.create_user import create_user
+from services.gateway.services import SERVICE_NAMES, Services
+from services.gateway.settings import GatewaySettings
+
+FREE_CREDITS = 600
+DURATION_MS = 61_200
+MP4 = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 8
+"""Looks like a film to who reads the first bytes; what it is, the test's mixer says."""
+
+
+@dataclass
+class World:
+    """What the stages behind the gateway answer, and how often they were asked."""
+
+    media: media_info_pb2.MediaInfo = field(
+        default_factory=lambda: media_info_pb2.MediaInfo(
+            duration_ms=DURATION_MS,
+            container="mov,mp4",
+            video=media_info_pb2.VideoStream(codec="h264", width=640, height=360, frame_rate=25),
+            audio=[media_info_pb2.AudioStream(index=1, codec="aac", sample_rate=48000, channels=2)],
+        )
+    )
+    probe_error: OneVoiceError | None = None
+    asked: dict[str, int] = field(default_factory=dict)
+
+    def count(self, what: str) -> None:
+        self.asked[what] = self.asked.get(what, 0) + 1
+
+
+class Mixer(mixer_grpc.MixerServiceServicer):
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def Probe(self, request, context):
+        self._world.count("probe")
+        if self._world.probe_error is not None:
+            raise self._world.probe_error
+        yield mixer_pb.ProbeResponse(result=self._world.media)
+
+
+class Asr(asr_grpc.AsrServiceServicer):
+    async def ListEngines(self, request, context):
+        engine = engine_pb2.Engine(name="pocketsphinx", model="en-us", version="5", languages=["en"], available=True)
+        single = engine_pb2.Engine(name="single", version="1", languages=["en"], available=True)
+        return asr_pb.ListEnginesResponse(transcription=[engine], diarization=[single])
+
+
+class Translate(translate_grpc.TranslateServiceServicer):
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def ListEngines(self, request, context):
+        self._world.count("translation_engines")
+        pairs = [translate_pb.LanguagePair(source="en", target=target) for target in ("es", "ca", "eo")]
+        engine = engine_pb2.Engine(name="apertium", version="3", languages=["en"], available=True)
+        away = engine_pb2.Engine(name="openai", version="1", languages=["en"], available=False)
+        french = [translate_pb.LanguagePair(source="en", target="fr")]
+        return translate_pb.ListEnginesResponse(
+            engines=[
+                translate_pb.TranslationEngine(engine=engine, pairs=pairs),
+                translate_pb.TranslationEngine(engine=away, pairs=french),
+            ]
+        )
+
+
+class Tts(tts_grpc.TtsServiceServicer):
+    async def ListEngines(self, request, context):
+        engine = engine_pb2.Engine(name="espeak", version="1.51", languages=["es", "ca", "fr"], available=True)
+        return tts_pb.ListEnginesResponse(engines=[engine])
+
+    async def ListVoices(self, request, context):
+        female = tts_pb.VOICE_GENDER_FEMALE
+        voices = [
+            tts_pb.Voice(id=f"espeak:{language}", name=language, language=language, gender=female, engine="espeak")
+            for language in ("es", "ca", "fr")
+        ]
+        return tts_pb.ListVoicesResponse(voices=voices)
+
+
+@dataclass
+class User:
+    """A user and a client with the user's key."""
+
+    id: UUID
+    key: str
+    client: httpx.AsyncClient
+
+
+@dataclass
+class Gateway:
+    """A running gateway."""
+
+    app: FastAPI
+    settings: GatewaySettings
+    database: AsyncEngine
+    ledger: Ledger
+    world: World
+    objects: Path
+    servers: dict[str, GrpcServer]
+    stack: AsyncExitStack
+
+    @property
+    def services(self) -> Services:
+        services: Services = self.app.state.services
+        return services
+
+    async def user(self, email: str) -> User:
+        """A new user."""
+        made = await create_user(self.settings, email, "", "test")
+        headers = {"Authorization": f"Bearer {made['api_key']}"}
+        client = await self.stack.enter_async_context(self.client(headers=headers))
+        return User(UUID(made["user_id"]), made["api_key"], client)
+
+    def client(self, **options: Any) -> httpx.AsyncClient:
+        """A client of the application itself, without a network between."""
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://gateway.test", **options)
+
+    def stored(self) -> list[str]:
+        """Every object in the storage."""
+        found = (path.relative_to(self.objects) for path in self.objects.rglob("*") if path.is_file())
+        return sorted(str(path) for path in found if not path.parts[0].startswith("."))
+
+    async def credits(self, user: User) -> tuple[int, int]:
+        """Credits a user can spend, and those set aside."""
+        account = await self.ledger.account(str(user.id))
+        return account.available, account.reserved
+
+
+async def _prepare(url: str) -> None:
+    await migrate(url, jobs_migrations.migrations_path(), "jobs")
+    await migrate(url, gateway_migrations.migrations_path(), "gateway")
+    await migrate(url, billing_migrations.migrations_path(), "billing")
+
+
+@pytest.fixture
+async def database_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
+    """A database of one's own with every table."""
+    template = await postgres.prepare_template("gateway", _prepare)
+    async with postgres.fresh(template) as url:
+        yield url
+
+
+@pytest.fixture
+def options() -> dict[str, Any]:
+    """Settings that a test wants otherwise."""
+    return {}
+
+
+@pytest.fixture
+async def gateway(database_url: str, tmp_path: Path, options: dict[str, Any]) -> AsyncIterator[Gateway]:
+    world = World()
+    async with AsyncExitStack() as stack:
+        engine = create_engine(DatabaseSettings(database_url=SecretStr(database_url)))
+        stack.push_async_callback(engine.dispose)
+        ledger = Ledger(engine, FREE_CREDITS)
+        registrations = {
+            "asr": lambda server: asr_grpc.add_AsrServiceServicer_to_server(Asr(), server),  # type: ignore[abstract]
+            "translate": lambda server: translate_grpc.add_TranslateServiceServicer_to_server(Translate(world), server),  # type: ignore[abstract]
+            "tts": lambda server: tts_grpc.add_TtsServiceServicer_to_server(Tts(), server),  # type: ignore[abstract]
+            "mixer": lambda server: mixer_grpc.add_MixerServiceServicer_to_server(Mixer(world), server),  # type: ignore[abstract]
+            "billing": BillingServicer(ledger).register,
+        }
+        servers = {}
+        for name, register in registrations.items():
+            server_settings = GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0)
+            servers[name] = server = GrpcServer(server_settings, name, register, services=[SERVICE_NAMES[name]])
+            await server.start()
+            stack.push_async_callback(server.stop, 0)
+        settings = GatewaySettings(
+            **{
+                "database_url": SecretStr(database_url),
+                "storage_dir": tmp_path / "objects",
+                "storage_public_url": "http://gateway.test",
+                "storage_signing_key": SecretStr("a key for tests"),
+                **{f"{name}_address": server.address for name, server in servers.items()},
+                **options,
+            }
+        )
+        app = create_app(settings)
+        await stack.enter_async_context(app.router.lifespan_context(app))
+        yield Gateway(app, settings, engine, ledger, world, tmp_path / "objects", servers, stack)
+
+
+@pytest.fixture
+async def ada(gateway: Gateway) -> User:
+    return await gateway.user("ada@example.com")
+
+
+@pytest.fixture
+async def bob(gateway: Gateway) -> User:
+    return await gateway.user("bob@example.com")
+
+
+def announce(content: bytes = MP4, **changes: Any) -> dict[str, Any]:
+    """The body that announces a video."""
+    return {
+        "filename": "talk.mp4",
+        "content_type": "video/mp4",
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        **changes,
+    }
+
+
+async def send(client: httpx.AsyncClient, request: dict[str, Any], content: bytes) -> httpx.Response:
+    """Makes a signed request."""
+    return await client.request(request["method"], request["url"], headers=request["headers"], content=content)
+
+
+async def add_video(user: User, content: bytes = MP4, **changes: Any) -> dict[str, Any]:
+    """A video that is ready."""
+    created = (await user.client.post("/api/videos", json=announce(content, **changes))).json()
+    sent = await send(user.client, created["upload"], content)
+    assert sent.status_code == 200, sent.text
+    completed = await user.client.post(f"/api/videos/{created['video']['id']}/complete")
+    assert completed.status_code == 200, completed.text
+    video: dict[str, Any] = completed.json()
+    return video
+
+
+def assert_problem(response: httpx.Response, status: int, reason: str) -> dict[str, Any]:
+    """The response is this problem, in the right form."""
+    body: dict[str, Any] = response.json()
+    assert (response.status_code, body.get("reason")) == (status, reason), response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert body["status"] == status
+    assert body["type"].endswith(reason)
+    assert body["title"]
+    assert body["detail"]
+    return body
