@@ -43,8 +43,8 @@ _SMALL_WORDS = {
     "es": "a al como con cómo de del el ella ellas ellos en era es eran eso esta está están este esto la las le les lo "
     "los me mi mis muy no nos nuestra nuestro o para pero por que qué se ser si son soy su sus te tu tus un una unas "
     "unos vuestra vuestro y ya yo él",
-    "ca": "a al als això amb aquell aquest aquesta com de del dels el ell ella elles ells els em en era eren es està et "
-    "ha he i jo la les li meu meva molt no o per però què que se ser seu seva si són sóc teu teva un una unes uns",
+    "ca": "a al als això amb aquell aquest aquesta com de del dels el ell ella elles ells els em en era eren es està "
+    "et ha he i jo la les li meu meva molt no o per però què que se ser seu seva si són sóc teu teva un una unes uns",
     "en": "a am an and are as at be but by for from had has have he her his in is it its me my no not of on or our she "
     "that the their them they this to was we were what with you your",
 }

@@ -1,1 +1,1 @@
-"""Translation engines, one file each."""
+"""Engines of translation: one file each, behind the protocol of `base`."""

@@ -1,0 +1,1 @@
+"""Speech synthesis: a line of text in, its audio and natural length out."""

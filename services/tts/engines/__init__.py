@@ -1,0 +1,1 @@
+"""Engines of speech synthesis: one file each, behind the protocol of `base`."""

@@ -1,0 +1,45 @@
+"""The gRPC face of the service: converts and delegates, nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from onevoice.tts.v1 import tts_service_pb2, tts_service_pb2_grpc
+from services.tts import converters
+from services.tts.engines.registry import Registry
+from services.tts.synthesis import Synthesizer
+
+SERVICE = "onevoice.tts.v1.TtsService"
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class TtsServicer(tts_service_pb2_grpc.TtsServiceServicer):
+    """TtsService of `tts_service.proto`."""
+
+    def __init__(self, synthesizer: Synthesizer, engines: Registry) -> None:
+        self._synthesizer = synthesizer
+        self._engines = engines
+
+    async def Synthesize(
+        self, request: tts_service_pb2.SynthesizeRequest, _context: _Context
+    ) -> tts_service_pb2.SynthesizeResponse:
+        """A spoken line."""
+        speech = await self._synthesizer.synthesize(converters.request_from_proto(request))
+        return converters.speech_to_proto(speech)
+
+    async def ListVoices(
+        self, request: tts_service_pb2.ListVoicesRequest, _context: _Context
+    ) -> tts_service_pb2.ListVoicesResponse:
+        """Voices of every engine that can work."""
+        voices = await self._engines.voices(request.language)
+        return tts_service_pb2.ListVoicesResponse(voices=map(converters.voice_to_proto, voices))
+
+    async def ListEngines(
+        self, _request: tts_service_pb2.ListEnginesRequest, _context: _Context
+    ) -> tts_service_pb2.ListEnginesResponse:
+        """What is configured here, and whether it can work."""
+        described = [await engine.describe() for engine in self._engines.all()]
+        return tts_service_pb2.ListEnginesResponse(engines=map(converters.engine_to_proto, described))

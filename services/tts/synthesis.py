@@ -1,0 +1,130 @@
+"""Speaks a line with one of the configured engines and stores it under a key that follows from the request."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import unicodedata
+from dataclasses import asdict, dataclass
+
+from onevoice_kit.errors import InvalidInput
+from onevoice_kit.storage.base import ObjectRef, Storage, check_key
+from services.tts.admission import Gate, KeyLocks
+from services.tts.audio import length_ms, to_wav, trim
+from services.tts.engines.base import EngineInfo
+from services.tts.engines.registry import Choice, Registry
+
+MAX_CHARS = 2_000
+"""Longest line."""
+MIN_RATE, MAX_RATE = 0.5, 2.0
+_VERSION = "tts-1"
+"""Part of every key; a new one when the same request gives another audio."""
+_CONTENT_TYPE = "audio/wav"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A line to speak."""
+
+    text: str
+    language: str
+    """BCP-47."""
+    output_prefix: str
+    """Key prefix, without a trailing slash."""
+    voice: str = ""
+    """Id of the voice; empty takes the language's first."""
+    rate: float = 1.0
+    """1.0 is natural, 0.5 to 2.0."""
+    engine: str = ""
+    """Name of the engine; empty takes the voice's, or the first that serves the language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A spoken line."""
+
+    audio: ObjectRef
+    natural_ms: int
+    cached: bool
+    """Whether it had been spoken before."""
+    engine: EngineInfo
+    voice: str
+
+
+class Synthesizer:
+    """The use case behind Synthesize."""
+
+    def __init__(self, storage: Storage, engines: Registry, gate: Gate) -> None:
+        """`gate` bounds how many lines are spoken at once."""
+        self._storage = storage
+        self._engines = engines
+        self._gate = gate
+        self._spoken_now = KeyLocks()
+
+    async def synthesize(self, request: Request) -> Speech:
+        """
+        Speaks a line, or finds it spoken.
+
+        Raises `InvalidInput` (reasons `empty_text`, `text_too_long`, `invalid_rate`, `invalid_key`,
+        `unspeakable_text`, those of `Registry.choose`), `PreconditionFailed` (`engine_unavailable`), `Busy`
+        (`queue_full`), and what the engine and the storage raise.
+        """
+        text = clean(request.text)
+        _check(request, text)
+        choice = await self._engines.choose(request.engine, request.voice, request.language)
+        key = _key(request, text, choice)
+        async with self._spoken_now.hold(key):
+            found = await self._storage.head(key)
+            if found is not None and found.sha256:
+                return _speech(choice, found, cached=True)
+            async with self._gate.place():
+                wav = await self._speak(choice, text, request.rate)
+            return _speech(choice, await self._storage.put_bytes(key, wav, _CONTENT_TYPE), cached=False)
+
+    async def _speak(self, choice: Choice, text: str, rate: float) -> bytes:
+        sample_rate = choice.capabilities.sample_rate
+        samples = await choice.engine.speak(text, choice.voice, rate)
+        trimmed = await asyncio.to_thread(trim, samples, sample_rate)
+        if not trimmed:
+            raise InvalidInput("The voice has no sound for this text.", reason="unspeakable_text")
+        return to_wav(trimmed, sample_rate)
+
+
+def clean(text: str) -> str:
+    """The text on one line, composed (NFC), without control and format characters."""
+    composed = unicodedata.normalize("NFC", text)
+    kept = (" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in composed if _is_audible(c))
+    return " ".join("".join(kept).split())
+
+
+def _is_audible(char: str) -> bool:
+    # The joiners shape Indic and Arabic letters; other format characters only hide things.
+    return char in "\u200c\u200d" or unicodedata.category(char) not in ("Cf", "Co", "Cn", "Cs")
+
+
+def _check(request: Request, text: str) -> None:
+    if len(request.text) > MAX_CHARS:
+        raise InvalidInput(f"The text is longer than {MAX_CHARS} characters.", reason="text_too_long")
+    if not any(char.isalnum() for char in text):
+        raise InvalidInput("The text has no word to speak.", reason="empty_text")
+    if not MIN_RATE <= request.rate <= MAX_RATE:
+        raise InvalidInput(f"The rate is not between {MIN_RATE} and {MAX_RATE}.", reason="invalid_rate")
+    check_key(request.output_prefix)
+
+
+def _key(request: Request, text: str, choice: Choice) -> str:
+    told = {
+        "version": _VERSION,
+        "text": text,
+        "voice": choice.voice.id,
+        "rate": request.rate,
+        "engine": asdict(choice.capabilities.info),
+    }
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    return f"{request.output_prefix}/tts-{hashlib.sha256(canonical.encode()).hexdigest()}.wav"
+
+
+def _speech(choice: Choice, audio: ObjectRef, *, cached: bool) -> Speech:
+    natural_ms = length_ms(audio.size, choice.capabilities.sample_rate)
+    return Speech(audio, natural_ms, cached, choice.capabilities.info, choice.voice.id)
