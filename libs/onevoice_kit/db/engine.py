@@ -15,6 +15,7 @@ from onevoice_kit.errors import Busy, DeadlineExceeded, OneVoiceError, Unavailab
 from onevoice_kit.settings import DatabaseSettings
 
 CONNECT_TIMEOUT_S = 5.0
+POOL_TIMEOUT_S = 10.0
 _QUERY_CANCELED = "57014"
 _SERVER_GOES_OR_COMES = {"57P01", "57P02", "57P03", "53300"}
 """Admin shutdown, crash shutdown, cannot connect now, too many connections."""
@@ -36,7 +37,7 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
         sqlalchemy_url(settings.database_url.get_secret_value()),
         pool_size=settings.database_pool_size,
         max_overflow=0,
-        pool_timeout=10.0,
+        pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=True,
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,

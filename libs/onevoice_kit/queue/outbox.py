@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -33,7 +34,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from onevoice_kit.db.engine import asyncpg_dsn, transaction
 from onevoice_kit.db.listener import Listener
-from onevoice_kit.errors import Conflict
+from onevoice_kit.errors import Conflict, OneVoiceError
 from onevoice_kit.queue.base import Delivery, Message, QueueDepth
 
 _POLL_S = 2.0
@@ -167,8 +168,9 @@ class OutboxQueue:
         try:
             return await asyncio.shield(claim)
         except asyncio.CancelledError:
-            for delivery in await claim:
-                await self.release(delivery)
+            with contextlib.suppress(OneVoiceError):  # it then comes back when its visibility ends
+                for delivery in await claim:
+                    await self.release(delivery)
             raise
 
     async def _claim_now(self, max_messages: int) -> Sequence[Delivery]:

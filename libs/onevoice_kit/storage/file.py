@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from onevoice_kit.errors import InvalidInput, Unavailable
+from onevoice_kit.errors import InvalidInput, OneVoiceError, Unavailable
 from onevoice_kit.storage.base import ObjectRef, SignedUpload, UploadedPart, check_key
 from onevoice_kit.storage.folder import Facts, Folder, TempWriter, missing
 from onevoice_kit.storage.multipart import Multipart
@@ -112,8 +112,11 @@ class FileStorage:
         await _io(self._multipart.abort, key, upload_id)
 
     async def check(self) -> None:
-        writer = await _io(self._folder.open_writer)
-        await _io(writer.discard)
+        try:
+            writer = await _io(self._folder.open_writer)
+            await _io(writer.discard)
+        except OneVoiceError as error:
+            raise _unavailable() from error
 
     async def close(self) -> None:
         """A folder has nothing to give back."""
@@ -201,4 +204,8 @@ async def _io(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) ->
     except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
         raise InvalidInput("The object key is another object's folder.", reason="invalid_key") from error
     except OSError as error:
-        raise Unavailable("The storage folder cannot be used.", reason="storage_unavailable") from error
+        raise _unavailable() from error
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("The storage folder cannot be used.", reason="storage_unavailable")

@@ -6,12 +6,16 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 
-async def eventually(predicate: Callable[[], T | Awaitable[T]], timeout: float = 10.0, *, interval: float = 0.02) -> T:
+@overload
+async def eventually(predicate: Callable[[], Awaitable[T]], timeout: float = 10.0, *, interval: float = 0.02) -> T: ...
+@overload
+async def eventually(predicate: Callable[[], T], timeout: float = 10.0, *, interval: float = 0.02) -> T: ...
+async def eventually(predicate: Callable[[], Any], timeout: float = 10.0, *, interval: float = 0.02) -> Any:
     """
     The first truthy value that `predicate` (plain or async) gives; AssertionError after `timeout` seconds.
     An AssertionError inside the predicate counts as not yet, and is what is raised in the end.
@@ -21,7 +25,7 @@ async def eventually(predicate: Callable[[], T | Awaitable[T]], timeout: float =
         failure: AssertionError | None = None
         try:
             value = predicate()
-            result: T = await value if inspect.isawaitable(value) else value
+            result = await value if inspect.isawaitable(value) else value
             if result:
                 return result
         except AssertionError as error:

@@ -1,0 +1,68 @@
+"""What only the outbox does: it is transactional, and shares its workers fairly."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from onevoice_kit import db
+from onevoice_kit.queue.base import Message
+from onevoice_kit.queue.outbox import OutboxQueue, enqueue
+
+
+async def _enqueue(outbox, *messages: Message, priority: int = 0) -> None:
+    async with db.transaction(outbox.engine) as connection:
+        for message in messages:
+            await enqueue(connection, outbox.table, message, priority=priority)
+
+
+async def test_a_message_of_a_failed_transaction_is_never_seen(outbox):
+    async def submit_and_fail() -> None:
+        async with db.transaction(outbox.engine) as connection:
+            await enqueue(connection, outbox.table, Message("phantom"))
+            raise ValueError("decided otherwise")
+
+    with pytest.raises(ValueError, match="decided otherwise"):
+        await submit_and_fail()
+    assert await outbox.queue.receive(wait_s=0) == []
+
+
+async def test_higher_priority_goes_first_then_the_older(outbox):
+    await _enqueue(outbox, Message("old"), Message("young"))
+    await _enqueue(outbox, Message("urgent"), priority=5)
+    received = [(await outbox.queue.receive(wait_s=0))[0].body for _ in range(3)]
+    assert received == ["urgent", "old", "young"]
+
+
+async def test_one_users_many_jobs_do_not_hold_up_anothers_one(outbox):
+    await _enqueue(outbox, *(Message(f"a{n}", group_id="a") for n in range(10)), Message("b0", group_id="b"))
+    received = [(await outbox.queue.receive(wait_s=0))[0].body for _ in range(3)]
+    assert received == ["a0", "b0", "a1"]
+
+
+async def test_a_waiting_receiver_is_woken_by_the_commit(outbox):
+    # Polling would take far longer than this test may.
+    waiting = asyncio.create_task(outbox.queue.receive(wait_s=250))
+    await outbox.listening()
+    await _enqueue(outbox, Message("hello"))
+    assert [delivery.body for delivery in await waiting] == ["hello"]
+
+
+async def test_a_message_is_received_once_by_many_processes(outbox):
+    queues = [OutboxQueue(outbox.engine, outbox.table, 30) for _ in range(4)]
+    await _enqueue(outbox, *(Message(str(n)) for n in range(40)))
+    batches = await asyncio.gather(*(queue.receive(max_messages=3, wait_s=0) for queue in queues for _ in range(5)))
+    bodies = [delivery.body for batch in batches for delivery in batch]
+    await asyncio.gather(*(queue.close() for queue in queues))
+    assert len(bodies) == len(set(bodies))
+    left = await outbox.queue.depth()
+    assert left.visible + len(bodies) == 40
+
+
+async def test_depth_knows_the_age_of_the_oldest_message(outbox):
+    assert (await outbox.queue.depth()).oldest_age_s is None
+    await _enqueue(outbox, Message("waits"))
+    age = (await outbox.queue.depth()).oldest_age_s
+    assert age is not None
+    assert 0 <= age < 60

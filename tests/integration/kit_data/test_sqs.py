@@ -1,0 +1,73 @@
+"""What only SQS does: it groups by user, and gives up on a message after so many receives."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from onevoice_kit.errors import Unavailable
+from onevoice_kit.queue.base import Message
+from onevoice_kit.queue.sqs import SqsQueue
+from onevoice_kit.testing.aws import Aws, AwsServer
+
+
+@pytest.fixture
+async def queue(aws: Aws) -> AsyncIterator[SqsQueue]:
+    """The queue on an empty SQS queue."""
+    queue = SqsQueue(aws.queue_settings())
+    yield queue
+    await queue.close()
+
+
+def _received(local_aws: AwsServer, queue_url: str) -> list[dict[str, object]]:
+    answer = local_aws.client("sqs").receive_message(
+        QueueUrl=queue_url, AttributeNames=["All"], MessageAttributeNames=["All"], MaxNumberOfMessages=10
+    )
+    return list(answer.get("Messages", ()))
+
+
+async def test_the_user_is_the_fair_queues_group_and_only_where_there_is_one(
+    queue: SqsQueue, aws: Aws, local_aws: AwsServer
+):
+    assert await queue.send([Message("with", group_id="user-1"), Message("without")]) == [True, True]
+    groups = {
+        message["Body"]: message["Attributes"].get("MessageGroupId")  # type: ignore[attr-defined]
+        for message in _received(local_aws, aws.queue_url)
+    }
+    assert groups == {"with": "user-1", "without": None}
+
+
+async def test_an_empty_attribute_is_left_out(queue: SqsQueue):
+    await queue.send([Message("x", {"traceparent": "", "kind": "test"})])
+    (delivery,) = await queue.receive(wait_s=5)
+    assert dict(delivery.attributes) == {"kind": "test"}
+
+
+async def test_what_cannot_be_sent_is_told_apart_from_what_can(queue: SqsQueue):
+    too_large = Message("x" * ((1 << 20) + 1))
+    with_it = await queue.send([Message("small")])
+    assert with_it == [True]
+    with pytest.raises(Exception, match="queue"):
+        await queue.send([too_large])
+
+
+async def test_a_message_received_too_often_goes_to_the_dead_letter_queue(local_aws: AwsServer):
+    aws = local_aws.create(max_receives=2)
+    queue = SqsQueue(aws.queue_settings())
+    await queue.send([Message("poison")])
+    for _ in range(2):
+        (delivery,) = await queue.receive(wait_s=5)
+        await queue.release(delivery)
+    assert await queue.receive(wait_s=0) == []
+    assert [message["Body"] for message in _received(local_aws, aws.dlq_url)] == ["poison"]
+    await queue.close()
+
+
+async def test_a_queue_that_does_not_answer_is_unavailable(aws: Aws):
+    settings = aws.queue_settings().model_copy(update={"aws_endpoint_url": "http://127.0.0.1:1"})
+    queue = SqsQueue(settings)
+    with pytest.raises(Unavailable) as caught:
+        await queue.send([Message("x")])
+    assert caught.value.reason == "queue_unavailable"
+    await queue.close()
