@@ -68,7 +68,7 @@ class Parts:
         The titles as an FFMETADATA file, one section for each track and then each subtitle: the way for an
         outsider's text that passes no command line.
         """
-        sections = [f"[STREAM]\ntitle={_escaped(one.title)}\n" for one in (*self.tracks, *self.subtitles)]
+        sections = [_section(_escaped(one.title)) for one in (*self.tracks, *self.subtitles)]
         return ";FFMETADATA1\n" + "".join(sections)
 
 
@@ -142,6 +142,11 @@ def _subtitles(parts: Parts, first: int, container: Container) -> list[str]:
         options += [f"-map_metadata:s:s:{place}", f"1:s:{len(parts.tracks) + place}"]
         options += [f"-metadata:s:s:{place}", f"language={to_iso639(track.language)}", f"-disposition:s:{place}", "0"]
     return options
+
+
+def _section(title: str) -> str:
+    # Matroska shows `title`; players of MP4 show the name of the handler.
+    return f"[STREAM]\ntitle={title}\nhandler_name={title}\n" if title else "[STREAM]\n"
 
 
 def _escaped(title: str) -> str:

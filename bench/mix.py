@@ -1,0 +1,215 @@
+"""Mixing measured: two hours with 2,000 clips against ffmpeg alone, memory by length, and pydub's overlay."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import wave
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from onevoice_kit.media_exec import Ffmpeg
+from onevoice_kit.storage.base import ObjectRef
+from onevoice_kit.testing.storage import file_storage
+from services.mixer.mixing.mixer import Mixer
+from services.mixer.mixing.plan import Clip, Loudness, MixJob, Range
+
+_SPEEDS = (1.0, 1.0, 1.08, 1.0, 0.95, 1.0, 1.2, 1.0)
+"""Of the clips in turn: the median is 1, three of eight need the filter that keeps the pitch."""
+_CLIP_S = 2.6
+_VOICES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class MixRun:
+    """One mix in a process of its own."""
+
+    wall_s: float
+    peak_mb: float
+    """Proportional memory of the process and all it starts, at its highest."""
+
+
+@dataclass(frozen=True, slots=True)
+class LongMix:
+    """A mix against ffmpeg decoding FLAC and encoding AAC of the same length."""
+
+    minutes: float
+    clips: int
+    mix: MixRun
+    ffmpeg_s: float
+
+    @property
+    def ratio(self) -> float:
+        """Wall clock of the mix over ffmpeg's."""
+        return self.mix.wall_s / self.ffmpeg_s
+
+
+@dataclass(frozen=True, slots=True)
+class PydubComparison:
+    """The same clips over the same background with pydub's overlay."""
+
+    minutes: float
+    clips: int
+    mix: MixRun
+    pydub: MixRun
+
+    @property
+    def ratio(self) -> float:
+        """Wall clock of the mix over pydub's."""
+        return self.mix.wall_s / self.pydub.wall_s
+
+
+def long_mix(minutes: float = 120, clips: int = 2000) -> LongMix:
+    """Mixes `clips` over `minutes` and has ffmpeg decode and encode the same background, one after the other."""
+    with tempfile.TemporaryDirectory(prefix="onevoice-bench-") as folder:
+        _make(Path(folder), minutes)
+        return LongMix(minutes, clips, _run("mix", Path(folder), minutes, clips), _ffmpeg_alone(Path(folder)))
+
+
+def against_pydub(minutes: float = 20, clips: int = 333) -> PydubComparison:
+    """Mixes with both; pydub neither ducks nor measures loudness nor changes speeds, and holds all in memory."""
+    with tempfile.TemporaryDirectory(prefix="onevoice-bench-") as folder:
+        _make(Path(folder), minutes)
+        mix, pydub = (_run(way, Path(folder), minutes, clips) for way in ("mix", "pydub"))
+        return PydubComparison(minutes, clips, mix, pydub)
+
+
+def _make(folder: Path, minutes: float) -> None:
+    """A background (chords under noise, 48 kHz stereo FLAC) and clips with the rhythm of speech (22.05 kHz WAV)."""
+    tones = "0.1*sin(2*PI*220*t)+0.08*sin(2*PI*277*t)+0.06*(random(0)-0.5)|0.1*sin(2*PI*330*t)+0.06*(random(1)-0.5)"
+    source = ("-f", "lavfi", "-i", f"aevalsrc='{tones}':s=48000:d=60")
+    _ffmpeg(*source, "-sample_fmt", "s16", str(folder / "minute.wav"))
+    loop = ("-stream_loop", "-1", "-i", str(folder / "minute.wav"), "-t", str(minutes * 60))
+    _ffmpeg(*loop, "-c:a", "flac", str(folder / "background.flac"))
+    random = np.random.default_rng(1)
+    time_axis = np.arange(int(_CLIP_S * 22050)) / 22050
+    for number in range(_VOICES):
+        syllables = 0.5 + 0.5 * np.sin(2 * np.pi * 4 * time_axis + number)
+        voice = sum(np.sin(2 * np.pi * (110 + number) * k * time_axis) / k for k in range(1, 12))
+        speech = 0.25 * syllables * voice + 0.01 * random.standard_normal(len(time_axis))
+        with wave.open(str(folder / f"clip{number}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(22050)
+            file.writeframes((speech.clip(-1, 1) * 32767).astype("<i2").tobytes())
+
+
+def _ffmpeg_alone(folder: Path) -> float:
+    started = time.perf_counter()
+    encode = ("-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart", str(folder / "alone.m4a"))
+    _ffmpeg("-i", str(folder / "background.flac"), *encode)
+    return time.perf_counter() - started
+
+
+def _ffmpeg(*arguments: str) -> None:
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *arguments], check=True)
+
+
+def _run(way: str, folder: Path, minutes: float, clips: int) -> MixRun:
+    """One way in a fresh process, while its memory is watched."""
+    command = [sys.executable, "-m", "bench.mix", way, str(folder), str(minutes), str(clips)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        watch = _MemoryWatch(process.pid)
+        output, _ = process.communicate()
+        peak = watch.stop()
+    if process.returncode != 0:
+        raise RuntimeError(f"{way} ended with {process.returncode}")
+    return MixRun(json.loads(output)["wall_s"], peak)
+
+
+class _MemoryWatch:
+    """Looks at the memory of a process and its descendants five times a second."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._peak_kb = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> float:
+        """Megabytes at the highest."""
+        self._done.set()
+        self._thread.join()
+        return self._peak_kb / 1024
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.2):
+            self._peak_kb = max(self._peak_kb, sum(_memory_kb(pid) for pid in _family(self._pid)))
+
+
+def _family(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task").glob("*/children")
+        found = [int(child) for path in children for child in path.read_text().split()]
+    except OSError:
+        return [pid]
+    return [pid, *(one for child in found for one in _family(child))]
+
+
+def _memory_kb(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+def _places(minutes: float, clips: int) -> list[int]:
+    """Where the clips start, milliseconds."""
+    step = minutes * 60_000 / clips
+    return [int(number * step) for number in range(clips)]
+
+
+async def _mix(folder: Path, minutes: float, clips: int) -> float:
+    storage = file_storage(folder / "objects")
+    background = await storage.put_file("in/background.flac", folder / "background.flac", "audio/flac")
+    voices = [await storage.put_file(f"in/clip{n}.wav", folder / f"clip{n}.wav", "audio/wav") for n in range(_VOICES)]
+    started = time.perf_counter()
+    await Mixer(storage, Ffmpeg()).mix(_job(background, voices, minutes, clips))
+    return time.perf_counter() - started
+
+
+def _job(background: ObjectRef, voices: list[ObjectRef], minutes: float, clips: int) -> MixJob:
+    placed = tuple(
+        Clip(voices[n % _VOICES], start, _SPEEDS[n % len(_SPEEDS)]) for n, start in enumerate(_places(minutes, clips))
+    )
+    ducked = tuple(Range(clip.start_ms, clip.start_ms + int(_CLIP_S * 1000 / clip.speed)) for clip in placed)
+    return MixJob(background, placed, int(minutes * 60_000), ducked, -18.0, Loudness.SOURCE, -18.0, "out")
+
+
+def _pydub(folder: Path, minutes: float, clips: int) -> float:
+    from pydub import AudioSegment
+
+    started = time.perf_counter()
+    mixed = AudioSegment.from_file(folder / "background.flac")
+    voices = [AudioSegment.from_wav(folder / f"clip{n}.wav") for n in range(_VOICES)]
+    for number, start in enumerate(_places(minutes, clips)):
+        mixed = mixed.overlay(voices[number % _VOICES], position=start)
+    mixed.export(folder / "pydub.m4a", format="mp4", codec="aac", bitrate="192k")
+    return time.perf_counter() - started
+
+
+def _main(way: str, folder: str, minutes: str, clips: str) -> None:
+    if way == "mix":
+        wall = asyncio.run(_mix(Path(folder), float(minutes), int(clips)))
+    else:
+        wall = _pydub(Path(folder), float(minutes), int(clips))
+    print(json.dumps({"wall_s": wall}))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 5:
+        _main(*sys.argv[1:])
+    else:
+        os.environ.setdefault("PYTHONUNBUFFERED", "1")
+        for result in (long_mix(20, 333), against_pydub(20, 333), long_mix()):
+            print(type(result).__name__, json.dumps(asdict(result)), f"ratio {result.ratio:.2f}")

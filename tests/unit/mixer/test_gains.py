@@ -1,0 +1,48 @@
+"""How loud the voice becomes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from services.mixer.mixing.loudness import SILENT
+from services.mixer.mixing.passes import HIGHEST_DB, LOWEST_DB, Parts
+
+HOPS = 200
+
+
+def parts(background: float, voice: float) -> Parts:
+    speaking = np.zeros(HOPS)
+    speaking[50:150] = voice
+    return Parts(np.full(HOPS, background), speaking, np.zeros(HOPS), peak=0.5)
+
+
+@pytest.mark.parametrize("target", [-26.0, -20.0, -14.0])
+def test_the_voice_brings_the_mix_to_the_loudness_asked_for(target):
+    found = parts(1e-4, 1e-2)
+    gain = found.solve(target)
+    assert found.loudness(10 ** (gain / 20)) == pytest.approx(target, abs=0.01)
+
+
+def test_a_mix_that_is_too_loud_without_a_voice_gets_the_lowest_gain():
+    assert parts(1.0, 1e-2).solve(-30.0) == pytest.approx(LOWEST_DB, abs=0.01)
+
+
+def test_a_voice_that_is_nearly_silent_gets_no_more_than_the_highest_gain():
+    assert parts(1e-9, 1e-9).solve(-10.0) == pytest.approx(HIGHEST_DB, abs=0.01)
+
+
+def test_without_a_voice_there_is_nothing_to_solve():
+    assert parts(1e-3, 0.0).solve(-20.0) == 0.0
+
+
+def test_a_silent_source_is_no_target():
+    assert parts(1e-9, 1e-2).solve(SILENT) == 0.0
+
+
+def test_what_voice_and_background_have_in_common_counts():
+    # The same sound twice is 6 dB louder, not 3.
+    same = np.full(HOPS, 1e-2)
+    assert Parts(same, same, same, 0.5).loudness(1.0) - Parts(same, same * 0, same * 0, 0.5).loudness(
+        1.0
+    ) == pytest.approx(6.02, abs=0.01)
