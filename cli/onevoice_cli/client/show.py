@@ -120,6 +120,7 @@ def _cells(track: Track) -> tuple[Any, ...]:
 
 _COLUMNS = (
     ("coverage", "coverage", "{:.0%}"),
+    ("budget fit", "budget_fit", "{:.0%}"),
     ("speed p50", "speed_p50", "{:.2f}"),
     ("p95", "speed_p95", "{:.2f}"),
     ("max", "speed_max", "{:.2f}"),
