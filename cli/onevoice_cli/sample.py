@@ -160,7 +160,7 @@ def _at_level(samples: Samples, db: float) -> Samples:
 
 
 def _voice(samples: Samples) -> tuple[int, int]:
-    """First and last sample of the voice: 30 ms on end within 20 dB of the loudest 10 ms (the rooms' noise is at 25)."""
+    """First and last sample of the voice: 30 ms on end within 20 dB of the loudest 10 ms (the noise is 25 dB below)."""
     window = RATE // 100
     count = len(samples) // window
     power = np.mean(samples[: count * window].reshape(count, window) ** 2, axis=1)
