@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from onevoice_kit.db.engine import asyncpg_dsn, create_engine, session_factory, sqlalchemy_url, transaction
 from onevoice_kit.db.ids import uuid7
 from onevoice_kit.db.listener import Listener, Subscription
-from onevoice_kit.db.migrations import migrate
+
+if TYPE_CHECKING:
+    from onevoice_kit.db.migrations import migrate
 
 __all__ = [
     "Listener",
@@ -18,3 +22,12 @@ __all__ = [
     "transaction",
     "uuid7",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Alembic costs a quarter of a second; only who migrates imports it."""
+    if name == "migrate":
+        from onevoice_kit.db.migrations import migrate
+
+        return migrate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,6 +17,8 @@ from onevoice_kit.settings import DatabaseSettings
 CONNECT_TIMEOUT_S = 5.0
 POOL_TIMEOUT_S = 10.0
 _QUERY_CANCELED = "57014"
+_LOST_TO_ANOTHER = {"40001", "40P01", "55P03"}
+"""Serialization failure, deadlock, lock timeout."""
 _SERVER_GOES_OR_COMES = {"57P01", "57P02", "57P03", "53300"}
 """Admin shutdown, crash shutdown, cannot connect now, too many connections."""
 
@@ -62,14 +64,17 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     One transaction: committed at the end of the block, rolled back when it raises.
 
     Raises `Unavailable` (reason `database_unavailable`), `Busy` (reason `database_busy`) when no connection is
-    free, and `DeadlineExceeded` (reason `database_timeout`) when a statement ran too long.
+    free or another transaction was in the way, and `DeadlineExceeded` (reason `database_timeout`) when a
+    statement ran too long. Other database errors, such as broken constraints, stay SQLAlchemy's.
     """
     connection = await _connect(engine)
     try:
         async with connection.begin():
             yield connection
     except DBAPIError as error:
-        raise _translated(error) or error from error
+        if (translated := _translated(error)) is not None:
+            raise translated from error
+        raise
     finally:
         await connection.close()
 
@@ -89,4 +94,6 @@ def _translated(error: DBAPIError) -> OneVoiceError | None:
         return DeadlineExceeded("The database took too long.", reason="database_timeout")
     if error.connection_invalidated or code in _SERVER_GOES_OR_COMES:
         return Unavailable("The database does not answer.", reason="database_unavailable")
+    if code in _LOST_TO_ANOTHER:
+        return Busy("Another transaction was in the way.", reason="database_busy")
     return None

@@ -69,8 +69,8 @@ class OutboxRelay:
             with self._listener.subscribe(channel_of(self._table)) as subscription:
                 while True:
                     try:
-                        moved = await self.relay_batch()
                         await self._housekeeping()
+                        moved = await self.relay_batch()
                         failures = 0
                     except OneVoiceError as error:
                         failures += 1

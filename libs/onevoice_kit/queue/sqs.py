@@ -114,6 +114,7 @@ class SqsQueue:
             _, late = await asyncio.wait(self._given_up, timeout=_CLOSE_S)
             for task in late:
                 task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         await self._client.close()
 
     async def _receive(self, max_messages: int, wait_s: float) -> list[Delivery]:

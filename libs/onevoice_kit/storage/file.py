@@ -95,7 +95,9 @@ class FileStorage:
     async def sign_put(self, key: str, *, size: int, sha256: str, content_type: str, expires_s: int) -> SignedUpload:
         expires_at = self._signer.expiry(expires_s)
         grant = Grant("PUT", check_key(key), expires_at, size=size, sha256=sha256, content_type=content_type)
-        return SignedUpload("PUT", self._signer.url(grant), headers={"Content-Type": content_type})
+        return SignedUpload(
+            "PUT", self._signer.url(grant), headers={"Content-Length": str(size), "Content-Type": content_type}
+        )
 
     async def start_multipart(self, key: str, content_type: str) -> str:
         return await _io(self._multipart.start, check_key(key), content_type)
@@ -103,7 +105,7 @@ class FileStorage:
     async def sign_part(self, key: str, upload_id: str, number: int, *, size: int, expires_s: int) -> SignedUpload:
         expires_at = self._signer.expiry(expires_s)
         grant = Grant("PUT", check_key(key), expires_at, size=size, upload_id=upload_id, part=number)
-        return SignedUpload("PUT", self._signer.url(grant))
+        return SignedUpload("PUT", self._signer.url(grant), headers={"Content-Length": str(size)})
 
     async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> None:
         await _io(self._multipart.complete, key, upload_id, parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -137,6 +138,7 @@ async def test_a_receive_that_is_cancelled_strands_no_message(under_test, steps:
     for _ in range(steps):
         await asyncio.sleep(0)  # lets it get a little further; where exactly must not matter
     cancelled.cancel()
+    outcome: Any
     (outcome,) = await asyncio.gather(cancelled, return_exceptions=True)
     # The message is hidden for longer than this waits, so it comes only if it was given back.
     deliveries = outcome if isinstance(outcome, list) else await under_test.queue.receive(wait_s=10)

@@ -92,3 +92,20 @@ async def test_many_transactions_share_a_small_pool(postgres_url: str):
     results = await asyncio.gather(*(_scalar(engine, f"SELECT {n}") for n in range(20)))
     await engine.dispose()
     assert results == list(range(20))
+
+
+async def test_a_deadlock_is_busy_for_the_one_that_loses(engine):
+    async with db.transaction(engine) as connection:
+        await connection.execute(text("CREATE TABLE pair AS SELECT n FROM generate_series(1, 2) AS n"))
+    both_locked = asyncio.Barrier(2)
+
+    async def lock(first: int, second: int) -> None:
+        async with db.transaction(engine) as connection:
+            await connection.execute(text(f"UPDATE pair SET n = n WHERE n = {first}"))
+            await both_locked.wait()
+            await connection.execute(text(f"UPDATE pair SET n = n WHERE n = {second}"))
+
+    outcomes = await asyncio.gather(lock(1, 2), lock(2, 1), return_exceptions=True)
+    (loser,) = [outcome for outcome in outcomes if outcome is not None]
+    assert isinstance(loser, Busy)
+    assert loser.reason == "database_busy"
