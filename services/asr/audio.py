@@ -15,6 +15,7 @@ from onevoice_kit.errors import InvalidInput, NotFound
 SAMPLE_RATE = 16_000
 """Hz; what every engine and detector here takes."""
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
+_UNKNOWN_LENGTH = 1 << 40
 _CONTAINERS = frozenset({"WAV", "WAVEX", "FLAC"})
 
 Samples = NDArray[np.int16]
@@ -25,7 +26,7 @@ class AudioFile:
     A mono WAV or FLAC file of 16 kHz, open for reading.
 
     Raises `InvalidInput`: `invalid_audio` for a file that cannot be decoded, `unsupported_audio` for another
-    container, rate or number of channels; `NotFound` (reason `object_not_found`) where the file has gone.
+    container, rate or number of channels, or no length; `NotFound` (reason `object_not_found`) where the file has gone.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,6 +48,9 @@ class AudioFile:
             return f"The audio has {self._file.samplerate} Hz; it must have {SAMPLE_RATE}."
         if self._file.channels != 1:
             return f"The audio has {self._file.channels} channels; it must have one."
+        if not 0 <= self._file.frames < _UNKNOWN_LENGTH:
+            # A FLAC written to a pipe; libsndfile can neither seek in it nor read its last block.
+            return "The audio does not say how long it is; write it to a file, not to a pipe."
         return ""
 
     def block(self, samples: int) -> Samples:
@@ -65,15 +69,14 @@ class AudioFile:
     def range(self, start_ms: int, end_ms: int) -> Samples:
         """The samples of a range; fewer where the file ends before it does."""
         try:
-            length = self._file.frames
-            self._file.seek(min(start_ms * SAMPLES_PER_MS, length))
+            self._file.seek(min(start_ms * SAMPLES_PER_MS, self._file.frames))
         except soundfile.LibsndfileError as error:
             raise _undecodable() from error
         return self.block((end_ms - start_ms) * SAMPLES_PER_MS)
 
     @property
     def size_ms(self) -> int:
-        """Length that the header declares; a header may lie, so nothing is allocated by it."""
+        """Length that the header declares; nothing is allocated by it, because it may be wrong."""
         return int(self._file.frames) // SAMPLES_PER_MS
 
     def close(self) -> None:

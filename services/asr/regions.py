@@ -20,7 +20,9 @@ class RegionRules:
     """When a stretch of audio counts as one region of speech."""
 
     threshold: float = 0.5
-    """Speech begins at this probability."""
+    """Speech begins where this probability is kept for `onset_ms`."""
+    onset_ms: int = 96
+    """A breath before a sentence reaches the threshold too, but does not keep it."""
     release: float = 0.35
     """It goes on until the probability stays below this; lower than `threshold`, so that a region does not flicker."""
     min_pause_ms: int = 300
@@ -46,7 +48,7 @@ class FrameScores:
 
 def find_regions(scores: FrameScores, duration_ms: int, rules: RegionRules) -> list[TimeRange]:
     """Regions of speech in time order, not overlapping, none longer than `max_region_ms` plus its padding."""
-    longest = max(1, rules.max_region_ms // FRAME_MS)
+    longest = max(2, rules.max_region_ms // FRAME_MS)
     strength = _strength(scores)
     spans = [
         part
@@ -60,11 +62,13 @@ def find_regions(scores: FrameScores, duration_ms: int, rules: RegionRules) -> l
 def _speech_spans(probabilities: Floats, rules: RegionRules) -> Iterator[tuple[int, int]]:
     """Half-open ranges of frames with speech, by two thresholds and a shortest pause."""
     pause = max(1, round(rules.min_pause_ms / FRAME_MS))
-    start = last = -1
+    onset = max(1, round(rules.onset_ms / FRAME_MS))
+    start, last, risen = -1, -1, 0
     for frame, probability in enumerate(probabilities.tolist()):
         if start < 0:
-            if probability >= rules.threshold:
-                start = last = frame
+            risen = risen + 1 if probability >= rules.threshold else 0
+            if risen >= onset:
+                start, last, risen = frame - onset + 1, frame, 0
         elif probability >= rules.release:
             last = frame
         elif frame - last >= pause:
@@ -87,7 +91,7 @@ def _strength(scores: FrameScores) -> Floats:
 def _split(start: int, end: int, longest: int, strength: Floats) -> Iterator[tuple[int, int]]:
     """Cuts a range of frames into parts of at most `longest`, each cut in the weakest frame of its second half."""
     while end - start > longest:
-        low = start + longest // 2
+        low = start + max(1, longest // 2)
         high = min(start + longest, end - longest // 8)
         cut = low + int(np.argmin(strength[low : max(high, low + 1)]))
         yield start, cut

@@ -8,9 +8,11 @@ from typing import cast
 
 from onevoice_kit.errors import Busy
 from onevoice_kit.storage.base import ObjectRef
+from onevoice_kit.telemetry.metrics import counter
 from services.asr.audio_cache import AudioCache
 from services.asr.engines.base import EngineInfo, TimeRange, TranscriptionEngine, Utterance
 from services.asr.engines.registry import Registry
+from services.asr.metrics import RECOGNISED_SECONDS
 from services.asr.ranges import check_regions
 
 _RETRY_AFTER_S = 5.0
@@ -46,6 +48,7 @@ class Transcription:
         check_regions(regions, engine.capabilities.max_chunk_ms)
         total = sum(region.length_ms for region in regions)
         done = 0
+        seconds = counter(RECOGNISED_SECONDS).labels(engine=engine.capabilities.info.name)
         with self._admitted():
             async with self._audio.open(ref) as path:
                 # The protocol promises an iterator; every engine is a generator, closed here as soon as we leave.
@@ -54,6 +57,7 @@ class Transcription:
                     async for utterance in stream:
                         await emit(utterance)
                         done += utterance.range.length_ms
+                        seconds.inc(utterance.range.length_ms / 1000)
                         report(done / total)
         return engine.capabilities.info
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from onevoice_kit.errors import Internal, InvalidInput
 from services.asr.audio import SAMPLE_RATE, SAMPLES_PER_MS, AudioFile
 from services.asr.engines.base import TimeRange, Utterance, Word
 
@@ -52,21 +53,34 @@ def load() -> None:
 
 
 def recognise(task: Task) -> Utterance:
-    """Recognises one region; no words where nothing was intelligible. Raises what `AudioFile` raises."""
+    """
+    Recognises one region; no words where nothing was intelligible.
+
+    Raises what `AudioFile` raises, `InvalidInput` (reason `invalid_regions`) for a region after the end of the audio,
+    `Internal` (reason `engine_failed`).
+    """
     with AudioFile(task.audio) as audio:
         samples = audio.range(task.heard.start_ms, task.heard.end_ms)
+    if not samples.size:
+        raise InvalidInput("A region begins after the audio ends.", reason="invalid_regions")
     if samples.size < _SHORTEST_MS * SAMPLES_PER_MS:
         return Utterance(task.region, ())
-    with warnings.catch_warnings():
-        # Said to be unnecessary, but without it the noise estimate of the last region changes the words of this one.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        _decoder.start_stream()
-    _decoder.start_utt()
+    return Utterance(task.region, tuple(words(_decode(samples.tobytes()), task.heard.start_ms, task.region)))
+
+
+def _decode(pcm: bytes) -> Iterable[Any]:
     try:
-        _decoder.process_raw(samples.tobytes(), full_utt=True)
-    finally:
+        with warnings.catch_warnings():
+            # Said to be unnecessary, but without it the noise estimate of the last region changes this one's words.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            _decoder.start_stream()
+        _decoder.start_utt()
+        _decoder.process_raw(pcm, full_utt=True)
         _decoder.end_utt()
-    return Utterance(task.region, tuple(words(_decoder.seg() or (), task.heard.start_ms, task.region)))
+        return _decoder.seg() or ()
+    except RuntimeError as error:
+        load()  # a decoder that failed once may be left in the middle of an utterance
+        raise Internal("The recogniser failed on a region of the audio.", reason="engine_failed") from error
 
 
 def words(segments: Iterable[Any], offset_ms: int, region: TimeRange) -> Iterable[Word]:

@@ -6,15 +6,15 @@ import asyncio
 import logging
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
 from onevoice_kit.errors import Unavailable
+from onevoice_kit.telemetry.metrics import counter
+from services.asr.engines import worker_process
+from services.asr.metrics import WORKERS_LOST
 
 _log = logging.getLogger(__name__)
 TaskT = TypeVar("TaskT")
@@ -29,7 +29,7 @@ class WorkerPool:
     `Unavailable` (reason `worker_lost`), and the next call finds a new pool.
     """
 
-    def __init__(self, workers: int, initialize: Callable[[], None]) -> None:
+    def __init__(self, workers: int, initialize: Callable[[], object]) -> None:
         self.workers = workers
         self._initialize = initialize
         self._executor: ProcessPoolExecutor | None = None
@@ -41,7 +41,7 @@ class WorkerPool:
         if self._executor is None:
             # Spawned, not forked: a fork of a process that has gRPC's threads may hang.
             context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(self.workers, context, _start_worker, (self._initialize,))
+            self._executor = ProcessPoolExecutor(self.workers, context, worker_process.start, (self._initialize,))
         return self._executor
 
     async def warm(self) -> None:
@@ -49,7 +49,8 @@ class WorkerPool:
         executor = self._current()
         try:
             # One task for each: the executor starts another process for every task that finds none idle.
-            started = [asyncio.wrap_future(executor.submit(os.getpid)) for _ in range(self.workers)]
+            tasks = await asyncio.to_thread(lambda: [executor.submit(os.getpid) for _ in range(self.workers)])
+            started = [asyncio.wrap_future(task) for task in tasks]
             await asyncio.wait(started, return_when=asyncio.FIRST_COMPLETED)
             for future in started:
                 future.add_done_callback(_look_at)
@@ -75,6 +76,7 @@ class WorkerPool:
     def _lost(self, executor: ProcessPoolExecutor) -> Unavailable:
         if self._executor is executor:  # the first of its calls to see it
             _log.error("a worker process died; the pool starts again")
+            counter(WORKERS_LOST).inc()
             self._executor = None
             executor.shutdown(wait=False, cancel_futures=True)
         return Unavailable("A recognition process died; try again.", reason="worker_lost", retry_after=1.0)
@@ -91,19 +93,3 @@ def _look_at(future: asyncio.Future[Any]) -> None:
     """Asks for the error of a task nobody waits for any more, so that asyncio does not report it as never seen."""
     if not future.cancelled():
         future.exception()
-
-
-def _start_worker(initialize: Callable[[], None]) -> None:
-    # Ctrl-C and a SIGTERM to the whole group are the parent's to answer: it drains, then ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    initialize()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for tasks for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(0)

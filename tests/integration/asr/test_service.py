@@ -1,0 +1,138 @@
+"""A client, a real server, real speech."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from onevoice.asr.v1 import asr_service_pb2
+from onevoice.common.v1 import media_pb2
+from onevoice_kit.errors import Busy, InvalidInput, NotFound, PreconditionFailed
+from onevoice_kit.grpc.streams import final_result
+from onevoice_kit.testing.waiting import eventually
+from tests.unit.asr import samples
+
+pytestmark = pytest.mark.xdist_group("asr-engines")
+
+
+async def detect(service, audio, **options):
+    request = asr_service_pb2.DetectSpeechRequest(audio=audio, **options)
+    return await final_result(service.stub.DetectSpeech(request, timeout=60))
+
+
+async def test_a_reading_over_music_comes_back_as_words_with_times(service, tmp_path):
+    sound = samples.reading(*samples.NAMES)
+    audio = await service.store(tmp_path, sound + samples.music(sound.size / samples.RATE, 0.005)[: sound.size])
+    found = await detect(service, audio)
+    assert found.duration_ms == pytest.approx(sound.size / 16, abs=1)
+    assert len(found.chunks) >= 2
+
+    answers = await asyncio.gather(*(service.transcribe(audio, chunk.regions) for chunk in found.chunks))
+    utterances = [utterance for part, _ in answers for utterance in part]
+    regions = [region for chunk in found.chunks for region in chunk.regions]
+    assert [utterance.range for utterance in utterances] == regions
+    words = [word for utterance in utterances for word in utterance.words]
+    expected = [word for name in samples.NAMES for word in samples.transcripts()[name]]
+    assert samples.word_errors(expected, [word.text for word in words]) / len(expected) < 0.5
+    onsets = [utterance.words[0].start_ms - utterance.range.start_ms for utterance in utterances]
+    assert all(0 <= onset < 200 for onset in onsets)
+    assert {result.engine.name for _, result in answers} == {"pocketsphinx"}
+    assert all(result.engine.version for _, result in answers)
+
+
+async def test_music_only_has_no_speech(service, tmp_path):
+    audio = await service.store(tmp_path, samples.music(20))
+    with pytest.raises(PreconditionFailed) as caught:
+        await detect(service, audio)
+    assert caught.value.reason == "no_speech"
+
+
+async def test_everything_is_said_by_the_one_speaker(service, tmp_path):
+    audio = await service.store(tmp_path, samples.silence(1))
+    regions = [media_pb2.TimeRange(start_ms=0, end_ms=400), media_pb2.TimeRange(start_ms=500, end_ms=900)]
+    request = asr_service_pb2.DiarizeRequest(audio=audio, regions=regions)
+    result = await final_result(service.stub.Diarize(request, timeout=20))
+    assert [(turn.range, turn.speaker) for turn in result.turns] == [(region, "speaker_1") for region in regions]
+    assert result.engine.name == "single"
+
+
+async def test_the_engines_are_listed_with_their_lineage(service):
+    listed = await service.stub.ListEngines(asr_service_pb2.ListEnginesRequest(), timeout=20)
+    (engine,) = listed.transcription
+    assert (engine.name, engine.model, list(engine.languages)) == ("pocketsphinx", "en-us", ["en"])
+    assert engine.available
+    assert engine.version
+    assert [engine.name for engine in listed.diarization] == ["single"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"language": "es"}, "unsupported_language"),
+        ({"language": ""}, "unsupported_language"),
+        ({"engine": "nonsense"}, "unknown_engine"),
+        ({"engine": "pocketsphinx", "language": "de"}, "unsupported_language"),
+    ],
+)
+async def test_what_cannot_be_recognised_is_the_callers_fault(service, tmp_path, options, reason):
+    audio = await service.store(tmp_path, samples.silence(1))
+    with pytest.raises(InvalidInput) as caught:
+        await service.transcribe(audio, [media_pb2.TimeRange(start_ms=0, end_ms=500)], **options)
+    assert caught.value.reason == reason
+
+
+async def test_regions_after_the_end_of_the_audio_are_refused(service, tmp_path):
+    audio = await service.store(tmp_path, samples.silence(1))
+    with pytest.raises(InvalidInput) as caught:
+        await service.transcribe(audio, [media_pb2.TimeRange(start_ms=5000, end_ms=5500)])
+    assert caught.value.reason == "invalid_regions"
+
+
+async def test_a_missing_reference_and_a_missing_object_are_told_apart(service, tmp_path):
+    audio = await service.store(tmp_path, samples.silence(1))
+    with pytest.raises(InvalidInput) as no_reference:
+        await detect(service, media_pb2.ObjectRef())
+    await service.storage.delete("tests/a.flac")
+    with pytest.raises(NotFound) as no_object:
+        await detect(service, audio)
+    assert no_reference.value.reason == "missing_object_ref"
+    assert no_object.value.reason == "object_not_found"
+
+
+async def test_a_full_service_says_when_to_come_back(start, tmp_path):
+    # Several regions and one worker: after the first utterance the call still has most of its work before it.
+    regions = [media_pb2.TimeRange(start_ms=start_ms, end_ms=start_ms + 6800) for start_ms in range(1000, 60_000, 8300)]
+    async with start(asr_workers=1, asr_max_calls=1) as service:
+        audio = await service.store(tmp_path, samples.reading(*[samples.NAMES[0]] * len(regions)))
+        request = asr_service_pb2.TranscribeRequest(audio=audio, regions=regions, language="en")
+        first = service.stub.Transcribe(request, timeout=120)
+        message = await anext(aiter(first))
+        with pytest.raises(Busy) as caught:
+            await service.transcribe(audio, regions[:1])
+        assert message.WhichOneof("event") in {"utterance", "progress"}
+        assert caught.value.reason == "queue_full"
+        assert caught.value.retry_after
+
+        # A client that goes away gives its place free, and the regions nobody waits for are not recognised.
+        first.cancel()
+        utterances, _ = await eventually(lambda: admitted(service, audio, regions[:1]), timeout=60)
+        assert len(utterances) == 1
+
+
+async def admitted(service, audio, regions):
+    try:
+        return await service.transcribe(audio, regions)
+    except Busy:
+        return None
+
+
+async def test_progress_never_goes_back(service, tmp_path):
+    audio = await service.store(tmp_path, samples.reading(*samples.NAMES[:2]))
+    regions = [media_pb2.TimeRange(start_ms=start_ms, end_ms=start_ms + 500) for start_ms in range(1200, 8000, 500)]
+    request = asr_service_pb2.TranscribeRequest(audio=audio, regions=regions, language="en")
+    events = [message async for message in service.stub.Transcribe(request, timeout=120)]
+    fractions = [message.progress.fraction for message in events if message.WhichOneof("event") == "progress"]
+    assert fractions == sorted(fractions)
+    assert [message.WhichOneof("event") for message in events].count("utterance") == len(regions)
+    assert events[-1].WhichOneof("event") == "result"

@@ -1,0 +1,80 @@
+"""An engine that needs no model, and a store that counts what is fetched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from onevoice_kit.errors import OneVoiceError
+from onevoice_kit.storage.base import ObjectRef
+from services.asr.audio import AudioFile
+from services.asr.engines.base import Capabilities, EngineInfo, TimeRange, Utterance, Word
+
+REF = ObjectRef("file:///speech.wav", "0" * 64, 1, "audio/wav")
+
+
+class FakeTranscription:
+    """Says one word for each region; `gate` holds it back, `failure` makes it fail."""
+
+    def __init__(self, name: str = "fake", languages: tuple[str, ...] = ("en",), installed: bool = True) -> None:
+        self.capabilities = Capabilities(EngineInfo(name, "words", "1"), languages)
+        self.installed = installed
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.failure: OneVoiceError | None = None
+        self.begun: list[TimeRange] = []
+        self.given_up = 0
+        self.closed = False
+
+    def available(self) -> bool:
+        return self.installed
+
+    async def start(self) -> None:
+        """Has nothing to load."""
+
+    async def transcribe(self, audio: Path, regions: Sequence[TimeRange], language: str) -> AsyncIterator[Utterance]:
+        with AudioFile(audio):
+            pass
+        finished = 0
+        try:
+            for region in regions:
+                self.begun.append(region)
+                await self.gate.wait()
+                if self.failure:
+                    raise self.failure
+                finished += 1
+                yield Utterance(region, (Word("word", region.start_ms, region.end_ms, 1.0),))
+        finally:
+            self.given_up += len(regions) - finished
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class CountingStorage:
+    """The one method of a store that the service uses: opens a file and counts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.opened = 0
+        self.released = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.failure: OneVoiceError | None = None
+
+    @asynccontextmanager
+    async def open_local(self, ref: ObjectRef) -> AsyncIterator[Path]:
+        self.opened += 1
+        await self.gate.wait()
+        if self.failure:
+            raise self.failure
+        yield self.path
+        self.released += 1
+
+
+def any_storage(path: Path) -> Any:
+    """The counting store, where a whole store is asked for."""
+    return CountingStorage(path)
