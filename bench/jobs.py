@@ -1,0 +1,105 @@
+"""Whole jobs on a running deployment, against one process that calls the same engines one after another."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from onevoice_cli.sample import build_clip
+from tests.e2e.stack import Stack, running_stack
+
+from .table import Row
+
+LANGUAGES = ("es", "ca", "es-419", "ca-valencia")
+ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a job took from its submission, seconds."""
+
+    first_line: float
+    whole: float
+
+
+def run() -> list[Row]:
+    """The rows of the table."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        clip = asyncio.run(build_clip(folder / "clip.mp4", 60.0)).path
+        long_clip = asyncio.run(build_clip(folder / "long.mp4", 300.0, size=(640, 360))).path
+        with running_stack(folder / "stack", "local") as stack:
+            return _measure(stack, clip, long_clip, folder)
+
+
+def _measure(stack: Stack, clip: Path, long_clip: Path, folder: Path) -> list[Row]:
+    with stack.client() as client:
+        video, long_video = _upload(client, clip), _upload(client, long_clip)
+        _dub(client, video, ("es",))  # warms models, connections, code
+        ones, serials, fours = [], [], []
+        for _ in range(ROUNDS):  # taken in turns, so that the machine's moods hit all alike
+            ones.append(_dub(client, video, ("es",)).whole)
+            serials.append(_serial(clip, folder))
+            fours.append(_dub(client, video, LANGUAGES).whole)
+        long = [_dub(client, long_video, ("es",)) for _ in range(2)]
+    one, serial, four = min(ones), min(serials), min(fours)
+    first = min(long, key=lambda timing: timing.first_line / timing.whole)
+    return [
+        Row("job of the demo clip, against one serial process", one / serial, 0.65, f"{one:.2f} s, {serial:.2f} s"),
+        Row("four languages, against one", four / one, 1.6, f"{four:.2f} s, {one:.2f} s"),
+        Row(
+            "first line ready, against the whole job (5 min)",
+            first.first_line / first.whole,
+            0.2,
+            f"{first.first_line:.2f} s, {first.whole:.2f} s",
+        ),
+    ]
+
+
+def _serial(clip: Path, folder: Path) -> float:
+    """Seconds of work of the serial process, its models loaded before the clock starts."""
+    command = [sys.executable, "-m", "bench.serial", str(clip), "es", str(folder / "serial")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
+    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+
+
+def _upload(client: httpx.Client, path: Path) -> str:
+    data = path.read_bytes()
+    body = {
+        "filename": path.name,
+        "content_type": "video/mp4",
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "source_language": "en",
+    }
+    created = client.post("/api/videos", json=body).raise_for_status().json()
+    upload = created["upload"]
+    httpx.request(upload["method"], upload["url"], headers=upload["headers"], content=data, timeout=60)
+    video: str = created["video"]["id"]
+    client.post(f"/api/videos/{video}/complete", json={}).raise_for_status()
+    return video
+
+
+def _dub(client: httpx.Client, video: str, languages: Sequence[str]) -> Timing:
+    started = time.perf_counter()
+    job = client.post(f"/api/videos/{video}/dub", json={"target_languages": list(languages)}).raise_for_status().json()
+    first = 0.0
+    with client.stream("GET", f"/api/jobs/{job['id']}/events", timeout=600) as events:
+        for line in events.iter_lines():
+            if line == "event: line.ready" and not first:
+                first = time.perf_counter() - started
+            elif line == "event: job.completed":
+                return Timing(first, time.perf_counter() - started)
+            elif line in ("event: job.failed", "event: job.cancelled"):
+                break
+    raise RuntimeError(f"The job did not complete: {client.get('/api/jobs/' + job['id']).text}")
