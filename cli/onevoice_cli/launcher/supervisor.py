@@ -214,7 +214,7 @@ def _start_failure(child: Child, how: str) -> Unavailable:
 def _gave_up(child: Child, policy: RestartPolicy | None, words: Sequence[str]) -> Unavailable:
     what = f"{child.spec.name} {child.how_it_ended()}"
     if policy is not None:
-        what += f" for the {policy.budget + 1}th time within {policy.window_s:.0f} s"
+        what += f" ({policy.budget + 1} times within {policy.window_s:.0f} s)"
     return Unavailable(_sentence(what, child, words[-1:]), reason="service_lost")
 
 
