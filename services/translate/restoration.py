@@ -15,7 +15,7 @@ _CLOSERS = "\"'”’»)]}"
 _END = ".!?…,;:。！？—–-"
 """Punctuation that may end a segment; a comma or a dash says that the sentence goes on in the next one."""
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]}]*(?:\s+|$)")
-_PRONOUN_I = re.compile(r"(?<![\w'’.-])i(?=['’](?:m|ll|ve|d|s)\b|(?![\w'’.-]))")
+_PRONOUN_I = re.compile(r"(?<![\w'’.-])i(?=['’](?:m|ll|ve|d|s)\b|(?![\w'’-]|\.\w))")
 _WITHIN = re.compile(r"(?<=[^\W\d_] )[^\W\d_]+")
 """A word after a word."""
 _TIGHT = re.compile(r"\s+([,.;:!?…)\]}»”])")

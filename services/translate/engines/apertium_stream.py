@@ -20,7 +20,10 @@ _STEM = "qzxv"
 """Begins every made-up word; no language has it."""
 _ADDRESS = r"(?:https?://|www\.)[^\s\"'<>()]*[\w/]|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
 _SPECIAL = r"(?:[^\w\s.,;:!?'\"()¿¡«»“”‘’–—…%&-]|_)+"
-_MARKED = re.compile(rf"\[(\d*)\]|[*@#]?({_STEM})([a-z]{{3}})|\*([^\W_]+(?:['’·-][^\W_]+)*)|\\(.)|[*@#]", re.IGNORECASE)
+_MARKED = re.compile(
+    rf"\[(\d*)\]|[*@#]?({_STEM})([a-z]{{3}})|\*([^\W_]+(?:['’·-][^\W_]+)*)|\\?<\w+\\?>|\\(.)|[*@#]", re.IGNORECASE
+)
+"""A mask, a made-up word, an unknown word, a grammatical tag that was left over, an escaped sign, a lone mark."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,59 @@
+"""A translation engine that needs nothing: English to Shouting, in capitals; its dictionary lacks words with `q`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from onevoice_kit.errors import Unavailable
+from services.translate.engines.base import Capabilities, EngineInfo, LanguagePair, Line, Term, Translation
+from services.translate.settings import TranslateSettings
+
+PAIRS = (LanguagePair("en", "es"), LanguagePair("en", "ca"))
+
+
+def create(settings: TranslateSettings) -> FakeEngine:
+    return FakeEngine()
+
+
+class FakeEngine:
+    """Raises `Unavailable` for a line with the word "outage", answers nothing for one with "silence"."""
+
+    def __init__(self, available: bool = True) -> None:
+        self.seen: list[Line] = []
+        self.closed = False
+        self._available = available
+
+    async def describe(self) -> Capabilities:
+        missing = "" if self._available else "The engine “fake” needs a key."
+        return Capabilities(EngineInfo("fake", "", "1"), PAIRS, self._available, missing=missing)
+
+    def used_for(self, pair: LanguagePair) -> EngineInfo:
+        return EngineInfo("fake", f"{pair.source}-{pair.target}", "1")
+
+    async def translate(
+        self, pair: LanguagePair, lines: Sequence[Line], terms: Sequence[Term], report: Callable[[float], None]
+    ) -> list[Translation]:
+        self.seen += lines
+        done = [self._line(line, terms) for line in lines]
+        report(1.0)
+        return done
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def _line(self, line: Line, terms: Sequence[Term]) -> Translation:
+        if "outage" in line.text.lower():
+            raise Unavailable("The engine is out.", reason="engine_failed")
+        if "silence" in line.text.lower():
+            return Translation("")
+        return Translation(_shout(line.text, terms), tuple(dict.fromkeys(re.findall(r"\w*q\w*", line.text))))
+
+
+def _shout(text: str, terms: Sequence[Term]) -> str:
+    if not terms:
+        return text.upper()
+    fixed = {term.source.lower(): term.target for term in terms}
+    pattern = "|".join(rf"(?<!\w){re.escape(source)}(?!\w)" for source in fixed)
+    pieces = re.split(f"({pattern})", text, flags=re.IGNORECASE)
+    return "".join(fixed.get(piece.lower(), piece.upper()) for piece in pieces)

@@ -1,0 +1,142 @@
+"""The use case: checks, order, ids, what happens around an engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from onevoice_kit.errors import Busy, InvalidInput, PreconditionFailed, Unavailable
+from services.translate.engines.base import EngineInfo, Line, Term
+from services.translate.engines.registry import Registry
+from services.translate.settings import TranslateSettings
+from services.translate.translation import Request, Segment, Translator
+from tests.support.translation_engine import FakeEngine
+
+
+class _One(Registry):
+    """A registry with the engines of the test."""
+
+    def __init__(self, *engines: FakeEngine) -> None:
+        modules = {f"fake{i}": "tests.support.translation_engine" for i in range(len(engines))}
+        super().__init__(tuple(modules), TranslateSettings(), modules)
+        self._made = {f"fake{i}": engine for i, engine in enumerate(engines)}
+
+
+@pytest.fixture
+def engine():
+    return FakeEngine()
+
+
+@pytest.fixture
+def translator(engine):
+    return Translator(_One(engine), max_calls=2)
+
+
+def request(*texts: str, **changes) -> Request:
+    segments = tuple(Segment(f"s{i}", text) for i, text in enumerate(texts))
+    return Request(**{"source_language": "en", "target_language": "es", "segments": segments, **changes})
+
+
+async def run(translator, asked):
+    return await translator.translate(asked, lambda fraction: None)
+
+
+async def reason(translator, asked):
+    with pytest.raises(InvalidInput) as caught:
+        await run(translator, asked)
+    return caught.value.reason
+
+
+async def test_the_same_ids_come_back_in_the_same_order(translator):
+    result = await run(translator, request("one", "", "two", "42", "three"))
+    assert [(one.id, one.text) for one in result.segments] == [
+        ("s0", "ONE."),
+        ("s1", ""),
+        ("s2", "TWO."),
+        ("s3", "42"),
+        ("s4", "THREE."),
+    ]
+
+
+async def test_the_engine_gets_sentence_case_and_punctuation_and_only_what_has_words(translator, engine):
+    await run(translator, request("what is this", "…", "Written here"))
+    assert engine.seen == [Line("What is this?", 0, recased=True), Line("Written here.", 0, recased=False)]
+
+
+async def test_the_result_names_the_engine_and_the_words_it_did_not_know(translator):
+    result = await run(translator, request("a quiz and a quiz"))
+    assert result.segments[0].unknown_words == ("quiz",)
+    assert result.engine == EngineInfo("fake", "en-es", "1")
+
+
+async def test_a_line_the_engine_returns_nothing_for_is_passed_through_as_unknown(translator):
+    result = await run(translator, request("silence please"))
+    assert result.segments[0].text == "Silence please."
+    assert result.segments[0].unknown_words == ("Silence", "please.")
+
+
+async def test_a_translation_says_whether_it_is_within_its_budget(translator):
+    segments = tuple(Segment(str(limit), "four", limit) for limit in (0, 4, 5))
+    result = await run(translator, request(segments=segments))
+    assert [one.within_budget for one in result.segments] == [True, False, True]
+
+
+async def test_a_glossary_term_keeps_its_case(translator):
+    result = await run(translator, request("phone home", glossary=(Term("phone", "iPhone"),)))
+    assert result.segments[0].text == "iPhone HOME."
+
+
+async def test_nothing_to_translate_is_fine(translator, engine):
+    result = await run(translator, request())
+    assert result.segments == ()
+    assert engine.seen == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (request(*["x"] * 501), "too_many_segments"),
+        (request("x" * 2001), "text_too_long"),
+        (request(segments=(Segment("a", "x"), Segment("a", "y"))), "duplicate_segment_id"),
+        (request(segments=(Segment("a", "x", -1),)), "invalid_max_chars"),
+        (request("x", glossary=(Term("", "y"),)), "invalid_glossary"),
+        (request("x", glossary=(Term("y", " \n"),)), "invalid_glossary"),
+        (request("x", glossary=(Term("y", "z" * 201),)), "invalid_glossary"),
+        (request("x", glossary=(Term("y", "z"),) * 501), "invalid_glossary"),
+        (request("x", target_language="fr"), "unsupported_language_pair"),
+        (request("x", target_language="en"), "unsupported_language_pair"),
+        (request("x", source_language=""), "unsupported_language_pair"),
+        (request("x", engine="other"), "unknown_engine"),
+    ],
+)
+async def test_a_request_that_cannot_be_served_is_refused_with_its_reason(translator, asked, expected):
+    assert await reason(translator, asked) == expected
+
+
+async def test_the_longest_request_is_served(translator):
+    result = await run(translator, request(*["x" * 2000] * 500))
+    assert len(result.segments) == 500
+
+
+async def test_an_engine_that_lacks_something_is_passed_over():
+    second = FakeEngine()
+    await run(Translator(_One(FakeEngine(available=False), second), max_calls=1), request("hello"))
+    assert [line.text for line in second.seen] == ["Hello."]
+
+
+async def test_where_no_engine_can_work_the_error_says_what_is_missing():
+    with pytest.raises(PreconditionFailed, match="needs a key") as caught:
+        await run(Translator(_One(FakeEngine(available=False)), max_calls=1), request("hello"))
+    assert caught.value.reason == "engine_unavailable"
+
+
+async def test_an_engines_error_is_passed_on_and_frees_the_place(translator):
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await run(translator, request("an outage"))
+    assert len((await run(translator, request("fine"))).segments) == 1
+
+
+async def test_one_call_too_many_is_told_when_to_come_back():
+    with pytest.raises(Busy) as caught:
+        await run(Translator(_One(FakeEngine()), max_calls=0), request("hello"))
+    assert (caught.value.reason, caught.value.retry_after) == ("queue_full", 5.0)
