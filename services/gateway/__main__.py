@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 
 import uvicorn
@@ -38,6 +39,9 @@ def main() -> None:
         timeout_graceful_shutdown=settings.http_shutdown_grace_s,
         timeout_keep_alive=30,
     )
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        # After a shutdown in good order uvicorn raises the signal again; the exit code is to be 0.
+        signal.signal(stop, lambda *_: None)
     Server(config).run()
 
 

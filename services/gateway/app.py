@@ -70,10 +70,9 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         generate_unique_id_function=_operation_id,
         separate_input_output_schemas=False,
     )
-    for router in (users, uploads, videos, jobs, dubbing_jobs, catalogue, billing):
-        app.include_router(router, prefix="/api")
-    app.include_router(monitoring)
-    app.include_router(objects)
+    # Each router has its whole prefix: metrics and logs name the template of the route as it stands there.
+    for router in (users, uploads, videos, jobs, dubbing_jobs, catalogue, billing, monitoring, objects):
+        app.include_router(router)
     errors.install(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, rule_of=_body_rules(settings))

@@ -17,6 +17,7 @@ from services.gateway.users.repository import ensure_user
 
 async def create_user(settings: DatabaseSettings, email: str, name: str, key_name: str) -> dict[str, str]:
     """A new key for the user with this address, who is made where there is none. The key is not stored."""
+    email = email.strip()
     if not 3 <= len(email) <= 254 or email.count("@") != 1 or any(c.isspace() for c in email):
         raise InvalidInput("This is not an e-mail address.", reason="invalid_email")
     engine = create_engine(settings)

@@ -8,7 +8,7 @@ from services.gateway.billing.schemas import QuoteIn, QuoteOut
 from services.gateway.dependencies import CallerDep, ServicesDep
 from services.gateway.errors import problems
 
-router = APIRouter(prefix="/billing", tags=["billing"])
+router = APIRouter(prefix="/api/billing", tags=["billing"])
 
 
 @router.post(

@@ -11,7 +11,7 @@ from services.gateway.dependencies import CallerDep, ServicesDep
 from services.gateway.errors import problems
 from services.gateway.schemas import Language
 
-router = APIRouter(tags=["catalogue"])
+router = APIRouter(prefix="/api", tags=["catalogue"])
 
 
 @router.get("/languages", summary="List languages", responses=problems())

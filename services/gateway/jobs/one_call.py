@@ -14,7 +14,7 @@ from services.gateway.jobs.router import NOT_FOUND, WISH_PROBLEMS
 from services.gateway.jobs.schemas import DubbingJobCreated, DubbingJobOut, DubIn, ErrorOut
 from services.gateway.schemas import ContentType, Filename, Language, Model
 
-router = APIRouter(prefix="/dubbing-jobs", tags=["dubbing-jobs"])
+router = APIRouter(prefix="/api/dubbing-jobs", tags=["dubbing-jobs"])
 
 _FORM_SCHEMA = {
     "type": "object",

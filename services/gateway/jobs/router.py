@@ -17,7 +17,7 @@ from services.gateway.jobs.schemas import ArtifactKind, Downloads, DubIn, JobIn,
 from services.gateway.schemas import Language, Page
 from services.gateway.uploads.router import IDEMPOTENCY_PROBLEMS
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
 NOT_FOUND = (404, "job_not_found")
 WISH_PROBLEMS = (

@@ -10,7 +10,7 @@ from services.gateway.dependencies import CallerDep, IdempotencyKey, ServicesDep
 from services.gateway.errors import problems
 from services.gateway.uploads.schemas import CompleteIn, UploadedOut, UploadIn, UploadOut
 
-router = APIRouter(prefix="/uploads", tags=["uploads"])
+router = APIRouter(prefix="/api/uploads", tags=["uploads"])
 
 IDEMPOTENCY_PROBLEMS = ((409, "request_in_progress"), (422, "idempotency_key_reused"))
 

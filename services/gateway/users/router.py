@@ -15,7 +15,7 @@ from services.gateway.errors import problems
 from services.gateway.schemas import Output
 from services.gateway.users.repository import get_user
 
-router = APIRouter(prefix="/users/me", tags=["users"])
+router = APIRouter(prefix="/api/users/me", tags=["users"])
 
 
 class UserOut(Output):

@@ -17,7 +17,7 @@ from services.gateway.uploads.router import IDEMPOTENCY_PROBLEMS
 from services.gateway.uploads.schemas import CompleteIn, TransferOut
 from services.gateway.videos.schemas import SignedUrl, VideoCreated, VideoIn, VideoOut, VideoPatch
 
-router = APIRouter(prefix="/videos", tags=["videos"])
+router = APIRouter(prefix="/api/videos", tags=["videos"])
 
 _NOT_FOUND = (404, "video_not_found")
 _NOT_READY = (409, "video_not_ready")

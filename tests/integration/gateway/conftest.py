@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
+import pytest_asyncio
 from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,7 +29,7 @@ from onevoice.translate.v1 import translate_service_pb2_grpc as translate_grpc
 from onevoice.tts.v1 import tts_service_pb2 as tts_pb
 from onevoice.tts.v1 import tts_service_pb2_grpc as tts_grpc
 from onevoice_jobs import migrations as jobs_migrations
-from onevoice_kit.db import create_engine, migrate
+from onevoice_kit.db import asyncpg_dsn, create_engine, migrate
 from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings
@@ -172,12 +174,23 @@ async def _prepare(url: str) -> None:
     await migrate(url, billing_migrations.migrations_path(), "billing")
 
 
-@pytest.fixture
-async def database_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
-    """A database of one's own with every table."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def migrated_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
+    """A database with every table, shared within a module: making one takes longer than most tests."""
     template = await postgres.prepare_template("gateway", _prepare)
     async with postgres.fresh(template) as url:
         yield url
+
+
+@pytest.fixture
+async def database_url(migrated_url: str) -> str:
+    """A database with empty tables. The ledger stays, but its accounts are of users who are gone."""
+    connection = await asyncpg.connect(asyncpg_dsn(migrated_url))
+    async with connection.transaction():
+        for table in ("jobs.jobs", "jobs.outbox", "jobs.workers", "gateway.idempotency_keys", "gateway.users"):
+            await connection.execute(f"DELETE FROM {table}")
+    await connection.close()
+    return migrated_url
 
 
 @pytest.fixture

@@ -115,6 +115,8 @@ async def test_a_submission_that_fails_in_the_database_gives_the_credits_back(ga
 
     response = await ada.client.post(f"/api/videos/{video['id']}/dub", json={"target_languages": ["es"]})
 
+    async with transaction(gateway.database) as connection:
+        await connection.execute(text("ALTER TABLE jobs.outbox DROP CONSTRAINT full_up"))
     problem = assert_problem(response, 500, "internal")
     assert problem["error_id"]
     assert "full_up" not in response.text

@@ -1,0 +1,78 @@
+"""The AWS shape: objects in S3, the outbox relayed to SQS."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from onevoice_kit.queue.sqs import SqsQueue
+from onevoice_kit.testing.aws import Aws
+from tests.integration.gateway.conftest import MP4, Gateway, User, announce, assert_problem
+
+
+@pytest.fixture
+def options(aws: Aws) -> dict[str, Any]:
+    chosen = {**aws.storage_settings().model_dump(), **aws.queue_settings().model_dump(exclude_unset=True)}
+    return {
+        name: value
+        for name, value in chosen.items()
+        if name.startswith(("aws_", "s3_", "sqs_", "use_sqs", "storage_backend"))
+    }
+
+
+async def send_to_s3(request: dict[str, Any], content: bytes) -> httpx.Response:
+    async with httpx.AsyncClient() as client:
+        if request["method"] == "POST":
+            files = {"file": ("file", content)}
+            return await client.post(request["url"], data=request["fields"], files=files, headers=request["headers"])
+        return await client.put(request["url"], content=content, headers=request["headers"])
+
+
+async def ready_video(user: User) -> str:
+    created = (await user.client.post("/api/videos", json=announce())).json()
+    sent = await send_to_s3(created["upload"], MP4)
+    assert sent.is_success, sent.text
+    completed = await user.client.post(f"/api/videos/{created['video']['id']}/complete")
+    assert completed.status_code == 200, completed.text
+    video_id: str = created["video"]["id"]
+    return video_id
+
+
+async def test_a_job_for_a_video_in_s3_reaches_the_queue(gateway: Gateway, ada: User, aws: Aws) -> None:
+    video_id = await ready_video(ada)
+    job = await ada.client.post(f"/api/videos/{video_id}/dub", json={"target_languages": ["es"]})
+    assert job.status_code == 202, job.text
+    queue = SqsQueue(aws.queue_settings())
+    try:
+        (delivery,) = await queue.receive(wait_s=20)
+    finally:
+        await queue.close()
+    body = json.loads(delivery.body)
+    assert (body["messageType"], body["jobId"], body["videoId"]) == ("DUBBING_JOB", job.json()["id"], video_id)
+    health = (await ada.client.get("/api/monitoring/health")).json()
+    assert (health["storage"]["status"], health["queue"]["status"]) == ("ok", "ok")
+
+
+async def test_the_original_is_read_from_s3(gateway: Gateway, ada: User) -> None:
+    video_id = await ready_video(ada)
+    address = (await ada.client.get(f"/api/videos/{video_id}/stream-url")).json()["url"]
+    async with httpx.AsyncClient() as client:
+        part = await client.get(address, headers={"Range": "bytes=4-7"})
+    assert (part.status_code, part.content) == (206, MP4[4:8])
+
+
+async def test_what_s3s_stand_in_lets_through_is_found_out_and_deleted(gateway: Gateway, ada: User) -> None:
+    created = (await ada.client.post("/api/videos", json=announce())).json()
+    key = f"users/{ada.id}/videos/{created['video']['id']}/original.mp4"
+    await gateway.services.storage.put_bytes(key, MP4[:-1] + b"!", "video/mp4")
+    response = await ada.client.post(f"/api/videos/{created['video']['id']}/complete")
+    assert_problem(response, 422, "checksum_mismatch")
+    assert await gateway.services.storage.head(key) is None
+
+
+async def test_there_are_no_storage_addresses_at_the_gateway(gateway: Gateway) -> None:
+    async with gateway.client() as nobody:
+        assert_problem(await nobody.get("/storage/users/x"), 404, "route_not_found")

@@ -1,0 +1,185 @@
+"""What holds for every request: credentials, problems, ids, headers; and what is told about the deployment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from onevoice_jobs.workers import heartbeat
+from onevoice_kit.db import transaction
+from services.gateway.auth.models import api_keys
+from services.gateway.create_user import create_user
+from services.gateway.users.models import users
+from tests.integration.gateway.conftest import FREE_CREDITS, Gateway, User, assert_problem
+
+
+async def test_without_a_key_nothing_is_answered(gateway: Gateway) -> None:
+    async with gateway.client() as nobody:
+        for path in ("/api/videos", "/api/jobs", "/api/languages", "/api/voices", "/api/engines", "/api/users/me"):
+            response = await nobody.get(path)
+            assert_problem(response, 401, "missing_credentials")
+            assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("key", ["ov_" + "x" * 43, "nonsense", "ov_", "ov_ü" + "x" * 40])
+async def test_a_wrong_key_is_refused(gateway: Gateway, key: str) -> None:
+    async with gateway.client(headers={"Authorization": f"Bearer {key}".encode()}) as nobody:
+        assert_problem(await nobody.get("/api/videos"), 401, "invalid_api_key")
+
+
+@pytest.mark.parametrize(("table", "column"), [(api_keys, "revoked_at"), (users, "disabled_at")])
+async def test_a_revoked_key_and_a_disabled_user_are_refused(
+    gateway: Gateway, ada: User, table: Any, column: str
+) -> None:
+    assert (await ada.client.get("/api/users/me")).status_code == 200
+    async with transaction(gateway.database) as connection:
+        await connection.execute(update(table).values({column: func.now()}))
+    assert_problem(await ada.client.get("/api/users/me"), 401, "invalid_api_key")
+
+
+async def test_keys_are_stored_as_hashes_and_their_use_is_noted(gateway: Gateway, ada: User) -> None:
+    await ada.client.get("/api/users/me")
+    async with transaction(gateway.database) as connection:
+        row = (await connection.execute(select(api_keys))).one()
+    assert ada.key not in str(row)
+    assert ada.key.startswith(row.prefix)
+    assert row.last_used_at is not None
+
+
+async def test_a_second_key_of_the_same_address_is_the_same_users(gateway: Gateway, ada: User) -> None:
+    again = await create_user(gateway.settings, " ADA@example.com", "", "second")
+    assert again["user_id"] == str(ada.id)
+    assert again["api_key"] != ada.key
+
+
+async def test_users_see_themselves_and_their_credits(ada: User) -> None:
+    me = (await ada.client.get("/api/users/me")).json()
+    assert (me["id"], me["email"]) == (str(ada.id), "ada@example.com")
+    credits_ = (await ada.client.get("/api/users/me/credits")).json()
+    assert credits_ == {"available_credits": FREE_CREDITS, "reserved_credits": 0}
+
+
+async def test_every_error_is_a_problem(gateway: Gateway, ada: User) -> None:
+    assert_problem(await ada.client.get("/api/nothing"), 404, "route_not_found")
+    assert_problem(await ada.client.put("/api/videos"), 405, "method_not_allowed")
+    malformed = await ada.client.post("/api/videos", content=b"{", headers={"Content-Type": "application/json"})
+    assert_problem(malformed, 400, "malformed_json")
+    problem = assert_problem(await ada.client.post("/api/videos", json={"size": -1}), 422, "invalid_request")
+    assert {error["field"] for error in problem["errors"]} >= {"body.size", "body.filename", "body.sha256"}
+    assert_problem(await ada.client.get("/api/jobs/no-uuid"), 422, "invalid_request")
+    assert_problem(await ada.client.get("/api/jobs", params={"limit": 0}), 422, "invalid_request")
+    too_long = await ada.client.post("/api/videos", headers={"Idempotency-Key": "k" * 300}, json={})
+    assert_problem(too_long, 422, "invalid_request")
+
+
+async def test_a_json_body_has_a_limit(gateway: Gateway, ada: User) -> None:
+    body = b'{"title": "' + b"x" * (1 << 20) + b'"}'
+    assert_problem(await ada.client.post("/api/videos", content=body), 413, "body_too_large")
+
+    async def pieces() -> Any:
+        for start in range(0, len(body), 1 << 16):
+            yield body[start : start + (1 << 16)]
+
+    headers = {"Content-Type": "application/json"}
+    assert_problem(await ada.client.post("/api/videos", content=pieces(), headers=headers), 413, "body_too_large")
+
+
+async def test_what_nobody_foresaw_is_told_by_an_id_only(
+    gateway: Gateway, ada: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("password is hunter2")
+
+    monkeypatch.setattr(gateway.services.catalogue, "languages", broken)
+    response = await ada.client.get("/api/languages")
+    problem = assert_problem(response, 500, "internal")
+    assert "hunter2" not in response.text
+    assert response.headers["X-Request-Id"]
+    logged = [record for record in caplog.records if getattr(record, "error_id", "") == problem["error_id"]]
+    assert len(logged) == 1
+    assert "hunter2" in str(logged[0].exc_info)
+
+
+async def test_every_response_carries_its_id_and_security_headers(gateway: Gateway, ada: User) -> None:
+    given = await ada.client.get("/api/users/me", headers={"X-Request-Id": "my-request-1"})
+    assert given.headers["X-Request-Id"] == "my-request-1"
+    unfit = await ada.client.get("/api/users/me", headers={"X-Request-Id": "bad id\x7f"})
+    assert unfit.headers["X-Request-Id"] not in ("", "bad id\x7f")
+    for response in (given, await ada.client.get("/api/nothing")):
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["X-Frame-Options"] == "DENY"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+
+
+async def test_the_access_log_names_route_user_and_request(
+    gateway: Gateway, ada: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "onevoice.access")
+    await ada.client.get(f"/api/jobs/{ada.id}", headers={"X-Request-Id": "log-me-please"})
+    line = next(record for record in caplog.records if getattr(record, "request_id", "") == "log-me-please")
+    assert line.__dict__["http.route"] == "/api/jobs/{job_id}"
+    assert line.__dict__["http.response.status_code"] == 404
+    assert line.__dict__["user_id"] == str(ada.id)
+    assert ada.key not in str(line.__dict__)
+
+
+async def test_the_catalogue_shows_what_can_be_dubbed_here(ada: User) -> None:
+    languages = (await ada.client.get("/api/languages")).json()
+    assert languages == {
+        "sources": ["en"],
+        "targets": ["ca", "es"],
+        "pairs": [{"source": "en", "target": "ca"}, {"source": "en", "target": "es"}],
+    }
+    voices = (await ada.client.get("/api/voices", params={"language": "es"})).json()["items"]
+    assert [(voice["id"], voice["gender"]) for voice in voices] == [("espeak:es", "female")]
+    assert len((await ada.client.get("/api/voices")).json()["items"]) == 3
+    engines = (await ada.client.get("/api/engines")).json()
+    assert {stage: [engine["name"] for engine in found] for stage, found in engines.items()} == {
+        "asr": ["pocketsphinx"],
+        "diarization": ["single"],
+        "translate": ["apertium", "openai"],
+        "tts": ["espeak"],
+    }
+
+
+async def test_health_tells_about_everything(gateway: Gateway) -> None:
+    await heartbeat(gateway.database, "worker-1", service="orchestrator", version="1", slots=2, busy=1)
+    async with gateway.client() as nobody:
+        response = await nobody.get("/api/monitoring/health")
+        assert (await nobody.get("/healthz")).json() == {"status": "ok"}
+        assert (await nobody.get("/readyz")).json() == {"status": "ok"}
+    health = response.json()
+    assert (response.status_code, health["status"]) == (200, "ok")
+    assert set(health["services"]) == {"asr", "translate", "tts", "mixer", "billing"}
+    assert health["database"]["latency_ms"] > 0
+    assert (health["queue"]["visible"], health["queue"]["in_flight"], health["queue"]["oldest_age_s"]) == (0, 0, None)
+    assert [(worker["id"], worker["busy"], worker["alive"]) for worker in health["workers"]] == [("worker-1", 1, True)]
+
+
+async def test_health_is_degraded_without_a_stage_or_a_worker(gateway: Gateway) -> None:
+    await gateway.servers["tts"].stop(0)
+    async with gateway.client() as nobody:
+        response = await nobody.get("/api/monitoring/health")
+        assert (await nobody.get("/readyz")).status_code == 200
+    health = response.json()
+    assert (response.status_code, health["status"]) == (200, "degraded")
+    assert health["services"]["tts"]["status"] == "down"
+    assert health["services"]["asr"]["status"] == "ok"
+
+
+class TestWithoutDatabase:
+    @pytest.fixture
+    def options(self) -> dict[str, Any]:
+        return {"database_url": "postgresql://nobody@127.0.0.1:1/nothing"}
+
+    async def test_health_is_down_and_the_gateway_is_not_ready(self, gateway: Gateway) -> None:
+        async with gateway.client(headers={"Authorization": "Bearer ov_" + "x" * 43}) as client:
+            response = await client.get("/api/monitoring/health")
+            assert (response.status_code, response.json()["status"]) == (503, "down")
+            assert response.json()["database"]["reason"] == "database_unavailable"
+            assert_problem(await client.get("/readyz"), 503, "not_ready")
+            assert (await client.get("/healthz")).status_code == 200
+            assert_problem(await client.get("/api/videos"), 503, "database_unavailable")
