@@ -57,7 +57,7 @@ def up(
     from onevoice_cli.launcher.launcher import UpOptions
 
     options = UpOptions(client_settings.data_folder(data), host=host, port=port, public_url=public_url, aws=aws)
-    asyncio.run(run.up(options, Console()))
+    asyncio.run(run.up(options, _console()))
 
 
 @app.command()
@@ -90,7 +90,7 @@ def dub(
         loudness=loudness,
         burn_in=burn_in,
     )
-    result = interruptible(client.dub(settings, request, Show(Console())))
+    result = interruptible(client.dub(settings, request, Show(_console())))
     if result.failed_languages:
         raise typer.Exit(1)
 
@@ -101,7 +101,7 @@ def status(url: Url = "", api_key: ApiKey = "", data: Data = None) -> None:
     from onevoice_cli.client.status import status as show_status
 
     settings = client_settings.load(url=url, api_key=api_key, data=data)
-    if not interruptible(show_status(settings, Console())):
+    if not interruptible(show_status(settings, _console())):
         raise typer.Exit(1)
 
 
@@ -115,6 +115,11 @@ def migrate() -> None:
         raise InvalidInput("DATABASE_URL is not set.", reason="not_configured")
     for schema, revision in interruptible(migrate_all(database_url)).items():
         typer.echo(f"{schema:<8} is at {revision}")
+
+
+def _console() -> Console:
+    """Standard output; wide where it is a file or a pipe, so that tables are not cut there."""
+    return Console(width=None if sys.stdout.isatty() else 200)
 
 
 def interruptible(work: Coroutine[Any, Any, T]) -> T:

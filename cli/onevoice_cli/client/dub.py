@@ -76,12 +76,27 @@ async def dub(settings: ClientSettings, request: DubRequest, show: Show) -> DubR
     size = upload.check_file(request.file)
     async with ApiClient(settings) as api:
         await api.check()
+        await check_languages(api, request)
         with show.transfer("checksum", size) as advance:
             file = await _in_thread(lambda: upload.fingerprint(request.file, advance))
         video = await _upload(api, file, request, show)
         job = await api.post(f"videos/{video['id']}/dub", request.body())
         view = await _follow(api, JobView(str(job["id"])), show)
         return await _results(api, view, request, show)
+
+
+async def check_languages(api: ApiClient, request: DubRequest) -> None:
+    """Refuses what the server does not speak at all before anything is sent; regions are left to the server."""
+    offered = await api.get("languages")
+    for wanted, known in ((request.targets, offered["targets"]), ([request.source], offered["sources"])):
+        primary = {language.partition("-")[0] for language in known}
+        for language in filter(None, wanted):
+            if language.lower().partition("-")[0] not in primary:
+                verb = "to" if wanted is request.targets else "from"
+                names = ", ".join(known) or "none"
+                raise InvalidInput(
+                    f"This server does not dub {verb} {language}; it offers {names}.", reason="unsupported_language"
+                )
 
 
 async def _in_thread(work: Callable[[], upload.LocalFile]) -> upload.LocalFile:

@@ -44,6 +44,8 @@ def from_response(response: httpx.Response) -> OneVoiceError:
         where = response.url.copy_with(query=None)
         return cls(f"{where} answered {response.status_code} {response.reason_phrase}.", retry_after=_wait(response))
     message = str(problem.get("detail") or problem.get("title") or "The server refused the request.")
+    if fields := _fields(problem):
+        message = f"{message.rstrip('.')} ({fields})."
     if problem.get("error_id"):
         message = f"{message.rstrip('.')} (error id {problem['error_id']})."
     reason = str(problem.get("reason") or "") or None
@@ -56,6 +58,15 @@ def _problem(response: httpx.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def _fields(problem: Mapping[str, Any]) -> str:
+    """`loudness: Input should be …` for each field that the server refused, at most three."""
+    errors = problem.get("errors")
+    if not isinstance(errors, list):
+        return ""
+    refused = [error for error in errors if isinstance(error, dict)][:3]
+    return "; ".join(f"{str(error.get('field')).removeprefix('body.')}: {error.get('message')}" for error in refused)
 
 
 def _wait(response: httpx.Response) -> float | None:

@@ -52,7 +52,7 @@ class RestartPolicy:
     window_s: float = 120.0
     first_delay_s: float = 0.5
     max_delay_s: float = 10.0
-    ready_timeout_s: float = 60.0
+    ready_timeout_s: float = 120.0
 
 
 class Registry(Protocol):

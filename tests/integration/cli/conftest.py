@@ -65,6 +65,7 @@ class RestServer:
         api: list[tuple[str, str, Callable[[Request], Any]]] = [
             ("GET", "/api/jobs", self._jobs),
             ("GET", "/api/monitoring/health", self._health),
+            ("GET", "/api/languages", self._languages),
             ("POST", "/api/videos", self._video),
             ("POST", "/api/videos/{id}/complete", self._complete),
             ("POST", "/api/videos/{id}/dub", self._dub),
@@ -96,6 +97,9 @@ class RestServer:
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok", "database": {"status": "ok"}, "services": {"asr": {"status": "ok"}}})
+
+    async def _languages(self, request: Request) -> Response:
+        return JSONResponse({"sources": ["en"], "targets": ["ca", "es"], "pairs": []})
 
     async def _video(self, request: Request) -> Response:
         size = self.bodies["/api/videos"]["size"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from starlette.responses import JSONResponse
 
 from onevoice_cli.client import dub as dub_module
 from onevoice_cli.client.dub import DubRequest, DubResult, dub
@@ -139,6 +140,23 @@ async def test_the_servers_refusal_is_passed_on(rest, video, tmp_path, problem):
     with pytest.raises(InvalidInput, match="The video has no sound") as caught:
         await run(rest, video, tmp_path / "out")
     assert caught.value.reason == "no_audio"
+
+
+async def test_refused_fields_are_named(rest, video, tmp_path):
+    errors = [{"field": "body.loudness", "message": "Input should be '-23'"}]
+    refusal = JSONResponse({"detail": "Not valid.", "reason": "invalid_request", "errors": errors}, 422)
+    rest.failures["POST /api/videos/v1/dub"] = [refusal]
+    with pytest.raises(InvalidInput, match=r"Not valid \(loudness: Input should be '-23'\)\."):
+        await run(rest, video, tmp_path / "out", loudness="loud")
+
+
+@pytest.mark.parametrize(
+    ("targets", "source", "said"), [(["es", "zz"], "", "to zz; it offers ca, es"), (["es-419"], "xx", "from xx")]
+)
+async def test_a_language_that_is_not_spoken_is_refused_before_the_upload(rest, video, tmp_path, targets, source, said):
+    with pytest.raises(InvalidInput, match=said):
+        await dub(rest.settings, DubRequest(video, targets, tmp_path, source), Show(Console(file=io.StringIO())))
+    assert rest.received == {}
 
 
 async def test_an_output_folder_that_is_a_file_is_named(rest, video, tmp_path):
