@@ -104,7 +104,7 @@ def voices_for(voices: Sequence[Voice], language: str) -> list[Voice]:
 
 def _pick(voices: Sequence[Voice], voice_id: str, language: str) -> Voice | None:
     if not voice_id:
-        return next(iter(voices_for(voices, language)), None)
+        return next(iter(voices_for(voices, language)), None) if language else None
     voice = next((voice for voice in voices if voice.id == voice_id), None)
     if voice is not None and primary(voice.language) != primary(language):
         raise InvalidInput(

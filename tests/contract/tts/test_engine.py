@@ -1,0 +1,67 @@
+"""What every synthesis engine keeps to."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.tts.audio import trim
+from services.tts.engines.base import SynthesisEngine, Voice
+from services.tts.engines.registry import voices_for
+
+
+async def spanish(engine: SynthesisEngine) -> list[Voice]:
+    return voices_for((await engine.describe()).voices, "es")
+
+
+async def seconds(engine: SynthesisEngine, text: str, rate: float = 1.0) -> float:
+    """Length of the line without the silence around it."""
+    sample_rate = (await engine.describe()).sample_rate
+    samples = await engine.speak(text, (await spanish(engine))[0], rate)
+    return len(trim(samples, sample_rate)) / 2 / sample_rate
+
+
+async def test_an_engine_says_what_it_is_and_can_do(engine):
+    capabilities = await engine.describe()
+    assert capabilities.available
+    assert capabilities.info.name
+    assert capabilities.info.version
+    assert capabilities.sample_rate >= 8_000
+
+
+async def test_voices_have_ids_of_their_own_that_begin_with_the_engine(engine):
+    capabilities = await engine.describe()
+    ids = [voice.id for voice in capabilities.voices]
+    assert len(set(ids)) == len(ids)
+    assert all(voice_id.startswith(f"{capabilities.info.name}:") for voice_id in ids)
+    assert {voice.engine for voice in capabilities.voices} == {capabilities.info.name}
+    assert all(voice.name and voice.language for voice in capabilities.voices)
+
+
+async def test_two_voices_of_a_language_sound_different(engine):
+    first, second = [
+        await engine.speak("Hola, esto es una prueba.", voice, 1.0) for voice in (await spanish(engine))[:2]
+    ]
+    assert first != second
+
+
+async def test_the_same_line_sounds_the_same_again(engine):
+    voice = (await spanish(engine))[0]
+    assert await engine.speak("Hola.", voice, 1.0) == await engine.speak("Hola.", voice, 1.0)
+
+
+async def test_more_text_takes_longer(engine):
+    line = "Esta es una línea de longitud normal."
+    assert await seconds(engine, line * 3) > 2 * await seconds(engine, line)
+
+
+async def test_the_rate_scales_the_length(engine):
+    line = "Esta es una línea bastante más larga, para que la medida sea buena."
+    natural = await seconds(engine, line)
+    assert await seconds(engine, line, 2.0) == pytest.approx(natural / 2, rel=0.2)
+    assert await seconds(engine, line, 0.5) == pytest.approx(natural * 2, rel=0.2)
+
+
+async def test_an_engine_may_be_closed_twice(engine):
+    assert await engine.speak("Hola.", (await spanish(engine))[0], 1.0)
+    await engine.close()
+    await engine.close()

@@ -1,0 +1,57 @@
+"""A synthesis engine that needs nothing: one second of tone for ten characters, silence around it."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+
+from onevoice_kit.errors import Unavailable
+from services.tts.engines.base import Capabilities, EngineInfo, Gender, Voice
+from services.tts.settings import TtsSettings
+
+SAMPLE_RATE = 16_000
+SILENCE_MS = 200
+
+
+def create(settings: TtsSettings) -> FakeEngine:
+    return FakeEngine()
+
+
+def voice(name: str, language: str, gender: Gender = Gender.NEUTRAL, engine: str = "fake") -> Voice:
+    return Voice(f"{engine}:{name}", name, language, gender, engine)
+
+
+class FakeEngine:
+    """Raises `Unavailable` for a line with the word "outage"; has no sound for "silence"; waits for `gate`."""
+
+    def __init__(self, available: bool = True, name: str = "fake", version: str = "1") -> None:
+        self.spoken: list[tuple[str, str, float]] = []
+        self.gate: asyncio.Event | None = None
+        self.waiting = 0
+        self._name, self._version, self._available = name, version, available
+
+    async def describe(self) -> Capabilities:
+        voices = tuple(
+            voice(f"{who}-{language}", language, gender, self._name)
+            for language in ("es", "es-419", "en-GB", "en-US")
+            for who, gender in (("ana", Gender.FEMALE), ("bob", Gender.MALE))
+        )
+        info = EngineInfo(self._name, "", self._version)
+        missing = "" if self._available else f"The engine “{self._name}” needs a key."
+        return Capabilities(info, voices if self._available else (), SAMPLE_RATE, self._available, missing)
+
+    async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
+        self.spoken.append((text, voice.id, rate))
+        if self.gate is not None:
+            self.waiting += 1
+            await self.gate.wait()
+            self.waiting -= 1
+        if "outage" in text:
+            raise Unavailable("The engine is out.", reason="engine_failed")
+        pause = bytes(2 * SAMPLE_RATE * SILENCE_MS // 1000)
+        level = 0 if "silence" in text else 8_000 + 1_000 * sorted({"ana", "bob"}).index(voice.name[:3])
+        tone = array.array("h", [level, -level] * round(SAMPLE_RATE * len(text) / 20 / rate))
+        return pause + tone.tobytes() + pause
+
+    async def close(self) -> None:
+        self.gate = None

@@ -1,0 +1,100 @@
+"""Engines by name, and who speaks."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from onevoice_kit.errors import InvalidInput, PreconditionFailed
+from services.tts.engines.registry import ENGINES, Registry
+from services.tts.settings import TtsSettings
+from tests.support.synthesis_engine import FakeEngine
+
+
+@pytest.fixture
+def two(registry_of):
+    return registry_of(fake=FakeEngine(), other=FakeEngine(name="other"))
+
+
+async def chosen(registry: Registry, engine: str = "", voice: str = "", language: str = "es") -> str:
+    return (await registry.choose(engine, voice, language)).voice.id
+
+
+async def reason(registry, **asked) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        await chosen(registry, **asked)
+    return caught.value.reason
+
+
+def test_a_configured_name_that_is_no_engine_is_refused_at_once():
+    with pytest.raises(InvalidInput, match="espeak"):
+        Registry(["nonsense"], TtsSettings())
+    assert list(ENGINES) == ["espeak"]
+
+
+def test_an_engine_is_imported_when_it_is_first_used(monkeypatch):
+    monkeypatch.delitem(sys.modules, "tests.support.synthesis_engine")
+    registry = Registry(["fake"], TtsSettings(), {"fake": "tests.support.synthesis_engine"})
+    assert "tests.support.synthesis_engine" not in sys.modules
+    registry.get("fake")
+    assert "tests.support.synthesis_engine" in sys.modules
+
+
+def test_the_engines_and_their_order_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("TTS_ENGINES", "espeak, other")
+    assert TtsSettings().tts_engines == ("espeak", "other")
+
+
+async def test_without_wishes_the_first_voice_of_the_first_engine_speaks(two):
+    assert await chosen(two) == "fake:ana-es"
+    assert await chosen(two, language="en") == "fake:ana-en-US"
+
+
+async def test_a_voice_brings_its_engine(two):
+    assert await chosen(two, voice="other:bob-es") == "other:bob-es"
+
+
+async def test_an_engine_may_be_named(two):
+    assert await chosen(two, engine="other") == "other:ana-es"
+
+
+async def test_a_voice_may_speak_another_region_of_its_language(two):
+    assert await chosen(two, voice="fake:bob-es-419", language="es-ES") == "fake:bob-es-419"
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"language": "de"}, "unsupported_language"),
+        ({"language": ""}, "unsupported_language"),
+        ({"engine": "nonsense"}, "unknown_engine"),
+        ({"voice": "nonsense"}, "unknown_voice"),
+        ({"voice": "nonsense:ana"}, "unknown_voice"),
+        ({"voice": "fake:nobody"}, "unknown_voice"),
+        ({"voice": "other:ana-es", "engine": "fake"}, "unknown_voice"),
+        ({"voice": "fake:ana-es", "language": "en"}, "voice_language_mismatch"),
+    ],
+)
+async def test_what_nobody_can_speak_is_refused_with_its_reason(two, asked, expected):
+    assert await reason(two, **asked) == expected
+
+
+async def test_an_engine_that_lacks_something_is_passed_over(registry_of):
+    registry = registry_of(fake=FakeEngine(available=False), other=FakeEngine(name="other"))
+    assert await chosen(registry) == "other:ana-es"
+    assert {voice.engine for voice in await registry.voices()} == {"other"}
+
+
+async def test_where_no_engine_can_work_the_error_says_what_is_missing(registry_of):
+    with pytest.raises(PreconditionFailed, match="needs a key") as caught:
+        await chosen(registry_of(fake=FakeEngine(available=False)))
+    assert caught.value.reason == "engine_unavailable"
+
+
+async def test_voices_come_by_engine_then_by_language_the_best_first(two):
+    listed = [voice.id for voice in await two.voices("es-MX")]
+    assert listed == ["fake:ana-es-419", "fake:bob-es-419", "other:ana-es-419", "other:bob-es-419"]
+    assert [voice.language for voice in await two.voices("es")] == ["es", "es", "es-419", "es-419"] * 2
+    assert len(await two.voices()) == 16
+    assert await two.voices("de") == []

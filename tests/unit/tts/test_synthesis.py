@@ -1,0 +1,146 @@
+"""The use case: checks, keys, what is found and what is spoken."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import wave
+
+import pytest
+
+from onevoice_kit.errors import Busy, InvalidInput, Unavailable
+from onevoice_kit.testing.waiting import eventually
+from services.tts.admission import Gate
+from services.tts.synthesis import Request, Synthesizer
+from tests.support.synthesis_engine import FakeEngine
+
+
+def asked(text="hola, amigo", **changes) -> Request:
+    return Request(**{"text": text, "language": "es", "output_prefix": "users/u/jobs/j/tts", **changes})
+
+
+@pytest.fixture
+def engine():
+    return FakeEngine()
+
+
+@pytest.fixture
+def synthesizer(file_storage, registry_of, engine):
+    return Synthesizer(file_storage, registry_of(fake=engine), Gate(2, 10))
+
+
+async def test_a_line_is_stored_as_trimmed_wav_with_its_exact_length(synthesizer, file_storage):
+    speech = await synthesizer.synthesize(asked())
+    with wave.open(io.BytesIO(await file_storage.get_bytes(file_storage.key(speech.audio.uri)))) as wav:
+        assert (wav.getnchannels(), wav.getsampwidth(), wav.getframerate()) == (1, 2, 16_000)
+        assert speech.natural_ms == round(wav.getnframes() / 16)
+    assert speech.natural_ms == pytest.approx(1_120, abs=10)
+    assert speech.audio.content_type == "audio/wav"
+    assert not speech.cached
+    assert speech.voice == "fake:ana-es"
+    assert speech.engine.name == "fake"
+
+
+async def test_a_repeat_is_found_and_not_spoken_again(synthesizer, engine):
+    first = await synthesizer.synthesize(asked())
+    again = await synthesizer.synthesize(asked())
+    assert (again.cached, again.audio, again.natural_ms) == (True, first.audio, first.natural_ms)
+    assert len(engine.spoken) == 1
+
+
+async def test_the_same_line_asked_twice_at_once_is_spoken_once(synthesizer, engine):
+    both = await asyncio.gather(synthesizer.synthesize(asked()), synthesizer.synthesize(asked()))
+    assert sorted(speech.cached for speech in both) == [False, True]
+    assert len(engine.spoken) == 1
+
+
+async def test_the_key_stands_under_the_prefix_and_follows_from_the_request(synthesizer, file_storage):
+    keys = [
+        file_storage.key((await synthesizer.synthesize(one)).audio.uri)
+        for one in (
+            asked(),
+            asked(" hola,\n amigo "),
+            asked(voice="fake:ana-es"),
+            asked("hola amigo"),
+            asked(rate=1.1),
+            asked(voice="fake:bob-es"),
+            asked(output_prefix="other"),
+        )
+    ]
+    assert keys[0].startswith("users/u/jobs/j/tts/tts-")
+    assert keys[0].endswith(".wav")
+    assert keys[0] == keys[1] == keys[2]
+    assert len(set(keys)) == 5
+
+
+async def test_another_version_of_the_engine_speaks_anew(synthesizer, file_storage, registry_of):
+    newer = Synthesizer(file_storage, registry_of(fake=FakeEngine(version="2")), Gate(1, 1))
+    first, second = await synthesizer.synthesize(asked()), await newer.synthesize(asked())
+    assert first.audio.uri != second.audio.uri
+    assert not second.cached
+
+
+async def test_the_engine_gets_one_clean_line(synthesizer, engine):
+    await synthesizer.synthesize(asked("ho\x00la\r\n\u202eamigo\u200b\x1b[31m"))
+    assert engine.spoken[0][0] == "ho la amigo [31m"
+
+
+async def test_the_rate_is_passed_on(synthesizer, engine):
+    slow = await synthesizer.synthesize(asked(rate=0.5))
+    fast = await synthesizer.synthesize(asked(rate=2.0))
+    assert [rate for _, _, rate in engine.spoken] == [0.5, 2.0]
+    assert slow.natural_ms > 3 * fast.natural_ms
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (asked(""), "empty_text"),
+        (asked(" \n\t "), "empty_text"),
+        (asked("… — ?!"), "empty_text"),
+        (asked("😀"), "empty_text"),
+        (asked("\x00\x01"), "empty_text"),
+        (asked("x" * 2001), "text_too_long"),
+        (asked(" " * 2001), "text_too_long"),
+        (asked(rate=0.49), "invalid_rate"),
+        (asked(rate=2.01), "invalid_rate"),
+        (asked(rate=float("nan")), "invalid_rate"),
+        (asked(rate=-1.0), "invalid_rate"),
+        (asked(output_prefix="../etc"), "invalid_key"),
+        (asked(output_prefix="users/u/"), "invalid_key"),
+        (asked(output_prefix=""), "invalid_key"),
+        (asked(voice="fake:nobody"), "unknown_voice"),
+        (asked(language="de"), "unsupported_language"),
+        (asked(engine="nonsense"), "unknown_engine"),
+        (asked("silence"), "unspeakable_text"),
+    ],
+)
+async def test_a_request_that_cannot_be_served_is_refused_with_its_reason(synthesizer, request_, reason):
+    with pytest.raises(InvalidInput) as caught:
+        await synthesizer.synthesize(request_)
+    assert caught.value.reason == reason
+
+
+async def test_the_longest_text_is_spoken(synthesizer):
+    speech = await synthesizer.synthesize(asked("x" * 2000))
+    assert speech.natural_ms == pytest.approx(200_000, abs=30)
+
+
+async def test_an_engines_error_is_passed_on_and_stores_nothing(synthesizer, file_storage):
+    with pytest.raises(Unavailable):
+        await synthesizer.synthesize(asked("outage"))
+    assert [key async for key in file_storage.list("users")] == []
+
+
+async def test_one_line_too_many_is_told_to_come_back_while_a_found_one_is_answered(file_storage, registry_of, engine):
+    synthesizer = Synthesizer(file_storage, registry_of(fake=engine), Gate(1, 0))
+    await synthesizer.synthesize(asked("uno"))
+    engine.gate = asyncio.Event()
+    running = asyncio.create_task(synthesizer.synthesize(asked("dos")))
+    await eventually(lambda: engine.waiting)
+    with pytest.raises(Busy) as caught:
+        await synthesizer.synthesize(asked("tres"))
+    assert caught.value.retry_after is not None
+    assert (await synthesizer.synthesize(asked("uno"))).cached
+    engine.gate.set()
+    assert not (await running).cached
