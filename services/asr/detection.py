@@ -19,8 +19,8 @@ from services.asr.regions import Floats, FrameScores, RegionRules, find_regions,
 
 MAX_CHUNK_MS = 60_000
 MIN_CHUNK_MS = 1_000
-_BLOCK_SAMPLES = 960 * FRAME_SAMPLES
-"""About 31 s: large enough for fast matrix products, small enough to be cancelled between two."""
+_BLOCK_SAMPLES = 240 * FRAME_SAMPLES
+"""About 8 s: large enough for fast matrix products, small enough to be cancelled between two."""
 
 
 @dataclass(frozen=True, slots=True)

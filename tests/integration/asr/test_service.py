@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import psutil
 import pytest
 
 from onevoice.asr.v1 import asr_service_pb2
 from onevoice.common.v1 import media_pb2
-from onevoice_kit.errors import Busy, InvalidInput, NotFound, PreconditionFailed
+from onevoice_kit.errors import Busy, InvalidInput, NotFound, PreconditionFailed, Unavailable
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.testing.waiting import eventually
 from tests.unit.asr import samples
@@ -125,6 +126,24 @@ async def admitted(service, audio, regions):
         return await service.transcribe(audio, regions)
     except Busy:
         return None
+
+
+async def test_a_worker_that_dies_costs_one_retry(start, tmp_path):
+    regions = [media_pb2.TimeRange(start_ms=1000, end_ms=8000)]
+    async with start(asr_workers=1) as service:
+        audio = await service.store(tmp_path, samples.reading(samples.NAMES[0]))
+        await service.wiring.warm()
+        call = asyncio.create_task(service.transcribe(audio, regions))
+        await eventually(lambda: service.wiring.transcription.engines[0]._pool._executor._pending_work_items)
+        for child in psutil.Process().children(recursive=True):
+            if "spawn_main" in " ".join(child.cmdline()):
+                child.kill()
+        with pytest.raises(Unavailable) as caught:
+            await call
+        assert caught.value.reason == "worker_lost"
+        assert caught.value.retry_after
+        utterances, _ = await service.transcribe(audio, regions)
+        assert utterances[0].words
 
 
 async def test_progress_never_goes_back(service, tmp_path):

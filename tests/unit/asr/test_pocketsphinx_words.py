@@ -51,4 +51,4 @@ def test_confidence_is_a_probability(prob, confidence):
 
 def test_a_region_is_heard_with_context_but_without_its_neighbours():
     regions = [TimeRange(50, 1000), TimeRange(1000, 2000), TimeRange(2500, 3000)]
-    assert _heard(regions) == [TimeRange(0, 1000), TimeRange(1000, 2100), TimeRange(2400, 3100)]
+    assert _heard(regions) == [TimeRange(0, 1000), TimeRange(1000, 2150), TimeRange(2350, 3150)]
