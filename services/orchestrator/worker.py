@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+from contextlib import suppress
 from importlib.metadata import version
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -17,7 +18,7 @@ from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.records import JobError, JobRecord
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import uuid7
-from onevoice_kit.errors import InvalidInput, OneVoiceError
+from onevoice_kit.errors import Conflict, InvalidInput, OneVoiceError
 from onevoice_kit.queue.base import Delivery, Queue
 from onevoice_kit.storage.base import Storage
 from onevoice_kit.telemetry.trace import attach, span
@@ -113,6 +114,9 @@ class Worker:
                 _log.exception("The message is left for redelivery", extra={"job_id": str(message.job_id)})
 
     async def _work(self, delivery: Delivery, message: DubbingJobMessage) -> None:
+        # From here on the message is hidden as long as a lease lasts, so that a killed worker delays its job no more.
+        with suppress(Conflict):
+            await self._queue.extend(delivery, int(self._settings.worker_lease_s))
         claimed = await claim(
             self._engine,
             message.job_id,

@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from onevoice_cli.sample import Clip, build_clip
-from tests.e2e.stack import Stack, running_stack
+from tests.e2e.stack import Stack, deployment_folder, running_stack
 
 
 @pytest.fixture(scope="session")
-def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def local_stack() -> Iterator[Stack]:
     """A deployment on files and the database outbox."""
-    with running_stack(tmp_path_factory.mktemp("local"), "local") as stack:
+    with deployment_folder() as folder, running_stack(folder, "local") as stack:
         yield stack
 
 
 @pytest.fixture(scope="session")
-def aws_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def aws_stack() -> Iterator[Stack]:
     """A deployment on S3 and SQS, of the local stand-in."""
-    with running_stack(tmp_path_factory.mktemp("aws"), "aws") as stack:
+    with deployment_folder() as folder, running_stack(folder, "aws") as stack:
         yield stack
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
@@ -53,13 +54,20 @@ class Stack:
 
 
 @contextmanager
+def deployment_folder() -> Iterator[Path]:
+    """A folder for a deployment's data; not one of pytest's, which it closes to PostgreSQL's system user."""
+    with tempfile.TemporaryDirectory(prefix="onevoice-e2e-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
 def running_stack(data: Path, shape: str, **environment: str) -> Iterator[Stack]:
     """Starts a deployment of a shape (`local` or `aws`) on a folder, and stops it as Ctrl-C would."""
     data.mkdir(parents=True, exist_ok=True)
     log = data / "up.log"
     command = [sys.executable, "-m", "onevoice_cli", "up", "--data", str(data), "--port", "0"]
     command += ["--aws"] if shape == "aws" else []
-    (data / "client.toml").unlink(missing_ok=True)
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=os.environ | environment)
         try:

@@ -42,7 +42,8 @@ def announce(client: httpx.Client, path: Path, **changes: Any) -> httpx.Response
 def send(created: dict[str, Any], data: bytes) -> httpx.Response:
     """Sends the bytes as the server asked for them."""
     upload = created["upload"]
-    return httpx.request(upload["method"], upload["url"], headers=upload["headers"], content=data, timeout=60)
+    headers = {name: value for name, value in upload["headers"].items() if name.lower() != "content-length"}
+    return httpx.request(upload["method"], upload["url"], headers=headers, content=data, timeout=60)
 
 
 def upload(client: httpx.Client, path: Path) -> httpx.Response:
