@@ -19,7 +19,7 @@ from onevoice_cli.files import safe_name
 from onevoice_kit.errors import PreconditionFailed, Unavailable
 
 PARALLEL_FILES = 4
-_VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".ts"})
+_VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".ts", ".m4a"})
 _JOB_FILES = {"report": "report.json", "manifest": "manifest.json", "thumbnail": "thumbnail.jpg"}
 _CAPTIONS = {"captions_srt": ".srt", "captions_vtt": ".vtt"}
 
