@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from onevoice_kit.errors import InvalidInput
-from services.gateway.clients.stages import AsrEngines, EngineInfo, StageClient, VoiceInfo
+from services.gateway.clients.stages import AsrEngines, EngineInfo, VoiceInfo
 
 T = TypeVar("T")
 
@@ -64,10 +64,22 @@ class Engines:
     synthesis: tuple[EngineInfo, ...]
 
 
+class Stages(Protocol):
+    """Says what the stages can do (`clients.stages.StageClient`)."""
+
+    async def asr_engines(self) -> AsrEngines: ...
+
+    async def translation_engines(self) -> tuple[EngineInfo, ...]: ...
+
+    async def tts_engines(self) -> tuple[EngineInfo, ...]: ...
+
+    async def voices(self) -> tuple[VoiceInfo, ...]: ...
+
+
 class Catalogue:
     """Engines, languages and voices of the stages."""
 
-    def __init__(self, stages: StageClient, ttl_s: float) -> None:
+    def __init__(self, stages: Stages, ttl_s: float) -> None:
         self._asr: Remembered[AsrEngines] = Remembered(stages.asr_engines, ttl_s)
         self._translation: Remembered[tuple[EngineInfo, ...]] = Remembered(stages.translation_engines, ttl_s)
         self._synthesis: Remembered[tuple[EngineInfo, ...]] = Remembered(stages.tts_engines, ttl_s)

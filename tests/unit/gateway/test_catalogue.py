@@ -1,0 +1,130 @@
+"""What a job may ask of the engines, and how long their answers are remembered."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from onevoice_kit.errors import InvalidInput, Unavailable
+from services.gateway.catalogue.service import Catalogue, Remembered, Wish
+from services.gateway.clients.stages import AsrEngines, EngineInfo, VoiceInfo
+
+POCKETSPHINX = EngineInfo("pocketsphinx", "", "5", frozenset({"en"}), True)
+WHISPER = EngineInfo("whisper", "", "1", frozenset({"en", "de"}), True)
+APERTIUM = EngineInfo("apertium", "", "3", frozenset({"en"}), True, frozenset({("en", "es"), ("en", "ca")}))
+OPENAI = EngineInfo("openai", "", "1", frozenset({"de"}), True, frozenset({("de", "es")}))
+ESPEAK = EngineInfo("espeak", "", "1", frozenset({"es", "ca"}), True)
+FISH = EngineInfo("fish", "", "1", frozenset({"es"}), True)
+VOICES = (
+    VoiceInfo("espeak:es", "es", "es", "male", "espeak"),
+    VoiceInfo("fish:ana", "Ana", "es", "female", "fish"),
+    VoiceInfo("espeak:ca", "ca", "ca", "male", "espeak"),
+)
+
+
+class Stages:
+    """The stages' answers, without a network."""
+
+    def __init__(self, asr=(POCKETSPHINX,), translation=(APERTIUM,), synthesis=(ESPEAK, FISH)):
+        self.asr, self.translation, self.synthesis = asr, translation, synthesis
+        self.asked = 0
+
+    async def asr_engines(self):
+        self.asked += 1
+        return AsrEngines(self.asr, ())
+
+    async def translation_engines(self):
+        return self.translation
+
+    async def tts_engines(self):
+        return self.synthesis
+
+    async def voices(self):
+        return VOICES
+
+
+def wish(*targets, **changes):
+    return replace(Wish(None, targets or ("es",), {}), **changes)
+
+
+async def refused(stages, wanted):
+    with pytest.raises(InvalidInput) as caught:
+        await Catalogue(stages, 60).check(wanted)
+    return caught.value.reason
+
+
+async def test_the_only_language_that_is_understood_is_the_source():
+    assert await Catalogue(Stages(), 60).check(wish("es", "ca")) == "en"
+
+
+async def test_where_several_are_understood_the_source_must_be_said():
+    stages = Stages(asr=(WHISPER,), translation=(APERTIUM, OPENAI))
+    assert await refused(stages, wish()) == "source_language_required"
+    assert await Catalogue(stages, 60).check(wish(source_language="de")) == "de"
+
+
+async def test_languages_are_those_that_go_all_the_way():
+    stages = Stages(asr=(WHISPER,), translation=(APERTIUM, OPENAI), synthesis=(FISH,))
+    found = await Catalogue(stages, 60).languages()
+    assert found.pairs == (("de", "es"), ("en", "es"))
+    assert (found.sources, found.targets) == (("de", "en"), ("es",))
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        Stages(asr=(replace(POCKETSPHINX, languages=frozenset({"fr"})),)),
+        Stages(translation=(OPENAI,)),
+        Stages(synthesis=(replace(ESPEAK, languages=frozenset({"fr"})),)),
+        Stages(synthesis=(replace(ESPEAK, available=False), replace(FISH, available=False))),
+    ],
+    ids=["not understood", "not translated", "not spoken", "engine away"],
+)
+async def test_a_language_that_some_stage_cannot_do_is_refused(stages):
+    assert await refused(stages, wish(source_language="en")) == "unsupported_language_pair"
+
+
+async def test_a_named_engine_must_serve_the_languages_itself():
+    assert await Catalogue(Stages(), 60).check(wish("es", tts_engine="fish")) == "en"
+    assert await refused(Stages(), wish("ca", tts_engine="fish")) == "unsupported_language_pair"
+    assert await refused(Stages(), wish("es", tts_engine="nobody")) == "unknown_engine"
+
+
+async def test_voices_belong_to_a_target_language_and_to_the_engine_asked_for():
+    good = wish("es", "ca", voices={"es": {"speaker_1": "fish:ana", "speaker_2": "espeak:es"}, "ca": "espeak:ca"})
+    assert await Catalogue(Stages(), 60).check(good) == "en"
+    for bad in (
+        wish("es", voices={"es": "espeak:ca"}),
+        wish("es", voices={"ca": "espeak:ca"}),
+        wish("es", voices={"es": {"speaker_1": "espeak:xx"}}),
+        wish("es", voices={"es": "espeak:es"}, tts_engine="fish"),
+    ):
+        assert await refused(Stages(), bad) == "unknown_voice"
+
+
+async def test_answers_are_remembered_for_a_while_and_fetched_once_for_all_who_wait():
+    stages = Stages()
+    catalogue = Catalogue(stages, 60)
+    await asyncio.gather(*(catalogue.check(wish()) for _ in range(20)))
+    assert stages.asked == 1
+    fresh = Catalogue(stages, 0)
+    await fresh.languages()
+    await fresh.languages()
+    assert stages.asked == 3
+
+
+async def test_an_error_is_not_remembered():
+    answers = iter([Unavailable("Not now."), "here"])
+
+    async def fetch():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    remembered = Remembered(fetch, 60)
+    with pytest.raises(Unavailable):
+        await remembered.get()
+    assert await remembered.get() == "here"

@@ -1,0 +1,124 @@
+"""Small rules: spelling of languages, cursors, keys, parts, suffixes, first bytes."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from onevoice_kit.errors import InvalidInput
+from services.gateway.auth.keys import hash_key, looks_like_key, new_key, shown_prefix
+from services.gateway.languages import canonical
+from services.gateway.pagination import decode_cursor, encode_cursor
+from services.gateway.schemas import ContentType, Filename, Language
+from services.gateway.uploads.models import UploadKind
+from services.gateway.uploads.service import safe_suffix
+from services.gateway.uploads.sniff import fits, sniff
+from services.gateway.uploads.transfers import part_sizes
+
+
+@pytest.mark.parametrize(
+    ("tag", "usual"),
+    [("EN", "en"), ("pt-br", "pt-BR"), ("zh-hant-tw", "zh-Hant-TW"), ("es-419", "es-419"), ("sl-ROZAJ", "sl-rozaj")],
+)
+def test_languages_are_spelled_the_usual_way(tag, usual):
+    assert canonical(tag) == usual
+    assert TypeAdapter(Language).validate_python(tag) == usual
+
+
+@pytest.mark.parametrize("tag", ["e", "en_US", "en-", "-en", "en us", "en\n", "123"])
+def test_what_is_not_a_language_tag_is_refused(tag):
+    with pytest.raises(ValidationError):
+        TypeAdapter(Language).validate_python(tag)
+
+
+@pytest.mark.parametrize("name", ["a/b", "a\\b", "..", ".", " ", "", "a\x00", "a\nb", "x" * 256])
+def test_a_file_name_with_a_path_or_control_characters_is_refused(name):
+    with pytest.raises(ValidationError):
+        TypeAdapter(Filename).validate_python(name)
+
+
+def test_a_file_name_may_be_in_any_script():
+    assert TypeAdapter(Filename).validate_python(" Вступ (новий) 日本.mp4 ") == "Вступ (новий) 日本.mp4"
+
+
+@pytest.mark.parametrize("content_type", ["video", "video/", "Video/MP4", "video/mp4; x=y", "video/mp4\r\nX: y"])
+def test_a_media_type_is_plain(content_type):
+    with pytest.raises(ValidationError):
+        TypeAdapter(ContentType).validate_python(content_type)
+
+
+def test_a_cursor_stands_for_an_id():
+    id_ = UUID("0199f2c5-6a1e-7c3b-9d4e-2f1a0b3c4d5e")
+    assert decode_cursor(encode_cursor(id_)) == id_
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "%%%", "AAAA", "A" * 100, "ÄÄ"])
+def test_anything_else_is_not_a_cursor(cursor):
+    with pytest.raises(InvalidInput) as caught:
+        decode_cursor(cursor)
+    assert caught.value.reason == "invalid_cursor"
+
+
+def test_keys_are_random_recognisable_and_hashed():
+    one, other = new_key(), new_key()
+    assert one != other
+    assert looks_like_key(one)
+    assert len(hash_key(one)) == 64
+    assert one.startswith(shown_prefix(one))
+    assert len(shown_prefix(one)) == 11
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(10, [10]), (20, [10, 10]), (21, [10, 10, 1]), (1, [1])])
+def test_parts_make_up_the_file(size, sizes):
+    assert part_sizes(size, 10) == sizes
+
+
+@pytest.mark.parametrize(
+    ("filename", "suffix"),
+    [
+        ("a.mp4", ".mp4"),
+        ("a.MP4", ".mp4"),
+        ("a", ""),
+        ("a.", ""),
+        ("a.p/x", ""),
+        ("a.m p", ""),
+        ("a.ünï", ""),
+        ("a.aaaaaaaaaaaa", ""),
+    ],
+)
+def test_only_a_plain_suffix_becomes_part_of_a_key(filename, suffix):
+    assert safe_suffix(filename) == suffix
+
+
+@pytest.mark.parametrize(
+    ("head", "content_type"),
+    [
+        (b"\x00\x00\x00\x18ftypisom", "video/mp4"),
+        (b"\x1aE\xdf\xa3rest", "video/x-matroska"),
+        (b"RIFF\x00\x00\x00\x00WAVE", "audio/wav"),
+        (b"RIFF\x00\x00\x00\x00AVI ", "video/x-msvideo"),
+        (b"RIFF\x00\x00\x00\x00????", "application/octet-stream"),
+        (b"\xff\xfb\x90\x00", "audio/mpeg"),
+        (b"ID3\x04", "audio/mpeg"),
+        (b"fLaC", "audio/flac"),
+        (b"OggS", "application/ogg"),
+        ((b"\x47" + bytes(187)) * 3, "video/mp2t"),
+        (b"\x89PNG\r\n\x1a\n", "image/png"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        ("1\n00:00 größer".encode(), "text/plain"),
+        ("größer".encode()[:3], "text/plain"),
+        (b"\x00\x01\x02", "application/octet-stream"),
+        (b"\xc3\x28\xff\xfe!!!!", "application/octet-stream"),
+        (b"", "application/octet-stream"),
+    ],
+)
+def test_a_file_is_known_by_its_first_bytes(head, content_type):
+    assert sniff(head) == content_type
+
+
+def test_every_kind_of_upload_takes_something():
+    for kind in UploadKind:
+        assert any(fits(kind, found) for found in ("video/mp4", "audio/wav", "text/plain", "image/png"))
+        assert not fits(kind, "application/octet-stream")
