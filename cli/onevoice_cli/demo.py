@@ -19,7 +19,7 @@ from onevoice_cli.client.dub import DubRequest, DubResult, dub
 from onevoice_cli.client.show import Show
 from onevoice_cli.launcher.display import UpDisplay
 from onevoice_cli.launcher.launcher import Launcher, Running, UpOptions
-from onevoice_cli.main import guarded, interruptible
+from onevoice_cli.main import guarded, interruptible, output
 from onevoice_cli.sample import Clip, build_clip
 
 
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--aws", action="store_true", help="S3 and SQS on a stand-in instead of folder and outbox")
     given = parser.parse_args()
     options = DemoOptions(given.folder, given.seconds, given.to.split(","), given.aws)
-    result = interruptible(demo(options, Console()))
+    result = interruptible(demo(options, output()))
     sys.exit(1 if result.failed_languages else 0)
 
 

@@ -57,7 +57,7 @@ def up(
     from onevoice_cli.launcher.launcher import UpOptions
 
     options = UpOptions(client_settings.data_folder(data), host=host, port=port, public_url=public_url, aws=aws)
-    asyncio.run(run.up(options, _console()))
+    asyncio.run(run.up(options, output()))
 
 
 @app.command()
@@ -90,7 +90,7 @@ def dub(
         loudness=loudness,
         burn_in=burn_in,
     )
-    result = interruptible(client.dub(settings, request, Show(_console())))
+    result = interruptible(client.dub(settings, request, Show(output())))
     if result.failed_languages:
         raise typer.Exit(1)
 
@@ -101,7 +101,7 @@ def status(url: Url = "", api_key: ApiKey = "", data: Data = None) -> None:
     from onevoice_cli.client.status import status as show_status
 
     settings = client_settings.load(url=url, api_key=api_key, data=data)
-    if not interruptible(show_status(settings, _console())):
+    if not interruptible(show_status(settings, output())):
         raise typer.Exit(1)
 
 
@@ -117,7 +117,7 @@ def migrate() -> None:
         typer.echo(f"{schema:<8} is at {revision}")
 
 
-def _console() -> Console:
+def output() -> Console:
     """Standard output; wide where it is a file or a pipe, so that tables are not cut there."""
     return Console(width=None if sys.stdout.isatty() else 200)
 
