@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
+from onevoice_kit.media_exec.boxes import boxes_overrun
 from onevoice_kit.media_exec.facts import AudioFacts, MediaFacts, VideoFacts
 from onevoice_kit.media_exec.ffmpeg import Ffmpeg
 from onevoice_kit.media_exec.limits import CODECS
@@ -27,6 +29,8 @@ async def probe(ffmpeg: Ffmpeg, file: MediaFile, workspace: Workspace, *, requir
     """
     _check_size(ffmpeg, file)
     shown, messages = await ffmpeg.probe_json(file, workspace, "-show_format", "-show_streams")
+    if await asyncio.to_thread(boxes_overrun, file.path):
+        raise bad_media("truncated_media")
     _check_streams(ffmpeg, shown, messages)
     ends = await _last_packets(ffmpeg, file, workspace, shown)
     facts = _facts(shown, ends)

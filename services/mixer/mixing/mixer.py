@@ -27,6 +27,8 @@ CEILING_DBTP = -1.5
 """The limiter's ceiling: AAC may add half a decibel to what it is given."""
 PROMISED_DBTP = -1.0
 """True peak that the encoded mix stays under."""
+SAFE_DBTP = -3.0
+"""Under this AAC does not bring a mix over the promise, except for square waves and the like."""
 NEAR_LU = 0.3
 _TRIES = 3
 
@@ -106,14 +108,14 @@ class Mixer:
 
     async def _produce(self, session: _Session, parts: Parts, report: Report) -> tuple[MediaFile, Gains, Measured]:
         """
-        Renders until the result keeps its promises. A mix that the limiter did not touch needs one run. Where it
-        did, the encoded file is decoded and measured, since AAC moves peaks.
+        Renders until the result keeps its promises. AAC moves peaks, so a mix that comes near the ceiling is decoded
+        and measured, and rendered again under a lower ceiling where that is too high.
         """
         gains = await self._aim(session, parts)
         for _ in range(_TRIES):
             encoded = session.workspace.new("m4a")
             measured = await self._encode(session, gains, encoded, report)
-            if not measured.limited:
+            if measured.true_peak_dbtp <= SAFE_DBTP:
                 break
             measured = await self._listen(session, encoded)
             if measured.true_peak_dbtp <= PROMISED_DBTP:

@@ -17,15 +17,14 @@ _PHASE_1 = (
     *(-0.0291748046875, 0.0292968750000, -0.0517578125000, 0.0891113281250, -0.1665039062500, 0.4650878906250),
     *(0.7797851562500, -0.2003173828125, 0.1015625000000, -0.0582275390625, 0.0330810546875, -0.0189208984375),
 )
-_FILTER = np.array([_PHASE_0, _PHASE_1, _PHASE_1[::-1], _PHASE_0[::-1]], dtype=np.float32).T.copy()
-"""Annex 2's interpolation filter: 12 taps (rows) of 4 phases (columns)."""
-
 TAPS = 12
 PART = 240
 """Samples (5 ms) that are oversampled or passed over together."""
 OVERSHOOT = 10 ** (3.5 / 20)
 """How far the wave between samples may exceed them: √2 for a tone at a quarter of the rate, the worst that occurs."""
 _AT_ONCE = 64
+_STEP = 20
+"""Samples that one row of the product below gives; PART is a multiple."""
 
 
 class PeakFollower:
@@ -45,13 +44,12 @@ class PeakFollower:
         peaks = np.zeros(len(samples), dtype=np.float32)
         parts = _loud_parts(window, len(samples), level / OVERSHOOT)
         highest = 0.0
-        for group in range(0, len(parts), _AT_ONCE):
-            for part, found in zip(
-                parts[group : group + _AT_ONCE], _oversampled(window, parts[group : group + _AT_ONCE]), strict=True
-            ):
+        for first in range(0, len(parts), _AT_ONCE):
+            group = parts[first : first + _AT_ONCE]
+            for part, found in zip(group, _oversampled(window, group), strict=True):
                 room = peaks[part * PART : (part + 1) * PART]
                 room[:] = found[: len(room)]
-                highest = max(highest, float(room.max()))
+            highest = max(highest, float(peaks[group[0] * PART : (group[-1] + 1) * PART].max()))
         return peaks, highest
 
 
@@ -86,11 +84,29 @@ def _loud_parts(window: Samples, count: int, threshold: float) -> list[int]:
     return [int(part) for part in np.flatnonzero(np.maximum(own, before) >= threshold)]
 
 
+def _bank() -> NDArray[np.float32]:
+    """
+    Annex 2's filter as a matrix: `TAPS - 1 + _STEP` samples in a row times it are `_STEP` samples of each of the four
+    phases, one phase after the other. As one product of matrices this is four times as fast as a filter.
+    """
+    bank = np.zeros((TAPS - 1 + _STEP, 4 * _STEP), dtype=np.float32)
+    for phase, taps in enumerate((_PHASE_0, _PHASE_1, _PHASE_1[::-1], _PHASE_0[::-1])):
+        for sample in range(_STEP):
+            bank[sample : sample + TAPS, phase * _STEP + sample] = taps
+    return bank
+
+
+_BANK = _bank()
+
+
 def _oversampled(window: Samples, parts: list[int]) -> NDArray[np.float32]:
     """The peak of the wave up to each sample of each part, shape `(parts, PART)`."""
-    rows = np.minimum(np.arange(PART + TAPS - 1) + np.array(parts)[:, None] * PART, len(window) - 1)
-    taps = np.lib.stride_tricks.sliding_window_view(window[rows], TAPS, axis=1)
-    between = np.abs(taps @ _FILTER).max(axis=(2, 3))
-    sampled = np.abs(taps[..., -1]).max(axis=2)
-    peaks: NDArray[np.float32] = np.maximum(between, sampled)
-    return peaks
+    starts = (np.array(parts)[:, None] * PART + np.arange(0, PART, _STEP)).reshape(-1, 1)
+    rows = np.minimum(starts + np.arange(TAPS - 1 + _STEP), len(window) - 1)
+    peaks = np.zeros((len(rows), _STEP), dtype=np.float32)
+    for channel in range(CHANNELS):
+        heard = window[:, channel][rows]
+        between = np.abs(heard @ _BANK).reshape(-1, 4, _STEP)
+        for wave in (np.abs(heard[:, TAPS - 1 :]), *between.transpose(1, 0, 2)):
+            np.maximum(peaks, wave, out=peaks)
+    return peaks.reshape(len(parts), PART)
