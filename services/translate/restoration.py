@@ -14,7 +14,7 @@ _OPENERS = "\"'“”‘’«»([{¿¡—–- …"
 _CLOSERS = "\"'”’»)]}"
 _END = ".!?…,;:。！？—–-"
 """Punctuation that may end a segment; a comma or a dash says that the sentence goes on in the next one."""
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]}]*(?:\s+|$)")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’»)\]}]*(?:\s+|$)")
 _PRONOUN_I = re.compile(r"(?<![\w'’.-])i(?=['’](?:m|ll|ve|d|s)\b|(?![\w'’-]|\.\w))")
 _WITHIN = re.compile(r"(?<=[^\W\d_] )[^\W\d_]+")
 """A word after a word."""
@@ -63,6 +63,8 @@ class Restored:
 def clean(text: str) -> str:
     """The text composed (NFC), without control and format characters, every run of white space one space."""
     composed = unicodedata.normalize("NFC", text)
+    if composed.isprintable():
+        return " ".join(composed.split())
     kept = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in composed if _is_visible(c))
     return " ".join(kept.split())
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -79,17 +80,14 @@ class Translator:
         _check(request)
         with self._admitted():
             engine, pair = await self._engines.choose(request.engine, request.source_language, request.target_language)
-            restored = [restore(clean(segment.text), pair.source) for segment in request.segments]
+            restored = await asyncio.to_thread(_restored, request.segments, pair.source)
             # What holds no letter (a number, an emoji, nothing at all) reads the same in every language.
             spoken = [index for index, one in enumerate(restored) if has_letters(one.text)]
             lines = [Line(restored[i].text, request.segments[i].max_chars, restored[i].recased) for i in spoken]
             answers = await engine.translate(pair, lines, request.glossary, report) if lines else []
-        translated = dict(zip(spoken, answers, strict=True))
-        finishing = _Finishing(pair.target, request.glossary)
-        segments = tuple(
-            finishing.segment(segment, restored[index], translated.get(index))
-            for index, segment in enumerate(request.segments)
-        )
+            finishing = _Finishing(pair.target, request.glossary)
+            translated = dict(zip(spoken, answers, strict=True))
+            segments = await asyncio.to_thread(finishing.segments, request.segments, restored, translated)
         return Result(segments, engine.used_for(pair))
 
     @contextmanager
@@ -110,15 +108,26 @@ class _Finishing:
     language: str
     glossary: Sequence[Term]
 
-    def segment(self, segment: Segment, source: Restored, answer: Translation | None) -> TranslatedSegment:
+    def segments(
+        self, segments: Sequence[Segment], sources: Sequence[Restored], answers: Mapping[int, Translation]
+    ) -> tuple[TranslatedSegment, ...]:
+        """Every segment, by the answer of the same index; what was not asked for stays as it is."""
+        both = enumerate(zip(segments, sources, strict=True))
+        return tuple(self._finished(segment, source, answers.get(index)) for index, (segment, source) in both)
+
+    def _finished(self, segment: Segment, source: Restored, answer: Translation | None) -> TranslatedSegment:
         if answer is None:
-            return _segment(segment, clean(segment.text), ())
+            return _segment(segment, source.text, ())
         kept = [term.target for term in self.glossary]
         text = finish(answer.text, source, self.language, kept)
         if not has_letters(text):
             # An engine that returns nothing has known no word: the line is passed through, never dropped.
             return _segment(segment, source.text, tuple(dict.fromkeys(source.text.split())))
         return _segment(segment, text, answer.unknown_words)
+
+
+def _restored(segments: Sequence[Segment], language: str) -> list[Restored]:
+    return [restore(clean(segment.text), language) for segment in segments]
 
 
 def _segment(segment: Segment, text: str, unknown_words: tuple[str, ...]) -> TranslatedSegment:

@@ -94,6 +94,8 @@ class Synthesizer:
 def clean(text: str) -> str:
     """The text on one line, composed (NFC), without control and format characters."""
     composed = unicodedata.normalize("NFC", text)
+    if composed.isprintable():
+        return " ".join(composed.split())
     kept = (" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in composed if _is_audible(c))
     return " ".join("".join(kept).split())
 

@@ -47,7 +47,8 @@ class FakeEngine:
             raise Unavailable("The engine is out.", reason="engine_failed")
         if "silence" in line.text.lower():
             return Translation("")
-        return Translation(_shout(line.text, terms), tuple(dict.fromkeys(re.findall(r"\w*q\w*", line.text))))
+        words = [word for word in re.findall(r"\w+", line.text) if "q" in word]
+        return Translation(_shout(line.text, terms), tuple(dict.fromkeys(words)))
 
 
 def _shout(text: str, terms: Sequence[Term]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from services.translate.engines import apertium_stream
 from services.translate.engines.apertium_modes import Mode, installed
 from services.translate.engines.apertium_pool import Pool
-from services.translate.engines.apertium_stream import Encoded, Encoder
+from services.translate.engines.apertium_stream import Encoded, Encoder, replace_words
 from services.translate.engines.base import Capabilities, EngineInfo, LanguagePair, Line, Term, Translation
 from services.translate.settings import TranslateSettings
 
@@ -103,8 +102,7 @@ def _lower_case(words: Sequence[str]) -> list[str]:
 
 def _with_capitals(text: str, words: Sequence[str]) -> str:
     """The text with these words capitalised."""
-    pattern = "|".join(re.escape(word) for word in _lower_case(words))
-    return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", lambda match: match[0][:1].upper() + match[0][1:], text)
+    return replace_words(text, {word: word[0].upper() + word[1:] for word in _lower_case(words)})
 
 
 def _better(first: Translation, retried: Translation) -> Translation:
@@ -112,10 +110,8 @@ def _better(first: Translation, retried: Translation) -> Translation:
     if len(retried.unknown_words) >= len(first.unknown_words):
         return first
     known_before = {word.lower(): word for word in first.unknown_words}
-    text = retried.text
-    for word in retried.unknown_words:
-        text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", known_before.get(word.lower(), word), text)
-    return Translation(text, tuple(known_before.get(word.lower(), word) for word in retried.unknown_words))
+    written = {word: known_before.get(word.lower(), word) for word in retried.unknown_words}
+    return Translation(replace_words(retried.text, written), tuple(written.values()))
 
 
 def _versions(packages: set[str]) -> dict[str, str]:

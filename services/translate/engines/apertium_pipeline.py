@@ -33,10 +33,15 @@ class Pipeline:
 
     async def start(self) -> None:
         """Starts the programs; they load their dictionaries by themselves. Raises `PipelineLost`."""
+        spawning = asyncio.ensure_future(asyncio.to_thread(self._spawn))
         try:
-            await asyncio.to_thread(self._spawn)
+            await asyncio.shield(spawning)
         except OSError as error:
             raise PipelineLost(f"a program did not start: {error}") from error
+        except asyncio.CancelledError:
+            # A thread cannot be cancelled: wait for it, so that `close` knows every program it started.
+            await asyncio.wait([spawning])
+            raise
         loop = asyncio.get_running_loop()
         protocol = asyncio.StreamReaderProtocol(self._reader)
         output, _ = await loop.connect_read_pipe(lambda: protocol, _pipe(self._programs[-1].stdout))

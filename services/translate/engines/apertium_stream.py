@@ -11,18 +11,18 @@ a made-up word, so that the grammar sees a noun where there is one.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.translate.engines.base import Term, Translation
 
 _STEM = "qzxv"
 """Begins every made-up word; no language has it."""
-_ADDRESS = r"(?:https?://|www\.)[^\s\"'<>()]*[\w/]|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+_ADDRESS = r"(?:https?://|www\.)[^\s\"'<>()]*[\w/]|(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
 _SPECIAL = r"(?:[^\w\s.,;:!?'\"()¿¡«»“”‘’–—…%&-]|_)+"
-_MARKED = re.compile(
-    rf"\[(\d*)\]|[*@#]?({_STEM})([a-z]{{3}})|\*([^\W_]+(?:['’·-][^\W_]+)*)|\\?<\w+\\?>|\\(.)|[*@#]", re.IGNORECASE
-)
+_WORD = r"[^\W_]+(?:['’·-][^\W_]+)*"
+_WORDS = re.compile(_WORD)
+_MARKED = re.compile(rf"\[(\d*)\]|[*@#]?({_STEM})([a-z]{{3}})|\*({_WORD})|\\?<\w+\\?>|\\(.)|[*@#]", re.IGNORECASE)
 """A mask, a made-up word, an unknown word, a grammatical tag that was left over, an escaped sign, a lone mark."""
 
 
@@ -45,7 +45,7 @@ class Encoder:
         longest_first = sorted(self._targets, key=len, reverse=True)
         words = "|".join(r"\s+".join(map(re.escape, source.split())) for source in longest_first)
         term = rf"(?P<term>(?<!\w)(?:{words})(?!\w))|" if words else ""
-        word = rf"(?P<word>{_ADDRESS}|\w*{_STEM}\w*)"
+        word = rf"(?P<word>{_ADDRESS}|(?<!\w)\w*{_STEM}\w*)"
         self._pattern = re.compile(rf"{term}{word}|(?P<special>{_SPECIAL})", re.IGNORECASE)
 
     def encode(self, text: str) -> Encoded:
@@ -98,6 +98,11 @@ def join(encoded: Encoded, translated: Sequence[Translation]) -> Translation:
     text = "".join(piece + mask for piece, mask in zip(texts, masks, strict=True))
     unknown = dict.fromkeys(word for one in translated for word in one.unknown_words)
     return Translation(text, tuple(unknown))
+
+
+def replace_words(text: str, replacements: Mapping[str, str]) -> str:
+    """The text with some of its words, as `decode` cuts them, replaced."""
+    return _WORDS.sub(lambda match: replacements.get(match[0], match[0]), text)
 
 
 def _with_edges(piece: str, translated: str) -> str:

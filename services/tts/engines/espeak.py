@@ -47,7 +47,7 @@ class Espeak:
             listed = parse_voices((await self._run(["--voices"])).decode(errors="replace"), NAME)
             self._names = {one.voice.id: one.name for one in listed}
             # The answer reads: eSpeak NG text-to-speech: 1.51  Data at: …
-            info = EngineInfo(NAME, "", version.partition(":")[2].split()[0])
+            info = EngineInfo(NAME, "", next(iter(version.partition(":")[2].split()), ""))
             self._described = Capabilities(info, tuple(one.voice for one in listed), SAMPLE_RATE, available=True)
         return self._described
 

@@ -86,7 +86,7 @@ async def test_a_cancelled_call_leaves_no_half_read_pipeline_behind(pool, tmp_pa
     started = tmp_path / "started"
     slow = ("sh", "-c", f"if [ -e {started} ]; then exec cat; fi; touch {started}; exec sleep 60")
     call = asyncio.create_task(pool.translate(mode(slow), ["a"]))
-    await eventually(started.exists)
+    await eventually(lambda: started.exists() and running(pool))
     pids = running(pool)
     assert alive(pids)
     call.cancel()
@@ -94,6 +94,17 @@ async def test_a_cancelled_call_leaves_no_half_read_pipeline_behind(pool, tmp_pa
         await call
     assert not alive(pids)
     assert await pool.translate(mode(slow), ["b"]) == ["b[]"]
+
+
+async def test_a_call_cancelled_while_its_pipeline_starts_leaves_no_program(pool, tmp_path):
+    started = tmp_path / "started"
+    program = ("sh", "-c", f"echo $$ >> {started}; exec sleep 60")
+    call = asyncio.create_task(pool.translate(mode(*[program] * 20), ["a"]))
+    await eventually(started.exists)
+    call.cancel()
+    await asyncio.wait([call])
+    assert call.cancelled()
+    assert not alive([int(pid) for pid in started.read_text().split()])
 
 
 async def test_only_so_many_pipelines_run_and_the_longest_idle_makes_room(pool):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.translate.engines.apertium_stream import Encoder, decode, join
+from services.translate.engines.apertium_stream import Encoder, decode, join, replace_words
 from services.translate.engines.base import Term, Translation
 
 PLAIN = Encoder(())
@@ -78,6 +78,15 @@ def test_a_text_that_holds_a_made_up_word_cannot_confuse_it():
 def test_a_line_has_room_for_as_many_masks_as_its_length_allows():
     text = " ".join(["a"] * 999)
     assert passed_through(text, Encoder((Term("a", "ñ"),))) == Translation(text.replace("a", "ñ"))
+
+
+def test_a_hostile_line_is_masked_in_reasonable_time():
+    for text in ("a" * 2000, "a." * 1000, "@" * 2000, "_" * 2000, "www." * 500, "qzx" * 666, "a@" * 1000):
+        assert passed_through(text) == Translation(text)
+
+
+def test_words_are_replaced_whole():
+    assert replace_words("an ann's ann, well-ann", {"ann": "Ann"}) == "an ann's Ann, well-ann"
 
 
 def test_a_line_in_pieces_keeps_its_masks_and_its_spaces():
