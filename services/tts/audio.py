@@ -23,7 +23,8 @@ def trim(samples: bytes, sample_rate: int) -> bytes:
     if sys.byteorder == "big":
         heard.byteswap()
     window = sample_rate * _WINDOW_MS // 1000
-    threshold = max(1.0, _peak(heard) * _FLOOR)
+    # Every eighth sample tells the peak well enough for a threshold, at an eighth of the time.
+    threshold = max(1.0, _peak(heard[::8]) * _FLOOR)
     starts = range(0, len(heard), window)
     first = next((s for s in starts if _peak(heard[s : s + window]) > threshold), None)
     if first is None:
