@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from rich.console import Console
@@ -14,6 +16,13 @@ from onevoice_cli.launcher.launcher import Running
 from onevoice_cli.launcher.supervisor import Change, State
 
 _STYLE = {State.HEALTHY: "green", State.RESTARTING: "yellow", State.STOPPED: "dim", State.STOPPING: "dim"}
+
+
+@contextmanager
+def _readers_may_leave() -> Iterator[None]:
+    """What is shown must not decide what runs: the terminal may be closed, the pipe's reader gone (rich exits then)."""
+    with suppress(OSError, SystemExit):
+        yield
 
 
 class UpDisplay:
@@ -32,10 +41,15 @@ class UpDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_live()
+        with _readers_may_leave():
+            self._end_live()
 
     def changed(self, change: Change) -> None:
         """Shows that a process went into another state."""
+        with _readers_may_leave():
+            self._show(change)
+
+    def _show(self, change: Change) -> None:
         self._changes[change.name] = change
         if change.state is State.STOPPING:
             self._end_live()
@@ -44,8 +58,17 @@ class UpDisplay:
         if self._live is None or change.detail:
             self._line(change)
 
+    def say(self, text: str) -> None:
+        """A plain line."""
+        with _readers_may_leave():
+            self._console.print(text, soft_wrap=True)
+
     def ready(self, running: Running, *, aws: bool) -> None:
         """Says where everything is."""
+        with _readers_may_leave():
+            self._ready(running, aws)
+
+    def _ready(self, running: Running, aws: bool) -> None:
         self._end_live()
         say = self._console.print
         say(f"\nOneVoice runs at [bold]{running.url}[/] (started in {running.seconds:.1f} s)", soft_wrap=True)

@@ -30,8 +30,8 @@ async def up(options: UpOptions, console: Console) -> None:
                 launcher.kill_all()
                 return
             asked = True
-            console.print("\nStopping; once more kills what still runs.")
             run.cancel()
+            display.say("\nStopping; once more kills what still runs.")
 
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:

@@ -60,6 +60,11 @@ class Up:
         assert self.process.returncode is not None
         return self.process.returncode
 
+    def stop_reading(self) -> None:
+        """Closes our end of its standard output, as a closed terminal does."""
+        pipe = self.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]
+        pipe.close()
+
     def client(self) -> httpx.AsyncClient:
         """As the client that was made for this deployment."""
         kept = read_toml(self.data / "client.toml")
@@ -164,7 +169,8 @@ async def test_a_restart_on_the_same_folder_loses_nothing_even_after_a_kill(data
     await third.until("postgres     healthy")
     async with third.client() as client:
         assert (await client.get(f"/api/videos/{video['id']}")).status_code == 200
-    assert await third.end(signal.SIGTERM) == 0
+    third.stop_reading()
+    assert await third.end(signal.SIGHUP) == 0
     assert processes_of(data) == {}
 
 
