@@ -33,7 +33,14 @@ async def main() -> None:
     )
     worker = Worker(engine, queue, storage, stages, settings)
     closing = (engine.dispose, storage.close, queue.close)
-    await serve(settings, "orchestrator", lambda _: None, services=("onevoice.orchestrator",), background=(worker.run,), on_close=closing)
+    await serve(
+        settings,
+        "orchestrator",
+        lambda _: None,
+        services=("onevoice.orchestrator",),
+        background=(worker.run,),
+        on_close=closing,
+    )
 
 
 if __name__ == "__main__":

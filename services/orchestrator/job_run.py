@@ -85,7 +85,7 @@ class JobRun:
         self._ctx = JobContext(self._job, self.store, stages, storage, settings, progress)
 
     async def run(self, stopping: asyncio.Event) -> Ending:
-        """Runs the graph until it ends, the job is cancelled, its lease is lost, or `stopping` is set and the grace over."""
+        """Runs the graph until it ends, the job is cancelled, its lease lost, or `stopping` set and the grace over."""
         graph = asyncio.create_task(self._graph())
         guards = [
             asyncio.create_task(self._until_cancelled()),

@@ -234,7 +234,7 @@ async def instant_stages(script: Script) -> AsyncIterator[Stages]:
             AsrStage(channel), TranslateStage(channel), TtsStage(channel), MixerStage(channel), BillingStage(channel)
         )
     finally:
-        await channel.close()
+        await channel.close(None)
         await server.stop(0)
 
 

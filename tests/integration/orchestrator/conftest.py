@@ -107,11 +107,11 @@ class Deployment:
     async def ended(self, job_id: UUID) -> JobRecord:
         """The job once it has ended."""
 
-        async def terminal() -> JobRecord | None:
-            job = await self.job(job_id)
-            return job if job.status.terminal else None
+        async def terminal() -> bool:
+            return (await self.job(job_id)).status.terminal
 
-        return await eventually(terminal, timeout=60)
+        await eventually(terminal, timeout=60)
+        return await self.job(job_id)
 
     async def events(self, job_id: UUID) -> list[EventRecord]:
         """Everything its watchers were told."""
