@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,22 +16,28 @@ T = TypeVar("T")
 
 
 class Remembered(Generic[T]):
-    """One value that is fetched when it is older than `ttl_s`; callers at the same time share one fetch."""
+    """One value, fetched again when older than `ttl_s`; callers at the same time share one fetch and its error."""
 
-    def __init__(self, fetch: Callable[[], Awaitable[T]], ttl_s: float) -> None:
+    def __init__(self, fetch: Callable[[], Coroutine[Any, Any, T]], ttl_s: float) -> None:
         self._fetch = fetch
         self._ttl_s = ttl_s
-        self._lock = asyncio.Lock()
-        self._value: T | None = None
-        self._until = 0.0
+        self._fetching: asyncio.Task[T] | None = None
+        self._fetched_at = -math.inf
 
     async def get(self) -> T:
-        """The value, at most `ttl_s` old. An error is not remembered."""
-        async with self._lock:
-            if self._value is None or time.monotonic() >= self._until:
-                self._value = await self._fetch()
-                self._until = time.monotonic() + self._ttl_s
-            return self._value
+        """The value, at most `ttl_s` old. An error is told to those who wait, and not remembered."""
+        if self._fetching is None or self._is_over(self._fetching):
+            self._fetching = asyncio.create_task(self._fetch())
+            self._fetching.add_done_callback(self._note)
+        # Shielded: a caller that goes away does not take the others' answer along.
+        return await asyncio.shield(self._fetching)
+
+    def _is_over(self, task: asyncio.Task[T]) -> bool:
+        return task.done() and time.monotonic() >= self._fetched_at + self._ttl_s
+
+    def _note(self, task: asyncio.Task[T]) -> None:
+        failed = task.cancelled() or task.exception() is not None
+        self._fetched_at = -math.inf if failed else time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,11 @@ class EventStreams:
             finally:
                 self._open.discard(subscription)
 
+    @property
+    def open_streams(self) -> int:
+        """How many clients are watching."""
+        return len(self._open)
+
     def close(self) -> None:
         """Ends every stream; their clients come back to another replica."""
         self._closing = True

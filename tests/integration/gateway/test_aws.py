@@ -13,14 +13,16 @@ from onevoice_kit.testing.aws import Aws
 from tests.integration.gateway.conftest import MP4, Gateway, User, announce, assert_problem
 
 
+def settings_for(aws: Aws) -> dict[str, Any]:
+    """The gateway's settings for one set of AWS resources."""
+    chosen = {**aws.storage_settings().model_dump(), **aws.queue_settings().model_dump(exclude_unset=True)}
+    wanted = ("aws_", "s3_", "sqs_", "use_sqs", "storage_backend")
+    return {name: value for name, value in chosen.items() if name.startswith(wanted)}
+
+
 @pytest.fixture
 def options(aws: Aws) -> dict[str, Any]:
-    chosen = {**aws.storage_settings().model_dump(), **aws.queue_settings().model_dump(exclude_unset=True)}
-    return {
-        name: value
-        for name, value in chosen.items()
-        if name.startswith(("aws_", "s3_", "sqs_", "use_sqs", "storage_backend"))
-    }
+    return settings_for(aws)
 
 
 async def send_to_s3(request: dict[str, Any], content: bytes) -> httpx.Response:
@@ -62,6 +64,26 @@ async def test_the_original_is_read_from_s3(gateway: Gateway, ada: User) -> None
     async with httpx.AsyncClient() as client:
         part = await client.get(address, headers={"Range": "bytes=4-7"})
     assert (part.status_code, part.content) == (206, MP4[4:8])
+
+
+class TestInParts:
+    @pytest.fixture
+    def options(self, aws: Aws) -> dict[str, Any]:
+        return {**settings_for(aws), "multipart_threshold_bytes": 1 << 20, "multipart_part_bytes": 5 << 20}
+
+    async def test_a_large_file_goes_to_s3_in_parts(self, gateway: Gateway, ada: User) -> None:
+        content = MP4 + bytes(6 << 20)
+        created = (await ada.client.post("/api/videos", json=announce(content))).json()
+        size, parts = created["multipart"]["part_size"], []
+        for part in created["multipart"]["upload"]:
+            start = (part["number"] - 1) * size
+            sent = await send_to_s3(part, content[start : start + part["size"]])
+            assert sent.is_success, sent.text
+            parts.append({"number": part["number"], "etag": sent.headers["etag"]})
+        complete = f"/api/videos/{created['video']['id']}/complete"
+        completed = await ada.client.post(complete, json={"parts": parts})
+        assert completed.status_code == 200, completed.text
+        assert completed.json()["sha256"] == announce(content)["sha256"]
 
 
 async def test_what_s3s_stand_in_lets_through_is_found_out_and_deleted(gateway: Gateway, ada: User) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import func, select, update
 
 from onevoice_jobs.workers import heartbeat
@@ -124,6 +125,14 @@ async def test_the_access_log_names_route_user_and_request(
     assert line.__dict__["http.response.status_code"] == 404
     assert line.__dict__["user_id"] == str(ada.id)
     assert ada.key not in str(line.__dict__)
+
+
+async def test_requests_are_counted_by_route_never_by_address(gateway: Gateway, ada: User) -> None:
+    labels = {"method": "GET", "route": "/api/videos/{video_id}", "code": "404"}
+    before = REGISTRY.get_sample_value("http_server_handled_total", labels) or 0
+    await ada.client.get(f"/api/videos/{ada.id}")
+    assert REGISTRY.get_sample_value("http_server_handled_total", labels) == before + 1
+    assert REGISTRY.get_sample_value("http_server_in_flight") == 0
 
 
 async def test_the_catalogue_shows_what_can_be_dubbed_here(ada: User) -> None:

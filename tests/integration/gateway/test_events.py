@@ -109,6 +109,15 @@ async def test_closing_the_gateway_ends_its_streams(gateway: Gateway, ada: User)
         assert await reader.rest() == []
 
 
+async def test_a_watcher_that_goes_away_is_forgotten(gateway: Gateway, ada: User) -> None:
+    job_id = await new_job(ada)
+    async with serve(gateway.app) as url:
+        async with follow(url, ada.key, job_id) as reader:
+            await reader.next()
+            assert gateway.services.events.open_streams == 1
+        await eventually(lambda: gateway.services.events.open_streams == 0)
+
+
 @pytest.mark.parametrize("value", ["-1", "x", "1.5", "9" * 30])
 async def test_a_wrong_last_event_id_is_refused(ada: User, value: str) -> None:
     job_id = await new_job(ada)

@@ -115,7 +115,7 @@ async def test_answers_are_remembered_for_a_while_and_fetched_once_for_all_who_w
     assert stages.asked == 3
 
 
-async def test_an_error_is_not_remembered():
+async def test_an_error_is_told_to_who_waits_and_not_remembered():
     answers = iter([Unavailable("Not now."), "here"])
 
     async def fetch():
@@ -125,6 +125,22 @@ async def test_an_error_is_not_remembered():
         return answer
 
     remembered = Remembered(fetch, 60)
-    with pytest.raises(Unavailable):
-        await remembered.get()
+    waiting = await asyncio.gather(*(remembered.get() for _ in range(3)), return_exceptions=True)
+    assert [type(answer) for answer in waiting] == [Unavailable] * 3
     assert await remembered.get() == "here"
+
+
+async def test_a_caller_that_goes_away_does_not_take_the_answer_along():
+    release = asyncio.Event()
+
+    async def fetch():
+        await release.wait()
+        return "here"
+
+    remembered = Remembered(fetch, 60)
+    leaving, staying = (asyncio.create_task(remembered.get()) for _ in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    release.set()
+    assert await staying == "here"
+    assert leaving.cancelled() or leaving.cancelling()
