@@ -15,7 +15,7 @@ from services.asr.engines.worker_pool import WorkerPool
 from services.asr.settings import AsrSettings
 
 _CONTEXT_MS = 150
-"""Measured on read speech, word errors without it and with it: 26.8 and 25.4 %, over music 56.3 and 45.1 %."""
+"""Word errors without it and with it: 26.8 and 25.4 % of 71 read words, 56.3 and 45.1 % over music (-12 dB)."""
 
 
 class PocketSphinx:

@@ -25,10 +25,11 @@ DECODER_OPTIONS: dict[str, Any] = {
     "bestpathlw": 7.5,
 }
 """
-Measured on 376 words (read speech clean, 5 % faster and slower, with noise, with music; short commands), word errors
-and seconds of processor time per second of audio: as shipped 32.4 % at 0.169; only `maxhmmpf` 32.7 % at 0.132;
-these 29.6 % at 0.096. The second pass (`fwdflat`) costs a third and, with a lower language weight in the last
-pass, gains nothing that 376 words can show.
+Chosen among some forty settings by word errors on 376 words (five readings: clean, 5 % faster and slower, with noise,
+with music; short commands) and by processor seconds per second of audio (least of six runs, on a busy machine):
+as shipped 32.4 % at 0.227; only `maxhmmpf` 32.7 % at 0.139; these 29.5 % at 0.105. The second pass (`fwdflat`) with
+language weights of 6.5 gave 27.1 % at 0.142: fewer errors, a third more time. Settings and errors come from the same
+few words, so expect more errors elsewhere and take differences of a few percent for chance.
 """
 
 _decoder: Any = None
