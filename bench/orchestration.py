@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onevoice_jobs import queries
 from onevoice_jobs.migrations import migrations_path
 from onevoice_jobs.models import SCHEMA, outbox
+from onevoice_jobs.service import PostgresJobs
 from onevoice_jobs.submit import NewJob, insert_job
 from onevoice_kit.db import create_engine, migrate, transaction, uuid7
 from onevoice_kit.embedded_postgres import EmbeddedPostgres
@@ -57,7 +58,7 @@ async def _job(engine: AsyncEngine, settings: OrchestratorSettings, folder: Path
     storage, queue = file_storage(folder / "objects"), OutboxQueue(engine, outbox, visibility_s=60)
     user_id, job_id = uuid7(), uuid7()
     async with instant_stages(Script(segments=segments)) as stages:
-        worker = asyncio.create_task(Worker(engine, queue, storage, stages, settings).run())
+        worker = asyncio.create_task(Worker(PostgresJobs(engine), queue, storage, stages, settings).run())
         try:
             started = time.perf_counter()
             async with transaction(engine) as connection:

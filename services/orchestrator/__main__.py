@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from onevoice_jobs.models import outbox
+from onevoice_jobs.service import PostgresJobs
 from onevoice_kit.db import create_engine
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import serve
@@ -31,7 +32,7 @@ async def main() -> None:
         MixerStage(connect(settings.mixer_address)),
         BillingStage(connect(settings.billing_address)),
     )
-    worker = Worker(engine, queue, storage, stages, settings)
+    worker = Worker(PostgresJobs(engine), queue, storage, stages, settings)
     closing = (engine.dispose, storage.close, queue.close)
     await serve(
         settings,

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
-from onevoice_jobs.leases import Claim, Lease, LeaseLost, give_back, renew
+from onevoice_jobs.leases import Claim, Lease, LeaseLost
 from onevoice_jobs.records import JobError
-from onevoice_jobs.store import JobStore
+from onevoice_jobs.service import Jobs
 from onevoice_kit.errors import Conflict, Kind, OneVoiceError
 from onevoice_kit.queue.base import Delivery, Queue
 from onevoice_kit.storage.base import Storage
@@ -68,7 +66,7 @@ class JobRun:
         self,
         claimed: Claim,
         delivery: Delivery,
-        engine: AsyncEngine,
+        jobs: Jobs,
         queue: Queue,
         storage: Storage,
         stages: Stages,
@@ -76,11 +74,11 @@ class JobRun:
     ) -> None:
         self._job = claimed.job
         self._delivery = delivery
-        self._engine = engine
+        self._jobs = jobs
         self._queue = queue
         self._settings = settings
         self._lease: Lease = claimed.lease
-        self.store = JobStore(engine, claimed.lease)
+        self.store = jobs.store(claimed.lease)
         progress = Progress(self.store, self._job.target_languages)
         self._ctx = JobContext(self._job, self.store, stages, storage, settings, progress)
 
@@ -102,7 +100,7 @@ class JobRun:
 
     async def give_back(self, *, count_attempt: bool) -> None:
         """Lets another worker claim the job at once."""
-        await give_back(self._engine, self._lease, count_attempt=count_attempt)
+        await self._jobs.give_back(self._lease, count_attempt=count_attempt)
 
     async def _graph(self) -> Ending:
         final = self._job.attempts >= self._settings.worker_max_attempts
@@ -153,7 +151,7 @@ class JobRun:
 
     async def _renew(self) -> None:
         """The lease decides who works; a message that is lost or doubled is only worth a line in the log."""
-        renewal = await renew(self._engine, self._lease, ttl_s=self._settings.worker_lease_s)
+        renewal = await self._jobs.renew(self._lease, ttl_s=self._settings.worker_lease_s)
         self._lease = renewal.lease
         try:
             await self._queue.extend(self._delivery, int(self._settings.worker_lease_s))

@@ -9,13 +9,11 @@ import socket
 from contextlib import suppress
 from importlib.metadata import version
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
-from onevoice_jobs import workers
 from onevoice_jobs.keys import job_prefix
-from onevoice_jobs.leases import Claim, Refusal, Refused, Verdict, claim
+from onevoice_jobs.leases import Claim, Refusal, Refused, Verdict
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.records import JobError, JobRecord
+from onevoice_jobs.service import Jobs
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import uuid7
 from onevoice_kit.errors import Conflict, InvalidInput, OneVoiceError
@@ -42,9 +40,9 @@ class Worker:
     """One orchestrator process."""
 
     def __init__(
-        self, engine: AsyncEngine, queue: Queue, storage: Storage, stages: Stages, settings: OrchestratorSettings
+        self, jobs: Jobs, queue: Queue, storage: Storage, stages: Stages, settings: OrchestratorSettings
     ) -> None:
-        self._engine = engine
+        self._jobs = jobs
         self._queue = queue
         self._storage = storage
         self._stages = stages
@@ -70,7 +68,7 @@ class Worker:
             await asyncio.gather(*self._running, return_exceptions=True)
             beat.cancel()
             await asyncio.gather(beat, return_exceptions=True)
-            await workers.goodbye(self._engine, self.id)
+            await self._jobs.goodbye(self.id)
 
     async def _next(self) -> Delivery:
         while True:
@@ -87,14 +85,8 @@ class Worker:
     async def _heartbeat(self) -> None:
         while True:
             try:
-                await workers.heartbeat(
-                    self._engine,
-                    self.id,
-                    service="orchestrator",
-                    version=version("onevoice"),
-                    slots=self._settings.worker_max_jobs,
-                    busy=len(self._running),
-                )
+                slots, busy = self._settings.worker_max_jobs, len(self._running)
+                await self._jobs.heartbeat(self.id, version=version("onevoice"), slots=slots, busy=busy)
             except Exception:  # noqa: BLE001 - the next beat tries again
                 _log.exception("The heartbeat could not be written")
             await asyncio.sleep(self._settings.worker_renew_s)
@@ -117,17 +109,12 @@ class Worker:
         # From here on the message is hidden as long as a lease lasts, so that a killed worker delays its job no more.
         with suppress(Conflict):
             await self._queue.extend(delivery, int(self._settings.worker_lease_s))
-        claimed = await claim(
-            self._engine,
-            message.job_id,
-            self.id,
-            ttl_s=self._settings.worker_lease_s,
-            max_attempts=self._settings.worker_max_attempts,
-        )
+        ttl_s, max_attempts = self._settings.worker_lease_s, self._settings.worker_max_attempts
+        claimed = await self._jobs.claim(message.job_id, self.id, ttl_s=ttl_s, max_attempts=max_attempts)
         if isinstance(claimed, Refused):
             await self._refused(delivery, claimed)
             return
-        run = JobRun(claimed, delivery, self._engine, self._queue, self._storage, self._stages, self._settings)
+        run = JobRun(claimed, delivery, self._jobs, self._queue, self._storage, self._stages, self._settings)
         ending = await self._ending(run, claimed)
         _log.info("job %s: %s", claimed.job.id, ending.outcome, extra={"job_id": str(claimed.job.id)})
         await self._finish(run, delivery, claimed, ending)

@@ -19,6 +19,7 @@ from onevoice_jobs import queries
 from onevoice_jobs.migrations import migrations_path
 from onevoice_jobs.models import SCHEMA, outbox
 from onevoice_jobs.records import EventRecord, JobRecord
+from onevoice_jobs.service import PostgresJobs
 from onevoice_jobs.submit import NewJob, insert_job
 from onevoice_kit.db import create_engine, migrate, transaction, uuid7
 from onevoice_kit.queue.outbox import OutboxQueue
@@ -90,7 +91,7 @@ class Deployment:
     async def worker(self, **changes: Any) -> AsyncIterator[Worker]:
         """Runs a worker for the length of the block, then stops it as a signal would."""
         settings = self.settings.model_copy(update=changes)
-        worker = Worker(self.engine, self.queue, self.storage, self.stages, settings)
+        worker = Worker(PostgresJobs(self.engine), self.queue, self.storage, self.stages, settings)
         running = asyncio.create_task(worker.run())
         try:
             yield worker

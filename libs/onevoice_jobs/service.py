@@ -1,0 +1,73 @@
+"""The job engine as a worker uses it: one port, and its adapter on PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Protocol
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onevoice_jobs import leases, workers
+from onevoice_jobs.leases import Claim, Lease, Refused, Renewal
+from onevoice_jobs.store import JobStore
+
+
+class Jobs(Protocol):
+    """Claims and leases of jobs, and the signs of life of who works on them. Times are the database's."""
+
+    async def claim(self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int) -> Claim | Refused:
+        """See `leases.claim`."""
+        ...
+
+    async def renew(self, lease: Lease, *, ttl_s: float) -> Renewal:
+        """See `leases.renew`."""
+        ...
+
+    async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
+        """See `leases.give_back`."""
+        ...
+
+    def store(self, lease: Lease) -> JobStore:
+        """What the holder of the lease writes to."""
+        ...
+
+    async def heartbeat(self, worker_id: str, *, version: str, slots: int, busy: int) -> None:
+        """Shows that a worker lives and how much it does."""
+        ...
+
+    async def goodbye(self, worker_id: str) -> None:
+        """Takes a worker that stops in good order off the list."""
+        ...
+
+
+class PostgresJobs:
+    """The engine on the tables of schema `jobs`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def claim(self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int) -> Claim | Refused:
+        """See `leases.claim`."""
+        return await leases.claim(self._engine, job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts)
+
+    async def renew(self, lease: Lease, *, ttl_s: float) -> Renewal:
+        """See `leases.renew`."""
+        return await leases.renew(self._engine, lease, ttl_s=ttl_s)
+
+    async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
+        """See `leases.give_back`."""
+        await leases.give_back(self._engine, lease, count_attempt=count_attempt)
+
+    def store(self, lease: Lease) -> JobStore:
+        """A store whose every write is fenced by the lease."""
+        return JobStore(self._engine, lease)
+
+    async def heartbeat(self, worker_id: str, *, version: str, slots: int, busy: int) -> None:
+        """See `workers.heartbeat`."""
+        await workers.heartbeat(
+            self._engine, worker_id, service="orchestrator", version=version, slots=slots, busy=busy
+        )
+
+    async def goodbye(self, worker_id: str) -> None:
+        """See `workers.goodbye`."""
+        await workers.goodbye(self._engine, worker_id)
