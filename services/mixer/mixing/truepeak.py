@@ -101,12 +101,14 @@ _BANK = _bank()
 
 def _oversampled(window: Samples, parts: list[int]) -> NDArray[np.float32]:
     """The peak of the wave up to each sample of each part, shape `(parts, PART)`."""
-    starts = (np.array(parts)[:, None] * PART + np.arange(0, PART, _STEP)).reshape(-1, 1)
+    starts = np.array(parts)[:, None, None] * PART + np.arange(0, PART, _STEP)[:, None]
     rows = np.minimum(starts + np.arange(TAPS - 1 + _STEP), len(window) - 1)
-    peaks = np.zeros((len(rows), _STEP), dtype=np.float32)
+    peaks = np.zeros((*rows.shape[:2], _STEP), dtype=np.float32)
     for channel in range(CHANNELS):
         heard = window[:, channel][rows]
-        between = np.abs(heard @ _BANK).reshape(-1, 4, _STEP)
-        for wave in (np.abs(heard[:, TAPS - 1 :]), *between.transpose(1, 0, 2)):
+        # One small product for each part: a large one would be spread over threads, which take the encoder's core.
+        between = np.abs(heard @ _BANK)
+        waves = (between[..., phase * _STEP : (phase + 1) * _STEP] for phase in range(4))
+        for wave in (np.abs(heard[..., TAPS - 1 :]), *waves):
             np.maximum(peaks, wave, out=peaks)
     return peaks.reshape(len(parts), PART)

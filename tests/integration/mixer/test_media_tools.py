@@ -12,6 +12,7 @@ from onevoice_kit.errors import DeadlineExceeded, Internal, InvalidInput, Unavai
 from onevoice_kit.media_exec import Command, Ffmpeg, Input, MediaLimits, Output, work_beside
 from onevoice_kit.media_exec.process import Budget, start
 from onevoice_kit.media_exec.reasons import ended
+from onevoice_kit.testing.waiting import eventually
 
 ENDLESS = ("-stream_loop", "-1")
 NOWHERE = ("-map", "0:a:0", "-c:a", "pcm_f32le", "-f", "f32le")
@@ -30,7 +31,7 @@ def children() -> set[int]:
 
 
 @pytest.fixture
-def tone(bench) -> Path:
+def tone(bench):
     return bench.make("tone.flac", "-f", "lavfi", "-i", "sine=r=48000:d=20")
 
 
@@ -122,11 +123,7 @@ async def test_children_of_a_tool_end_with_it(tmp_path):
     ) as running:
         grandchild = int(await work_beside([running], running.stdout.readline))
         assert alive(grandchild)
-    for _ in range(200):
-        if not alive(grandchild):
-            break
-        await asyncio.sleep(0.01)
-    assert not alive(grandchild)
+    assert await eventually(lambda: not alive(grandchild))
 
 
 async def test_memory_is_limited(tmp_path):

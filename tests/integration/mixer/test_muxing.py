@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,12 +28,13 @@ def fingerprint(path: Path, stream: str = "v:0") -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("=")[-1].strip()
 
 
-def shown(path: Path) -> dict:
+def shown(path: Path) -> dict[str, Any]:
     command = ["ffprobe", "-v", "error", "-show_format", "-show_streams", "-count_packets", "-of", "json", str(path)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    facts: dict[str, Any] = json.loads(run(*command))
+    return facts
 
 
-def streams(path: Path, kind: str) -> list[dict]:
+def streams(path: Path, kind: str) -> list[dict[str, Any]]:
     return [stream for stream in shown(path)["streams"] if stream["codec_type"] == kind]
 
 
