@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from onevoice_kit.errors import InvalidInput
 from services.gateway.clients.stages import AsrEngines, EngineInfo, VoiceInfo
+from services.gateway.languages import lookup
 
 T = TypeVar("T")
 
@@ -126,8 +127,9 @@ class Catalogue:
         speakers = _chosen(engines.synthesis, wish.tts_engine, "synthesis")
         source = wish.source_language or _only(_languages(recognisers))
         pairs, spoken = _pairs(translators), _languages(speakers)
+        recognised = lookup(source, _languages(recognisers))
         for target in wish.target_languages:
-            if source not in _languages(recognisers) or (source, target) not in pairs or target not in spoken:
+            if recognised is None or not _translates(source, target, pairs) or lookup(target, spoken) is None:
                 raise _unsupported(source, target)
         if wish.voices:
             _check_voices(wish, await self._voices.get())
@@ -148,6 +150,13 @@ def _languages(engines: Sequence[EngineInfo]) -> frozenset[str]:
 
 def _pairs(engines: Sequence[EngineInfo]) -> frozenset[tuple[str, str]]:
     return frozenset(pair for engine in engines if engine.available for pair in engine.pairs)
+
+
+def _translates(source: str, target: str, pairs: frozenset[tuple[str, str]]) -> bool:
+    """Whether a pair serves the two, region or not: `en-GB` to `es-MX` is served by `en` to `es`."""
+    sources = {known for known, _ in pairs}
+    served = lookup(source, sources)
+    return served is not None and lookup(target, {to for known, to in pairs if known == served}) is not None
 
 
 def _only(languages: frozenset[str]) -> str:

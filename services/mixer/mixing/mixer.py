@@ -177,7 +177,8 @@ class Mixer:
             yield decoder
 
 
-_AAC = ("-c:a", "aac", "-b:a", "192k", "-movflags", "+faststart", "-f", "mp4")
+_AAC = ("-c:a", "aac", "-aac_coder", "fast", "-b:a", "192k", "-movflags", "+faststart", "-f", "mp4")
+"""ffmpeg's manual on the coder `fast`: better and much faster than `twoloop` at higher bit rates."""
 
 
 async def _beside(decoder: Running, work: Callable[[BinaryIO], T], *others: Running) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -101,9 +101,10 @@ class Executor:
         return self._outputs
 
     def _add(self, steps: Iterable[Step]) -> None:
-        pending = list(steps)
+        # In the order given: the first chunk is recognised first.
+        pending = deque(steps)
         while pending:
-            step = pending.pop()
+            step = pending.popleft()
             if step.key in self._missing or step.scope in self._stopped:
                 continue
             self._missing[step.key] = {dep for dep in step.deps if dep not in self._outputs}
