@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,12 +72,14 @@ class JobRun:
         storage: Storage,
         stages: Stages,
         settings: OrchestratorSettings,
+        rng: random.Random,
     ) -> None:
         self._job = claimed.job
         self._delivery = delivery
         self._jobs = jobs
         self._queue = queue
         self._settings = settings
+        self._rng = rng
         self._lease: Lease = claimed.lease
         self.store = jobs.store(claimed.lease)
         progress = Progress(self.store, self._job.target_languages)
@@ -104,7 +107,9 @@ class JobRun:
 
     async def _graph(self) -> Ending:
         final = self._job.attempts >= self._settings.worker_max_attempts
-        executor = Executor(JobJournal(self._ctx), self._settings.stage_limits, scope_end=scope_end, final=final)
+        executor = Executor(
+            JobJournal(self._ctx), self._settings.stage_limits, scope_end=scope_end, final=final, rng=self._rng
+        )
         try:
             outputs = await executor.run(dubbing(self._ctx))
         except LeaseLost:

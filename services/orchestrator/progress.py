@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Sequence
 
 from onevoice_jobs.store import JobStore
 
@@ -18,9 +18,8 @@ MIN_INTERVAL_S = 0.5
 class Progress:
     """Counts what is done. Percentages never go back, also when a job is resumed."""
 
-    def __init__(self, store: JobStore, languages: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, store: JobStore, languages: Sequence[str]) -> None:
         self._store = store
-        self._clock = clock
         self._prepared = 0.0
         self._chunk_ms: list[int] = []
         self._transcribed: set[int] = set()
@@ -87,7 +86,7 @@ class Progress:
         return bool(self._chunk_ms) and len(self._transcribed) == len(self._chunk_ms)
 
     def _due(self, who: str, percent: float) -> bool:
-        now = self._clock()
+        now = asyncio.get_running_loop().time()
         last, told = self._told.get(who, (-MIN_INTERVAL_S, -1.0))
         if now - last < MIN_INTERVAL_S or percent <= told:
             return False

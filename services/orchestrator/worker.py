@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import socket
 from contextlib import suppress
 from importlib.metadata import version
@@ -40,8 +41,17 @@ class Worker:
     """One orchestrator process."""
 
     def __init__(
-        self, jobs: Jobs, queue: Queue, storage: Storage, stages: Stages, settings: OrchestratorSettings
+        self,
+        jobs: Jobs,
+        queue: Queue,
+        storage: Storage,
+        stages: Stages,
+        settings: OrchestratorSettings,
+        *,
+        worker_id: str | None = None,
+        rng: random.Random | None = None,
     ) -> None:
+        """`worker_id` must differ between any two processes; `rng` gives the jitter of retries."""
         self._jobs = jobs
         self._queue = queue
         self._storage = storage
@@ -49,7 +59,8 @@ class Worker:
         self._settings = settings
         self._stopping = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
-        self.id = f"{socket.gethostname()}-{os.getpid()}-{str(uuid7())[-6:]}"
+        self._rng = rng or random.Random()
+        self.id = worker_id or f"{socket.gethostname()}-{os.getpid()}-{str(uuid7())[-6:]}"
 
     async def run(self) -> None:
         """Works until cancelled; then takes no more messages, and gives back what cannot be finished in the grace."""
@@ -114,7 +125,7 @@ class Worker:
         if isinstance(claimed, Refused):
             await self._refused(delivery, claimed)
             return
-        run = JobRun(claimed, delivery, self._jobs, self._queue, self._storage, self._stages, self._settings)
+        run = JobRun(claimed, delivery, self._jobs, self._queue, self._storage, self._stages, self._settings, self._rng)
         ending = await self._ending(run, claimed)
         _log.info("job %s: %s", claimed.job.id, ending.outcome, extra={"job_id": str(claimed.job.id)})
         await self._finish(run, delivery, claimed, ending)

@@ -88,7 +88,8 @@ class Executor:
             self._add(steps)
             while self._tasks:
                 done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
+                # In the order of their start: a set's order would differ from run to run.
+                for task in [task for task in self._tasks if task in done]:
                     step = self._tasks.pop(task, None)
                     if step:  # else its scope was stopped by a task of the same round
                         await self._settle(step, task)
