@@ -23,7 +23,7 @@ def dubbing(ctx: JobContext) -> list[Step]:
     """The steps a job begins with; the rest follow from what they find."""
     return [
         Step("probe", "mixer", partial(source.probe, ctx)),
-        Step("extract", "mixer", partial(source.extract, ctx), ("probe",)),
+        Step("extract", "mixer", partial(source.extract, ctx)),
         Step("detect", "asr", partial(source.detect, ctx), ("extract",), then=partial(_after_detection, ctx)),
         Step("diarize", "asr", partial(source.diarize, ctx), ("extract", "detect")),
     ]
@@ -44,8 +44,8 @@ def _after_detection(ctx: JobContext, output: Json) -> Iterable[Step]:
     )
     for lang in ctx.job.target_languages:
         yield from _language(ctx, lang, chunks, cuts)
-    # After detection, so that a source without speech leaves no picture either.
-    yield Step("thumbnail", "mixer", partial(source.thumbnail, ctx), ("probe",))
+    # After recognition, which keeps every core busy; the mix of one language does not.
+    yield Step("thumbnail", "mixer", partial(source.thumbnail, ctx), ("probe", "transcript"))
     yield Step("report", "store", partial(ending.report, ctx), ("probe", "captions", *ends))
     yield Step("manifest", "store", partial(ending.manifest, ctx), ("report", "thumbnail", "captions", *ends))
     yield Step("settle", "billing", partial(ending.settle, ctx), ("probe", "manifest", *ends))

@@ -41,14 +41,13 @@ async def probe(ctx: JobContext, _: Inputs) -> Json:
     return dump(Media, media)
 
 
-async def extract(ctx: JobContext, inputs: Inputs) -> Json:
-    """→ `Sound`."""
-    media = load(Media, inputs["probe"])
+async def extract(ctx: JobContext, _: Inputs) -> Json:
+    """→ `Sound`. Looks at the source itself, so it need not wait for `probe`."""
 
     async def on_progress(fraction: float) -> None:
         await ctx.progress.prepare(0.5 * fraction)
 
-    sound = await ctx.stages.mixer.extract(ctx.job.source, media.duration_ms, ctx.prefix("mixer"), on_progress)
+    sound = await ctx.stages.mixer.extract(ctx.job.source, ctx.job.duration_ms, ctx.prefix("mixer"), on_progress)
     await ctx.progress.prepare(0.5)
     return dump(Sound, sound)
 
