@@ -21,7 +21,7 @@ system: ## Install the system packages (ffmpeg, espeak-ng, apertium, sample spee
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/tools.txt
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements/dev.txt requirements/tools.txt
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements/dev.txt requirements/tools.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
@@ -66,7 +66,7 @@ arch: install ## Who may import whom
 
 check: lint types arch proto-check test ## All that gates a change
 
-bench: install ## Print one table of ratios measured on this machine
+bench: install ## Print one table of ratios measured on this machine (12 minutes)
 	$(BIN)/python -m bench
 
 ##@ Maintain it

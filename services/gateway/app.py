@@ -9,12 +9,12 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from services.gateway import errors
+from services.gateway import docs, errors
 from services.gateway.billing.router import router as billing
 from services.gateway.catalogue.router import router as catalogue
 from services.gateway.jobs.one_call import router as dubbing_jobs
 from services.gateway.jobs.router import router as jobs
-from services.gateway.middleware import DOCS_PATH, BodyLimit, BodyRule, RequestContext
+from services.gateway.middleware import BodyLimit, BodyRule, RequestContext
 from services.gateway.monitoring.router import router as monitoring
 from services.gateway.objects.router import router as objects
 from services.gateway.services import open_services
@@ -64,7 +64,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         description=DESCRIPTION,
         openapi_tags=TAGS,
         openapi_url="/openapi.json",
-        docs_url=DOCS_PATH,
+        docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,
@@ -74,6 +74,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     for router in (users, uploads, videos, jobs, dubbing_jobs, catalogue, billing, monitoring, objects):
         app.include_router(router)
     errors.install(app)
+    docs.install(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, rule_of=_body_rules(settings))
     app.add_middleware(RequestContext)
