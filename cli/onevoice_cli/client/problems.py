@@ -49,7 +49,9 @@ def from_response(response: httpx.Response) -> OneVoiceError:
     if problem.get("error_id"):
         message = f"{message.rstrip('.')} (error id {problem['error_id']})."
     reason = str(problem.get("reason") or "") or None
-    return cls(message, reason=reason, retry_after=_wait(response))
+    # The same call is still being worked on, perhaps our own before its connection broke: its answer will come.
+    retryable = True if reason == "request_in_progress" else None
+    return cls(message, reason=reason, retry_after=_wait(response), retryable=retryable)
 
 
 def _problem(response: httpx.Response) -> dict[str, Any]:
