@@ -1,0 +1,218 @@
+"""The port `Jobs` in memory, with leases, fencing and events as on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import TextClause
+
+from onevoice_jobs.events import JOB_CANCEL_REQUESTED, JOB_CANCELLED, JOB_CREATED, JOB_RESUMED, JOB_STARTED
+from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Renewal, Verdict
+from onevoice_jobs.messages import DubbingJobMessage
+from onevoice_jobs.queries import job_not_found
+from onevoice_jobs.records import Event, JobRecord, Segment, StepRecord, Translation, WorkerRecord
+from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus, check_transition
+from onevoice_jobs.store import JobStore
+from onevoice_jobs.submit import NewJob
+from onevoice_jobs.testing import writes
+from onevoice_jobs.testing.state import MemoryJob, new_job
+from onevoice_jobs.workers import ALIVE_S
+from onevoice_kit.queue.base import Message
+
+_CLEARED = ("error", "stage", "spent_credits", "cancel_requested_at", "started_at", "completed_at")
+
+
+class MemoryJobs:
+    """
+    Jobs by id. No method waits, so each is as atomic as a transaction.
+
+    `now` is the clock of the database; `send` gets every message that PostgreSQL would put into the outbox, with its
+    priority.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        send: Callable[[Message, int], None] | None = None,
+    ) -> None:
+        self.jobs: dict[UUID, MemoryJob] = {}
+        self.workers: dict[str, WorkerRecord] = {}
+        self._now = now
+        self._send = send or (lambda _message, _priority: None)
+
+    # The port
+
+    async def claim(self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int) -> Claim | Refused:
+        """See `leases.claim`."""
+        job, now = self.jobs.get(job_id), self._now()
+        if job is None:
+            return Refused(Refusal.UNKNOWN, None)
+        if job.record.status.terminal:
+            return Refused(Refusal.ENDED, job.record)
+        if job.held_s(now) > 0:
+            return Refused(Refusal.HELD, job.record, job.held_s(now))
+        before, verdict, until = job.record, _verdict(job.record, max_attempts, now), now + timedelta(seconds=ttl_s)
+        epoch = job.lease(owner, until)
+        job.change(attempts=before.attempts + 1)
+        if verdict is Verdict.RUN:
+            job.change(status=JobStatus.PROCESSING, started_at=before.started_at or now)
+            job.tell([Event(JOB_STARTED)] if before.status is JobStatus.PENDING else [], now)
+        return Claim(Lease(job_id, owner, epoch, until), job.record, verdict, before.started_at is not None)
+
+    async def renew(self, lease: Lease, *, ttl_s: float) -> Renewal:
+        """See `leases.renew`."""
+        job = self.held(lease)
+        job.lease_until = self._now() + timedelta(seconds=ttl_s)
+        renewed = Lease(lease.job_id, lease.owner, lease.epoch, job.lease_until)
+        return Renewal(renewed, job.record.cancel_requested_at is not None)
+
+    async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
+        """See `leases.give_back`."""
+        job = self.jobs.get(lease.job_id)
+        if job and job.record.lease_epoch == lease.epoch:
+            job.lease(None, None)
+            job.change(attempts=max(0, job.record.attempts - (not count_attempt)))
+
+    def store(self, lease: Lease) -> JobStore:
+        """What the holder of the lease writes to."""
+        return MemoryJobStore(self, lease)
+
+    async def heartbeat(self, worker_id: str, *, version: str, slots: int, busy: int) -> None:
+        """See `workers.heartbeat`."""
+        now, old = self._now(), self.workers.get(worker_id)
+        started = old.started_at if old else now
+        self.workers[worker_id] = WorkerRecord(worker_id, "orchestrator", version, slots, busy, started, now, True)
+
+    async def goodbye(self, worker_id: str) -> None:
+        """See `workers.goodbye`."""
+        self.workers.pop(worker_id, None)
+
+    def alive(self, *, alive_s: float = ALIVE_S) -> list[str]:
+        """The workers that have shown themselves within `alive_s`."""
+        since = self._now() - timedelta(seconds=alive_s)
+        return [worker.id for worker in self.workers.values() if worker.seen_at > since]
+
+    # From outside of the worker
+
+    def submit(self, job: NewJob, job_id: UUID) -> None:
+        """See `submit.insert_job`."""
+        now = self._now()
+        self.jobs[job_id] = new_job(job, job_id, now)
+        self.jobs[job_id].tell([Event(JOB_CREATED, {"languages": list(job.target_languages)})], now)
+        message = DubbingJobMessage(job_id, job.user_id, job.video_id, now)
+        self._send(message.to_message(traceparent=job.traceparent), job.priority)
+
+    def request_cancel(self, user_id: UUID, job_id: UUID) -> JobStatus:
+        """See `control.request_cancel`."""
+        job, now = self._of(user_id, job_id), self._now()
+        status, held = job.record.status, job.held_s(now) > 0
+        if status is JobStatus.CANCELLED or (held and job.record.cancel_requested_at is not None):
+            return status
+        check_transition(status, JobStatus.CANCELLED)
+        job.change(cancel_requested_at=now)
+        if held:
+            job.tell([Event(JOB_CANCEL_REQUESTED)], now)
+            return status
+        job.lease(None, None)
+        job.change(status=JobStatus.CANCELLED, completed_at=now, estimated_completion=None, spent_credits=0)
+        for language in job.open_languages():
+            job.change_language(language, status=LanguageStatus.CANCELLED, completed_at=now)
+        job.tell([Event(JOB_CANCELLED)], now)
+        return JobStatus.CANCELLED
+
+    def resume(self, user_id: UUID, job_id: UUID) -> None:
+        """See `control.resume_job`."""
+        job, now = self._of(user_id, job_id), self._now()
+        check_transition(job.record.status, JobStatus.PENDING)
+        attempts = job.record.attempts
+        deadline = now + (job.record.deadline_at - job.record.created_at)
+        job.change(status=JobStatus.PENDING, attempts=0, deadline_at=deadline, **dict.fromkeys(_CLEARED))
+        cleared = dict.fromkeys(("stage", "error", "started_at", "completed_at"))
+        for language, task in job.languages.items():
+            if task.status is not LanguageStatus.COMPLETED:
+                job.change_language(language, status=LanguageStatus.PENDING, **cleared)
+        job.tell([Event(JOB_RESUMED)], now)
+        self._enqueue(job, attempts)
+
+    def requeue_stuck(self, *, older_than_s: float, limit: int = 100) -> list[UUID]:
+        """See `control.requeue_stuck`."""
+        now = self._now()
+        oldest = now - timedelta(seconds=older_than_s)
+        stuck = [
+            job
+            for job in sorted(self.jobs.values(), key=lambda job: job.enqueued_at)
+            if not job.record.status.terminal and job.enqueued_at < oldest and job.held_s(now) <= 0
+        ]
+        for job in stuck[:limit]:
+            self._enqueue(job, job.record.attempts)
+        return [job.record.id for job in stuck[:limit]]
+
+    # For the store
+
+    def held(self, lease: Lease) -> MemoryJob:
+        """The job of a lease that is the present one; `LeaseLost` where it is not."""
+        job = self.jobs.get(lease.job_id)
+        if job is None or job.record.lease_epoch != lease.epoch:
+            raise LeaseLost(lease.job_id)
+        return job
+
+    def write(self, lease: Lease, statement: TextClause, parameters: Mapping[str, Any]) -> Any:
+        """Executes one of `statements` under a lease."""
+        changed, result = writes.apply(statement, self.held(lease), parameters, self._now())
+        if not changed:
+            raise LeaseLost(lease.job_id)
+        return result
+
+    def _of(self, user_id: UUID, job_id: UUID) -> MemoryJob:
+        job = self.jobs.get(job_id)
+        if job is None or job.record.user_id != user_id:
+            raise job_not_found()
+        return job
+
+    def _enqueue(self, job: MemoryJob, attempts: int) -> None:
+        record, job.enqueued_at = job.record, self._now()
+        message = DubbingJobMessage(record.id, record.user_id, record.video_id, job.enqueued_at)
+        self._send(message.to_message(traceparent=record.traceparent, attempt=attempts + 1), record.priority)
+
+
+class MemoryJobStore(JobStore):
+    """The store as it is, with its statements executed in memory."""
+
+    def __init__(self, jobs: MemoryJobs, lease: Lease) -> None:
+        self._jobs = jobs
+        self.lease = lease
+        self._shown: dict[str | None, tuple[str, int]] = {}
+
+    async def completed_steps(self) -> dict[str, StepRecord]:
+        """See `JobStore`."""
+        steps = self._job().steps
+        return {key: step for key, step in steps.items() if step.status is StepStatus.COMPLETED}
+
+    async def segments(self) -> list[Segment]:
+        """See `JobStore`."""
+        return [segment for _, segment in sorted(self._job().segments.items())]
+
+    async def translations(self, language: str) -> list[Translation]:
+        """See `JobStore`."""
+        return [line for _, line in sorted(self._job().translations.items()) if line.language == language]
+
+    async def cancel_requested(self) -> bool:
+        """See `JobStore`."""
+        return self._jobs.held(self.lease).record.cancel_requested_at is not None
+
+    async def _execute(self, statement: TextClause, parameters: Mapping[str, object]) -> Any:
+        return self._jobs.write(self.lease, statement, parameters)
+
+    def _job(self) -> MemoryJob:
+        return self._jobs.jobs[self.lease.job_id]
+
+
+def _verdict(job: JobRecord, max_attempts: int, now: datetime) -> Verdict:
+    if job.cancel_requested_at is not None:
+        return Verdict.CANCEL
+    if job.deadline_at <= now:
+        return Verdict.OVERDUE
+    return Verdict.EXHAUSTED if job.attempts >= max_attempts else Verdict.RUN

@@ -1,0 +1,106 @@
+"""A job in memory: its row and every row that belongs to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from onevoice_jobs.records import (
+    Artifact,
+    Event,
+    EventRecord,
+    JobRecord,
+    LanguageRecord,
+    Segment,
+    StepRecord,
+    Translation,
+)
+from onevoice_jobs.states import JobStatus, LanguageStatus
+from onevoice_jobs.submit import NewJob
+
+
+@dataclass
+class MemoryJob:
+    """What the tables hold of one job."""
+
+    record: JobRecord
+    enqueued_at: datetime
+    lease_owner: str | None = None
+    lease_until: datetime | None = None
+    languages: dict[str, LanguageRecord] = field(default_factory=dict)
+    steps: dict[str, StepRecord] = field(default_factory=dict)
+    segments: dict[int, Segment] = field(default_factory=dict)
+    translations: dict[tuple[str, int], Translation] = field(default_factory=dict)
+    artifacts: dict[tuple[str, str | None], Artifact] = field(default_factory=dict)
+    events: list[EventRecord] = field(default_factory=list)
+
+    def change(self, **values: Any) -> None:
+        """Updates the job's own row."""
+        self.record = replace(self.record, **values)
+
+    def change_language(self, language: str, **values: Any) -> None:
+        """Updates a language's row."""
+        self.languages[language] = replace(self.languages[language], **values)
+
+    def open_languages(self) -> list[str]:
+        """The languages that have not ended."""
+        return [name for name, task in self.languages.items() if not task.status.terminal]
+
+    def held_s(self, now: datetime) -> float:
+        """What is left of the lease; not above 0 where nobody holds the job."""
+        return (self.lease_until - now).total_seconds() if self.lease_until else 0.0
+
+    def lease(self, owner: str | None, until: datetime | None) -> int:
+        """Gives the job to a new holder, or to nobody; whoever had it is fenced off. Returns the new epoch."""
+        self.lease_owner, self.lease_until = owner, until
+        self.change(lease_epoch=self.record.lease_epoch + 1)
+        return self.record.lease_epoch
+
+    def tell(self, events: Iterable[Event], now: datetime) -> None:
+        """Numbers and records events."""
+        for event in events:
+            data = json.loads(json.dumps(dict(event.data)))
+            self.events.append(EventRecord(len(self.events) + 1, self.record.id, event.type, data, now))
+
+
+def new_job(job: NewJob, job_id: UUID, now: datetime) -> MemoryJob:
+    """A pending job, as `submit.insert_job` inserts it."""
+    record = JobRecord(
+        id=job_id,
+        user_id=job.user_id,
+        video_id=job.video_id,
+        batch_id=job.batch_id,
+        status=JobStatus.PENDING,
+        stage=None,
+        progress=0.0,
+        priority=job.priority,
+        source=job.source,
+        filename=job.filename,
+        source_language=job.source_language,
+        target_languages=job.target_languages,
+        options=job.options,
+        duration_ms=job.duration_ms,
+        quoted_credits=job.quoted_credits,
+        spent_credits=None,
+        attempts=0,
+        lease_epoch=0,
+        cancel_requested_at=None,
+        error=None,
+        metrics={},
+        traceparent=job.traceparent,
+        created_at=now,
+        started_at=None,
+        completed_at=None,
+        deadline_at=now + timedelta(seconds=job.deadline_s),
+        estimated_completion=None,
+    )
+    return MemoryJob(record, now, languages={name: _new_language(job_id, name) for name in job.target_languages})
+
+
+def _new_language(job_id: UUID, language: str) -> LanguageRecord:
+    metrics: Mapping[str, Any] = {}
+    return LanguageRecord(job_id, language, LanguageStatus.PENDING, None, 0.0, None, metrics, None, None)

@@ -1,0 +1,188 @@
+"""The statements of a lease holder (`onevoice_jobs.statements`) as changes of a job in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import TextClause
+from sqlalchemy.exc import IntegrityError
+
+from onevoice_jobs import statements
+from onevoice_jobs.records import Artifact, Event, Segment, StepRecord, Translation, Word
+from onevoice_jobs.rows import error_from_json, ref_from_json
+from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus, sources
+from onevoice_jobs.testing.state import MemoryJob
+
+Parameters = Mapping[str, Any]
+Change = Callable[[MemoryJob, Parameters, datetime], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One statement."""
+
+    name: str
+    change: Change
+    of_language: bool = False
+    """Whether its events are told only while the language is open."""
+    to: JobStatus | None = None
+    """The end it brings the job to, where it does; refused from a state that may not become that."""
+
+
+def apply(statement: TextClause, job: MemoryJob, parameters: Parameters, now: datetime) -> tuple[bool, Any]:
+    """Does what the statement does to a row that its fence let through; whether it changed it, and its result."""
+    write = BY_STATEMENT[id(statement)]
+    if write.to and job.record.status not in sources(JobStatus(parameters["status"])):
+        return False, None
+    events = [Event(item["type"], item["data"]) for item in json.loads(parameters.get("events", "[]"))]
+    told = not write.of_language or parameters["language"] in job.open_languages()
+    result = write.change(job, parameters, now)
+    job.tell(events if told else [], now)
+    return True, result
+
+
+def _rows(parameters: Parameters) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(parameters["rows"])
+    return rows
+
+
+def _start_steps(job: MemoryJob, parameters: Parameters, _: datetime) -> dict[str, int]:
+    attempts = {}
+    for row in _rows(parameters):
+        key, input_hash, old = row["key"], row["input_hash"], job.steps.get(row["key"])
+        again = old is not None and old.input_hash == input_hash and old.status is not StepStatus.COMPLETED
+        attempts[key] = old.attempt + 1 if old and again else 1
+        job.steps[key] = StepRecord(key, input_hash, StepStatus.RUNNING, attempts[key], None)
+    return attempts
+
+
+def _finish_steps(job: MemoryJob, parameters: Parameters, _: datetime) -> None:
+    for row in _rows(parameters):
+        old = job.steps.get(row["key"])
+        attempt = old.attempt if old else 1
+        job.steps[row["key"]] = StepRecord(row["key"], row["input_hash"], StepStatus.COMPLETED, attempt, row["output"])
+
+
+def _fail_step(job: MemoryJob, parameters: Parameters, _: datetime) -> None:
+    key, old = parameters["key"], job.steps.get(parameters["key"])
+    error = error_from_json(json.loads(parameters["error"]))
+    attempt = old.attempt if old else 1
+    job.steps[key] = StepRecord(key, parameters["input_hash"], StepStatus.FAILED, attempt, None, error)
+
+
+def _save_segments(job: MemoryJob, parameters: Parameters, _: datetime) -> None:
+    for row in _rows(parameters):
+        words = tuple(Word(**word) for word in row.pop("words"))
+        job.segments[row["index"]] = Segment(**row, words=words)
+
+
+def _save_translations(job: MemoryJob, parameters: Parameters, _: datetime) -> None:
+    for row in _rows(parameters):
+        audio, flags = row.pop("audio"), tuple(row.pop("flags"))
+        saved = Translation(**row, audio=ref_from_json(audio) if audio else None, flags=flags)
+        job.translations[saved.language, saved.index] = saved
+
+
+def _save_artifacts(job: MemoryJob, parameters: Parameters, now: datetime) -> None:
+    for row in _rows(parameters):
+        kind, language = row["kind"], row["language"]
+        old = job.artifacts.get((kind, language))
+        made = old.created_at if old else now
+        job.artifacts[kind, language] = Artifact(kind, language, row["filename"], ref_from_json(row["object"]), made)
+
+
+def _forget_results(job: MemoryJob, _: Parameters, __: datetime) -> None:
+    for table in (job.steps, job.segments, job.translations, job.artifacts):
+        table.clear()
+
+
+def _nothing(_: MemoryJob, __: Parameters, ___: datetime) -> None:
+    """An announcement changes nothing."""
+
+
+def _job_progress(job: MemoryJob, parameters: Parameters, now: datetime) -> None:
+    percent, started = parameters["percent"], job.record.started_at
+    estimated = now + (now - started) * ((100 - percent) / percent) if percent >= 1 and started else None
+    progress = max(job.record.progress, percent)
+    job.change(stage=parameters["stage"], progress=progress, estimated_completion=estimated)
+
+
+def _language_progress(job: MemoryJob, parameters: Parameters, now: datetime) -> None:
+    language = parameters["language"]
+    if language in job.open_languages():
+        old = job.languages[language]
+        job.change_language(
+            language,
+            stage=parameters["stage"],
+            progress=max(old.progress, parameters["percent"]),
+            status=LanguageStatus.PROCESSING,
+            started_at=old.started_at or now,
+        )
+
+
+def _end_language(job: MemoryJob, parameters: Parameters, now: datetime) -> None:
+    language, status = parameters["language"], LanguageStatus(parameters["status"])
+    if language in job.open_languages():
+        old = job.languages[language]
+        job.change_language(
+            language,
+            status=status,
+            error=_error(parameters),
+            metrics=json.loads(parameters["metrics"]),
+            progress=100.0 if status is LanguageStatus.COMPLETED else old.progress,
+            started_at=old.started_at or now,
+            completed_at=now,
+        )
+
+
+def _complete_job(job: MemoryJob, parameters: Parameters, now: datetime) -> None:
+    _end(job, parameters, now, progress=100.0, metrics=json.loads(parameters["metrics"]))
+
+
+def _end_job(job: MemoryJob, parameters: Parameters, now: datetime) -> None:
+    error = _error(parameters)
+    _end(job, parameters, now, error=error)
+    for language in job.open_languages():
+        status = LanguageStatus(parameters["status"])
+        job.change_language(language, status=status, error=error, completed_at=now)
+
+
+def _end(job: MemoryJob, parameters: Parameters, now: datetime, **values: Any) -> None:
+    spent, status = parameters["spent_credits"], JobStatus(parameters["status"])
+    if not 0 <= spent <= job.record.quoted_credits:
+        raise IntegrityError("jobs_spent_credits_check", None, ValueError(spent))
+    job.lease(None, None)
+    job.change(status=status, completed_at=now, estimated_completion=None, spent_credits=spent, **values)
+
+
+def _error(parameters: Parameters) -> Any:
+    return error_from_json(json.loads(parameters["error"] or "null"))
+
+
+_FENCED = {
+    "start_steps": (statements.START_STEPS, _start_steps, False),
+    "finish_steps": (statements.FINISH_STEPS, _finish_steps, False),
+    "fail_step": (statements.FAIL_STEP, _fail_step, False),
+    "save_segments": (statements.SAVE_SEGMENTS, _save_segments, False),
+    "save_translations": (statements.SAVE_TRANSLATIONS, _save_translations, False),
+    "save_artifacts": (statements.SAVE_ARTIFACTS, _save_artifacts, False),
+    "forget_results": (statements.FORGET_RESULTS, _forget_results, False),
+    "language_progress": (statements.SET_LANGUAGE_PROGRESS, _language_progress, True),
+    "end_language": (statements.END_LANGUAGE, _end_language, True),
+}
+
+BY_STATEMENT: Mapping[int, Write] = {
+    id(text): Write(name, change, of_language)
+    for name, (fenced, change, of_language) in _FENCED.items()
+    for text in (fenced.quiet, fenced.announcing)
+} | {
+    id(statements.ANNOUNCE): Write("announce", _nothing),
+    id(statements.SET_JOB_PROGRESS): Write("job_progress", _job_progress),
+    id(statements.COMPLETE_JOB): Write("complete_job", _complete_job, to=JobStatus.COMPLETED),
+    id(statements.END_JOB): Write("end_job", _end_job, to=JobStatus.FAILED),
+}
+"""By the identity of the statement, for statements have no names."""

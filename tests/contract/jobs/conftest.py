@@ -1,0 +1,189 @@
+"""The job engine's contract runs over PostgreSQL and over the engine in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+from uuid import UUID
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onevoice_jobs import control, queries
+from onevoice_jobs.leases import Claim
+from onevoice_jobs.migrations import migrations_path
+from onevoice_jobs.models import SCHEMA, outbox
+from onevoice_jobs.records import Artifact, EventRecord, JobRecord, LanguageRecord
+from onevoice_jobs.service import Jobs, PostgresJobs
+from onevoice_jobs.states import JobStatus
+from onevoice_jobs.store import JobStore
+from onevoice_jobs.submit import NewJob, insert_job
+from onevoice_jobs.testing import MemoryJobs
+from onevoice_kit.db import asyncpg_dsn, create_engine, migrate, transaction, uuid7
+from onevoice_kit.queue.base import Message
+from onevoice_kit.settings import DatabaseSettings
+from onevoice_kit.storage.base import ObjectRef
+from onevoice_kit.testing.postgres import PostgresDatabases
+
+USER = UUID(int=7)
+VIDEO = UUID(int=8)
+SOURCE = ObjectRef("file:///users/u/videos/v/original.mp4", "a" * 64, 1234, "video/mp4")
+NEW_JOB = NewJob(USER, VIDEO, SOURCE, "talk.mp4", ("es", "ca"), 60_000, 120, source_language="en")
+_EMPTY = ("DELETE FROM jobs.jobs", "DELETE FROM jobs.outbox", "DELETE FROM jobs.workers")
+
+
+class UnderTest(Protocol):
+    """An engine with what happens to jobs from outside, and what can be seen of them."""
+
+    jobs: Jobs
+
+    async def submit(self, job_id: UUID | None = None, **changes: Any) -> UUID: ...
+    async def cancel(self, job_id: UUID, user_id: UUID = USER) -> JobStatus: ...
+    async def resume(self, job_id: UUID) -> None: ...
+    async def requeue_stuck(self, *, older_than_s: float, limit: int = 100) -> list[UUID]: ...
+    async def job(self, job_id: UUID) -> JobRecord: ...
+    async def languages(self, job_id: UUID) -> Sequence[LanguageRecord]: ...
+    async def events(self, job_id: UUID) -> Sequence[EventRecord]: ...
+    async def artifacts(self, job_id: UUID) -> Sequence[Artifact]: ...
+    async def sent(self) -> list[tuple[UUID, str, int]]: ...
+
+
+class InMemory:
+    """The engine in memory."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[Message, int]] = []
+        self.memory = MemoryJobs(send=lambda message, priority: self.messages.append((message, priority)))
+        self.jobs: Jobs = self.memory
+
+    async def submit(self, job_id: UUID | None = None, **changes: Any) -> UUID:
+        job_id = job_id or uuid7()
+        self.memory.submit(replace(NEW_JOB, **changes), job_id)
+        return job_id
+
+    async def cancel(self, job_id: UUID, user_id: UUID = USER) -> JobStatus:
+        return self.memory.request_cancel(user_id, job_id)
+
+    async def resume(self, job_id: UUID) -> None:
+        self.memory.resume(USER, job_id)
+
+    async def requeue_stuck(self, *, older_than_s: float, limit: int = 100) -> list[UUID]:
+        return self.memory.requeue_stuck(older_than_s=older_than_s, limit=limit)
+
+    async def job(self, job_id: UUID) -> JobRecord:
+        return self.memory.jobs[job_id].record
+
+    async def languages(self, job_id: UUID) -> Sequence[LanguageRecord]:
+        return list(self.memory.jobs[job_id].languages.values())
+
+    async def events(self, job_id: UUID) -> Sequence[EventRecord]:
+        return self.memory.jobs[job_id].events
+
+    async def artifacts(self, job_id: UUID) -> Sequence[Artifact]:
+        found = self.memory.jobs[job_id].artifacts.values()
+        return sorted(found, key=lambda item: (item.language or "", item.kind))
+
+    async def sent(self) -> list[tuple[UUID, str, int]]:
+        return [_seen(message.body, message.attributes, priority) for message, priority in self.messages]
+
+
+class OnPostgres:
+    """The engine on a database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.jobs: Jobs = PostgresJobs(engine)
+
+    async def submit(self, job_id: UUID | None = None, **changes: Any) -> UUID:
+        job_id = job_id or uuid7()
+        async with transaction(self.engine) as connection:
+            await insert_job(connection, replace(NEW_JOB, **changes), job_id)
+        return job_id
+
+    async def cancel(self, job_id: UUID, user_id: UUID = USER) -> JobStatus:
+        async with transaction(self.engine) as connection:
+            return await control.request_cancel(connection, user_id, job_id)
+
+    async def resume(self, job_id: UUID) -> None:
+        async with transaction(self.engine) as connection:
+            await control.resume_job(connection, USER, job_id)
+
+    async def requeue_stuck(self, *, older_than_s: float, limit: int = 100) -> list[UUID]:
+        async with transaction(self.engine) as connection:
+            return await control.requeue_stuck(connection, older_than_s=older_than_s, limit=limit)
+
+    async def job(self, job_id: UUID) -> JobRecord:
+        async with transaction(self.engine) as connection:
+            return (await queries.get_job(connection, USER, job_id)).job
+
+    async def languages(self, job_id: UUID) -> Sequence[LanguageRecord]:
+        async with transaction(self.engine) as connection:
+            return (await queries.get_job(connection, USER, job_id)).languages
+
+    async def events(self, job_id: UUID) -> Sequence[EventRecord]:
+        async with transaction(self.engine) as connection:
+            return await queries.events_after(connection, USER, job_id)
+
+    async def artifacts(self, job_id: UUID) -> Sequence[Artifact]:
+        async with transaction(self.engine) as connection:
+            return await queries.list_artifacts(connection, USER, job_id)
+
+    async def sent(self) -> list[tuple[UUID, str, int]]:
+        async with transaction(self.engine) as connection:
+            rows = (await connection.execute(select(outbox).order_by(outbox.c.id))).all()
+        return [_seen(row.body, row.attributes, row.priority) for row in rows]
+
+
+def _seen(body: str, attributes: Any, priority: int) -> tuple[UUID, str, int]:
+    return UUID(json.loads(body)["jobId"]), attributes["attempt"], priority
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def migrated_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
+    """A database with the tables, shared within a module."""
+    template = await postgres.prepare_template("jobs", lambda url: migrate(url, migrations_path(), SCHEMA))
+    async with postgres.fresh(template) as url:
+        yield url
+
+
+@pytest.fixture
+async def on_postgres(migrated_url: str) -> AsyncIterator[OnPostgres]:
+    """The engine on empty tables."""
+    connection = await asyncpg.connect(asyncpg_dsn(migrated_url))
+    for statement in _EMPTY:
+        await connection.execute(statement)
+    await connection.close()
+    engine = create_engine(DatabaseSettings(database_url=SecretStr(migrated_url)))
+    yield OnPostgres(engine)
+    await engine.dispose()
+
+
+@pytest.fixture
+def in_memory() -> InMemory:
+    """An empty engine in memory."""
+    return InMemory()
+
+
+@pytest.fixture(params=["on_postgres", "in_memory"])
+def under_test(request: pytest.FixtureRequest) -> UnderTest:
+    """Each engine in turn."""
+    engine: UnderTest = request.getfixturevalue(request.param)
+    return engine
+
+
+@pytest.fixture
+def take(under_test: UnderTest) -> Any:
+    """Claims a job and gives the store of its lease."""
+
+    async def take(job_id: UUID, owner: str = "worker-1", *, ttl_s: float = 120, max_attempts: int = 5) -> JobStore:
+        claimed = await under_test.jobs.claim(job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts)
+        assert isinstance(claimed, Claim)
+        return under_test.jobs.store(claimed.lease)
+
+    return take
