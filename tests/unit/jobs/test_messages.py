@@ -8,8 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from onevoice_jobs.messages import DubbingJobMessage
-from onevoice_kit.errors import InvalidInput
+from onevoice_jobs.messages import DubbingJobMessage, PoisonMessage
 from onevoice_kit.queue.base import Delivery
 
 MESSAGE = DubbingJobMessage(UUID(int=1), UUID(int=2), UUID(int=3), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
@@ -68,6 +67,7 @@ def changed(**changes: object) -> str:
     ],
 )
 def test_what_is_no_job_message_is_poison(body):
-    with pytest.raises(InvalidInput) as error:
+    with pytest.raises(PoisonMessage) as error:
         DubbingJobMessage.from_delivery(delivery(body))
-    assert error.value.reason == "poison_message"
+    expected = "unknown_message_type" if "OTHER" in body else "unreadable_message"
+    assert error.value.reason == expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -48,8 +48,8 @@ class Work:
         self.now = 0
         self.most = 0
 
-    def step(self, key: str, *deps: str, fails: list[OneVoiceError] | None = None, **options: Any) -> Step:
-        left = list(fails or [])
+    def step(self, key: str, *deps: str, fails: Sequence[OneVoiceError] = (), **options: Any) -> Step:
+        left = list(fails)
 
         async def run(inputs: Inputs) -> Json:
             self.ran.append(key)
