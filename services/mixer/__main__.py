@@ -22,7 +22,8 @@ async def main() -> None:
     telemetry.setup(settings, "mixer")
     storage = open_storage(settings)
     ffmpeg = Ffmpeg(settings.media_limits(), settings.media_temp_dir)
-    servicer = MixerServicer(UseCases.over(storage, ffmpeg), Gate(settings.jobs(), settings.mixer_max_waiting))
+    gates = (Gate(places, settings.mixer_max_waiting) for places in (settings.jobs(), 2 * settings.jobs()))
+    servicer = MixerServicer(UseCases.over(storage, ffmpeg), *gates)
     await serve(
         settings,
         "mixer",

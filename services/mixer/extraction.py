@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from onevoice_kit.media_exec import (
     AudioFacts,
@@ -19,7 +18,7 @@ from onevoice_kit.media_exec import (
     work_beside,
 )
 from onevoice_kit.storage.base import ObjectRef, Storage
-from services.mixer.mixing.blocks import BLOCK, RATE, blocks, read_block
+from services.mixer.mixing.blocks import BLOCK, RATE, Reader, blocks, read_block
 from services.mixer.progress import Report, part, silent
 from services.mixer.results import Results, Work
 
@@ -73,7 +72,7 @@ class Extractor:
         command = _command(source, facts.audio[0], duration_ms, programme, speech)
         room = duration_ms * 48 * 2 * 4 + (1 << 20)
         async with self._ffmpeg.stream(command, workspace, max_output_bytes=room) as running:
-            loudness = await work_beside([running], lambda: _measure(running.stdout, duration_ms, report))
+            loudness = await work_beside([running], lambda: _measure(running, duration_ms, report))
             await running.wait()
         extraction = Extraction(
             speech=await self._results.put(work.key("flac", "speech"), speech.path, "audio/flac"),
@@ -107,7 +106,7 @@ def _command(
     )
 
 
-def _measure(stdout: BinaryIO, duration_ms: int, report: Report) -> float:
+def _measure(decoder: Reader, duration_ms: int, report: Report) -> float:
     """Integrated loudness of the stereo samples that come down the pipe."""
     # Imported here: scipy takes most of a second to load, and the service should be up by then.
     from services.mixer.mixing.loudness import HopMeter, integrated
@@ -115,10 +114,10 @@ def _measure(stdout: BinaryIO, duration_ms: int, report: Report) -> float:
     total = duration_ms * RATE // 1000
     meter = HopMeter(channels=2)
     for begin, end in blocks(total):
-        meter.add(read_block(stdout, end - begin))
+        meter.add(read_block(decoder, end - begin))
         report(end / total)
     # What is left over the exact length would keep the tool waiting for a reader.
-    while stdout.read(BLOCK):
+    while decoder.read(BLOCK):
         pass
     return integrated(meter.energies())
 

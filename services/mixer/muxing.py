@@ -71,7 +71,7 @@ class Muxer:
             source = await self._open(stack, workspace, job.source)
             facts = await probe(self._ffmpeg, source, workspace)
             parts = await self._parts(stack, workspace, job, source, facts)
-            container = container_for(facts, burned=job.burn_in is not None)
+            container = container_for(facts, burned=parts.burn_in is not None)
             output = await self._write(workspace, parts, container, part(report, 0.05, 0.9))
             info = await self._verify(workspace, output, facts, job)
             media = await self._results.put(work.key(container.suffix), output.path, container.content_type)
@@ -100,9 +100,16 @@ class Muxer:
                     for track in job.subtitles
                 ]
             ),
-            burn_in=await self._subtitles(workspace, job.burn_in, job) if job.burn_in and facts.video else None,
+            burn_in=await self._captions(workspace, job) if facts.video else None,
             duration_ms=job.duration_ms,
         )
+
+    async def _captions(self, workspace: Workspace, job: MuxJob) -> MediaFile | None:
+        """The captions to burn in; None where there are none, so that the video is copied as it is."""
+        if job.burn_in is None:
+            return None
+        file = await self._subtitles(workspace, job.burn_in, job)
+        return file if file.path.stat().st_size else None
 
     async def _subtitles(self, workspace: Workspace, ref: ObjectRef, job: MuxJob) -> MediaFile:
         """The subtitles, parsed and written anew under a name of ours."""

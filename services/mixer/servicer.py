@@ -51,16 +51,17 @@ class UseCases:
 class MixerServicer(pb_grpc.MixerServiceServicer):
     """`onevoice.mixer.v1.MixerService`."""
 
-    def __init__(self, use_cases: UseCases, gate: Gate) -> None:
-        """`gate` bounds how many calls work at once."""
+    def __init__(self, use_cases: UseCases, gate: Gate, probes: Gate) -> None:
+        """`gate` bounds how many calls work at once; `probes` those that probe, which are short and wait apart."""
         self._use = use_cases
         self._gate = gate
+        self._probes = probes
 
     def Probe(self, request: pb.ProbeRequest, _ctx: Context) -> AsyncIterator[pb.ProbeResponse]:
-        """Says what a file is. Probes are short and wait for nobody."""
+        """Says what a file is."""
         job = converters.probe_job(request)
         return with_progress(
-            lambda _report: self._use.prober.probe(job),
+            _in_turn(self._probes, lambda _report: self._use.prober.probe(job)),
             lambda fraction: pb.ProbeResponse(progress=converters.progress(fraction)),
             lambda facts: pb.ProbeResponse(result=converters.media_info(facts)),
         )
@@ -69,7 +70,7 @@ class MixerServicer(pb_grpc.MixerServiceServicer):
         """Extracts the sound."""
         job = converters.extraction_job(request)
         return with_progress(
-            self._in_turn(lambda report: self._use.extractor.extract(job, report)),
+            _in_turn(self._gate, lambda report: self._use.extractor.extract(job, report)),
             lambda fraction: pb.ExtractAudioResponse(progress=converters.progress(fraction)),
             lambda result: pb.ExtractAudioResponse(result=converters.extraction_result(result)),
         )
@@ -78,7 +79,7 @@ class MixerServicer(pb_grpc.MixerServiceServicer):
         """Takes a picture."""
         job = converters.thumbnail_job(request)
         return with_progress(
-            self._in_turn(lambda _report: self._use.photographer.take(job)),
+            _in_turn(self._gate, lambda _report: self._use.photographer.take(job)),
             lambda fraction: pb.ThumbnailResponse(progress=converters.progress(fraction)),
             lambda image: pb.ThumbnailResponse(result=pb.ThumbnailResult(image=ref_to_proto(image))),
         )
@@ -87,7 +88,7 @@ class MixerServicer(pb_grpc.MixerServiceServicer):
         """Mixes."""
         job = converters.mix_job(request)
         return with_progress(
-            self._in_turn(lambda report: self._use.mixing.mix(job, report)),
+            _in_turn(self._gate, lambda report: self._use.mixing.mix(job, report)),
             lambda fraction: pb.MixResponse(progress=converters.progress(fraction)),
             lambda mix: pb.MixResponse(result=converters.mix_result(mix)),
         )
@@ -96,14 +97,15 @@ class MixerServicer(pb_grpc.MixerServiceServicer):
         """Puts the file together."""
         job = converters.mux_job(request)
         return with_progress(
-            self._in_turn(lambda report: self._use.muxer.mux(job, report)),
+            _in_turn(self._gate, lambda report: self._use.muxer.mux(job, report)),
             lambda fraction: pb.MuxResponse(progress=converters.progress(fraction)),
             lambda muxed: pb.MuxResponse(result=converters.mux_result(muxed)),
         )
 
-    def _in_turn(self, work: Callable[[Report], Awaitable[T]]) -> Callable[[Report], Awaitable[T]]:
-        async def wait_and_work(report: Report) -> T:
-            async with self._gate.place():
-                return await work(report)
 
-        return wait_and_work
+def _in_turn(gate: Gate, work: Callable[[Report], Awaitable[T]]) -> Callable[[Report], Awaitable[T]]:
+    async def wait_and_work(report: Report) -> T:
+        async with gate.place():
+            return await work(report)
+
+    return wait_and_work

@@ -44,7 +44,7 @@ class MediaLimits:
     """Address space of one process."""
     max_output_bytes: int = 16 << 30
     """Size of any file a process writes."""
-    time_limit_s: float = 2 * 3600.0
+    time_limit_s: float = 4 * 3600.0
     """Wall clock of one process; of CPU it may take twice that, since codecs use two threads."""
     probe_time_limit_s: float = 60.0
     """Wall clock of one probe."""

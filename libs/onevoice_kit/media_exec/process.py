@@ -55,6 +55,7 @@ class Running:
         self._process = process
         self._budget = budget
         self._timed_out = False
+        self._killed = False
         self._head = b""
         self._tail = b""
         self._stdin = stdin
@@ -72,6 +73,16 @@ class Running:
         """A blocking pipe out of the tool, for a worker thread, where the start asked for it."""
         return _opened(self._stdout)
 
+    def read(self, count: int) -> bytes:
+        """
+        The next `count` bytes of the tool's output, fewer at its end. `BrokenPipeError` once it was ended from here:
+        work that fills up a short stream would otherwise go on to the end of it.
+        """
+        data = self.stdout.read(count)
+        if self._killed:
+            raise BrokenPipeError
+        return data
+
     @property
     def stderr(self) -> str:
         """The first and the last of what the tool said."""
@@ -88,6 +99,7 @@ class Running:
 
     def kill(self) -> None:
         """Ends the whole process group at once."""
+        self._killed = True
         if self._process.returncode is None:
             # It may have gone by itself in between.
             with contextlib.suppress(ProcessLookupError):

@@ -26,7 +26,10 @@ _SAID: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"exceeds? max_streams|Number of streams"), "too_many_streams"),
     (re.compile(r"Format not on whitelist|Protocol '.*' not on whitelist"), "forbidden_format"),
     (re.compile(r"Picture size \d+x\d+ (is invalid|exceeds)|max_pixels|max pixel count"), "picture_too_large"),
-    (re.compile(r"Cannot allocate memory|bad_alloc|Out of memory|Resource temporarily unavailable"), "media_too_complex"),
+    (
+        re.compile(r"Cannot allocate memory|bad_alloc|Out of memory|Resource temporarily unavailable"),
+        "media_too_complex",
+    ),
     (re.compile(r"moov atom not found|partial file|Truncat|truncated|End of file"), "truncated_media"),
     (re.compile(r"Codec .*not on whitelist|Decoder .* not found|Unknown decoder"), "unsupported_codec"),
     (re.compile(r"Invalid data found|could not find codec parameters|does not contain any stream"), "not_media"),

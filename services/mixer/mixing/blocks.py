@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,15 @@ def blocks(total: int) -> Iterator[tuple[int, int]]:
         yield begin, min(begin + BLOCK, total)
 
 
-def read_block(stream: BinaryIO, frames: int) -> Samples:
+class Reader(Protocol):
+    """Where samples come from: a running decoder, a file."""
+
+    def read(self, count: int, /) -> bytes:
+        """The next bytes; fewer than `count` only at the end."""
+        ...
+
+
+def read_block(stream: Reader, frames: int) -> Samples:
     """The next stereo samples, shape `(frames, 2)`; silence after the end of the stream."""
     data = stream.read(frames * CHANNELS * 4)
     samples = np.frombuffer(data[: len(data) // 8 * 8], dtype="<f4").reshape(-1, CHANNELS)

@@ -6,11 +6,11 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from onevoice_kit.media_exec import Command, Ffmpeg, Input, MediaFile, Output, Running, Workspace, work_beside
 from onevoice_kit.storage.base import ObjectRef, Storage
-from services.mixer.mixing.blocks import RATE, blocks, read_block
+from services.mixer.mixing.blocks import RATE, Reader, blocks, read_block
 from services.mixer.mixing.clips import ClipPreparer
 from services.mixer.mixing.ducking import Ducker
 from services.mixer.mixing.loudness import HopMeter, integrated
@@ -127,7 +127,7 @@ class Mixer:
     async def _aim(self, session: _Session, parts: Parts) -> Gains:
         """Gains that give the loudness asked for. Where the limiter will take some of it, tries without encoding."""
         job = session.job
-        voice_db = parts.solve(job.source_loudness_lufs)
+        voice_db = parts.solve(job.source_loudness_lufs) if job.source_loudness_lufs else 0.0
         if job.loudness is Loudness.SOURCE:
             return Gains(voice_db, 0.0, CEILING_DBTP)
         target = float(job.loudness.value)
@@ -181,14 +181,14 @@ _AAC = ("-c:a", "aac", "-aac_coder", "fast", "-b:a", "192k", "-movflags", "+fast
 """ffmpeg's manual on the coder `fast`: better and much faster than `twoloop` at higher bit rates."""
 
 
-async def _beside(decoder: Running, work: Callable[[BinaryIO], T], *others: Running) -> T:
+async def _beside(decoder: Running, work: Callable[[Reader], T], *others: Running) -> T:
     """Runs `work` on the decoder's samples in a thread; raises what the decoder ended with."""
-    result = await work_beside([decoder, *others], lambda: _drained(decoder.stdout, work))
+    result = await work_beside([decoder, *others], lambda: _drained(decoder, work))
     await decoder.wait()
     return result
 
 
-def _drained(pipe: BinaryIO, work: Callable[[BinaryIO], T]) -> T:
+def _drained(pipe: Reader, work: Callable[[Reader], T]) -> T:
     """The work, after which the rest of the pipe is read: a decoder that is not read from never ends."""
     result = work(pipe)
     while pipe.read(1 << 16):
@@ -202,7 +202,7 @@ def _may_limit(parts: Parts, gains: Gains) -> bool:
     return parts.peak * 10 ** ((voice + gains.common_db + 3.5) / 20) > 10 ** (gains.ceiling_dbtp / 20)
 
 
-def _meter(pipe: BinaryIO, total: int) -> Measured:
+def _meter(pipe: Reader, total: int) -> Measured:
     loudness, peak = HopMeter(channels=2), PeakMeter()
     for begin, end in blocks(total):
         samples = read_block(pipe, end - begin)

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from services.mixer.mixing.blocks import Samples, blocks, read_block
+from services.mixer.mixing.blocks import Reader, Samples, blocks, read_block
 from services.mixer.mixing.ducking import Ducker
 from services.mixer.mixing.limiter import Limiter
 from services.mixer.mixing.loudness import HOP, SILENT, Energies, HopMeter, KFilter, hop_products, integrated
@@ -64,7 +64,7 @@ class Measured:
     limited: bool = field(default=False)
 
 
-def measure(background: BinaryIO, ducker: Ducker, voice: Voice, total: int, report: Report) -> Parts:
+def measure(background: Reader, ducker: Ducker, voice: Voice, total: int, report: Report) -> Parts:
     """The first pass. `background` gives stereo float32; `total` is in samples."""
     filters = KFilter(2), KFilter(1)
     hops: list[tuple[Energies, Energies, Energies]] = []
@@ -85,7 +85,7 @@ def measure(background: BinaryIO, ducker: Ducker, voice: Voice, total: int, repo
 
 
 def render(
-    background: BinaryIO, ducker: Ducker, voice: Voice, total: int, gains: Gains, out: BinaryIO | None, report: Report
+    background: Reader, ducker: Ducker, voice: Voice, total: int, gains: Gains, out: BinaryIO | None, report: Report
 ) -> Measured:
     """The second pass. `out` takes stereo float32; None: only measures."""
     limiter = Limiter(10 ** (gains.ceiling_dbtp / 20))

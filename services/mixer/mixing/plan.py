@@ -51,6 +51,7 @@ class MixJob:
     """At most 0."""
     loudness: Loudness
     source_loudness_lufs: float
+    """0 for unknown, where `loudness` does not need it: the voice then keeps the level it comes with."""
     output_prefix: str
 
 
@@ -72,7 +73,10 @@ MAX_DURATION_MS = 24 * 3600 * 1000
 
 
 def check(job: MixJob) -> None:
-    """`InvalidInput` with reason `bad_duration`, `too_many_clips`, `bad_clip`, `clip_out_of_range` or `bad_duck`."""
+    """
+    Raises `InvalidInput` with reason `bad_duration`, `too_many_clips`, `bad_clip`, `clip_out_of_range`, `bad_duck` or
+    `bad_loudness`.
+    """
     if not 0 < job.duration_ms <= MAX_DURATION_MS:
         raise InvalidInput("The length of the mix is not valid.", reason="bad_duration")
     if len(job.clips) > MAX_CLIPS:
@@ -82,6 +86,8 @@ def check(job: MixJob) -> None:
             raise InvalidInput(f"Speed or gain of clip {number} is not valid.", reason="bad_clip")
         if not 0 <= clip.start_ms < job.duration_ms:
             raise out_of_range(number)
+    if job.loudness is Loudness.SOURCE and job.source_loudness_lufs == 0:
+        raise InvalidInput("The loudness of the source is needed and missing.", reason="bad_loudness")
     if not -100 <= job.duck_gain_db <= 0 or not math.isfinite(job.source_loudness_lufs):
         raise InvalidInput("The background cannot be raised where the voice speaks.", reason="bad_duck")
 

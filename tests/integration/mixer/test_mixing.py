@@ -6,6 +6,7 @@ import asyncio
 import re
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -127,6 +128,13 @@ async def test_the_loudness_is_the_one_asked_for(desk, loudness, wanted):
     assert peak <= -1.0
 
 
+async def test_a_preset_needs_no_loudness_of_the_source(desk):
+    clips = [await desk.clip(speech(3), start_ms=1000)]
+    mix = await desk.mix(chord(6), clips, loudness=Loudness.MINUS_23, source_loudness_lufs=0.0)
+    assert mix.voice_gain_db == 0.0
+    assert heard(await desk.bench.fetch(mix.audio))[0] == pytest.approx(-23, abs=0.5)
+
+
 async def test_a_mix_that_would_clip_keeps_its_peaks_under_the_ceiling(desk):
     rough = np.clip(chord(8) * 12, -0.97, 0.97)
     clips = [await desk.clip(speech(3), start_ms=2000, gain_db=12)]
@@ -235,6 +243,7 @@ async def test_a_clip_that_is_no_wav_is_refused(desk, left_over):
         ({"duration_ms": 0}, "bad_duration"),
         ({"duck_gain_db": 3.0}, "bad_duck"),
         ({"source_loudness_lufs": float("nan")}, "bad_duck"),
+        ({"source_loudness_lufs": 0.0}, "bad_loudness"),
     ],
 )
 async def test_requests_that_make_no_sense_are_refused(desk, changes, reason):
@@ -253,6 +262,45 @@ async def test_a_background_that_is_no_media_is_refused(desk, left_over):
             MixJob(**{name: getattr(job, name) for name in MixJob.__slots__} | {"background": broken})
         )
     assert caught.value.reason == "not_media"
+    assert left_over() == []
+
+
+class WithoutRubberband(Ffmpeg):
+    """An ffmpeg that was built without the better filter."""
+
+    async def has_filter(self, name: str) -> bool:
+        return name != "rubberband" and await super().has_filter(name)
+
+
+async def test_without_rubberband_clips_still_get_their_speed_and_pitch(desk, file_storage, ffmpeg, temp_dir):
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(3 * RATE) / RATE)
+    job = await desk.job(np.zeros((5 * RATE, 2)), [await desk.clip(tone, start_ms=1000, speed=1.2)])
+    mix = await Mixer(file_storage, WithoutRubberband(ffmpeg.limits, temp_dir)).mix(job)
+    found = (await desk.bench.samples(mix.audio)).mean(axis=1)
+    assert mix.placed_ms == (2500,)
+    middle = found[int(1.5 * RATE) : int(2.5 * RATE)]
+    assert int(np.argmax(np.abs(np.fft.rfft(middle * np.hanning(len(middle)))))) == pytest.approx(440, abs=2)
+
+
+async def test_a_cancelled_pass_stops_at_once_and_not_at_the_end_of_the_film(desk, left_over):
+    job = await desk.job(chord(60), [])
+    loop, reached, cancelled = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    reports: list[float] = []
+
+    def report(fraction: float) -> None:
+        if 0.2 < fraction < 0.4:
+            reports.append(fraction)
+            loop.call_soon_threadsafe(reached.set)
+            cancelled.wait(30)
+
+    task = asyncio.create_task(desk.use_cases.mixing.mix(job, report))
+    await reached.wait()
+    task.cancel()
+    await asyncio.sleep(0)  # Lets the task see it, and end its decoder.
+    cancelled.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(reports) == 1
     assert left_over() == []
 
 

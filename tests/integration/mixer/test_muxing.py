@@ -201,6 +201,12 @@ async def test_captions_are_burned_into_the_picture_on_request(desk):
     assert muxed.info.duration_s == pytest.approx(4.0, abs=1 / 25)
 
 
+async def test_captions_without_a_single_line_leave_the_video_as_it_is(desk):
+    source = desk.bench.video()
+    muxed = await desk.mux(source, burn_in=await desk.bench.store_text("b.srt", ""))
+    assert fingerprint(await desk.bench.fetch(muxed.media)) == fingerprint(source)
+
+
 async def test_uneven_frame_rates_survive_burning_in(desk):
     even = ("-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=4", "-f", "lavfi", "-i", "sine=d=4")
     source = desk.bench.make(

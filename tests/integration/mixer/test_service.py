@@ -29,7 +29,7 @@ PREFIX = "users/u/jobs/j"
 
 
 async def serving(use_cases, gate: Gate):
-    servicer = MixerServicer(use_cases, gate)
+    servicer = MixerServicer(use_cases, gate, Gate(places=2, waiting=4))
     server = GrpcServer(
         GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0),
         "mixer",
