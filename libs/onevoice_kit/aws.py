@@ -52,9 +52,9 @@ def _create(service: str, settings: AwsSettings) -> Any:
         keys["aws_access_key_id"] = settings.aws_access_key_id
         keys["aws_secret_access_key"] = secret.get_secret_value() if secret else None
     config = AioConfig(
-        connect_timeout=5,
-        read_timeout=60,
-        retries={"mode": "standard", "max_attempts": 4},
+        connect_timeout=settings.aws_connect_timeout_s,
+        read_timeout=settings.aws_read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": settings.aws_max_attempts},
         max_pool_connections=50,
         signature_version="s3v4" if service == "s3" else None,
         # A local stand-in has no host name per bucket.

@@ -68,6 +68,11 @@ class AwsSettings(Settings):
     """Take credentials from the role of the machine or pod; false: from the two settings below."""
     aws_access_key_id: str | None = None
     aws_secret_access_key: SecretStr | None = None
+    aws_connect_timeout_s: float = Field(default=5.0, gt=0)
+    aws_read_timeout_s: float = Field(default=30.0, gt=0)
+    """How long a connection may be silent; longer than SQS keeps a receive waiting."""
+    aws_max_attempts: int = Field(default=4, ge=1)
+    """Attempts of a request, the first included."""
 
 
 class StorageSettings(AwsSettings):
@@ -92,6 +97,10 @@ class QueueSettings(AwsSettings):
     sqs_dlq_url: str = ""
     sqs_wait_time_seconds: int = Field(default=20, ge=0, le=20)
     sqs_visibility_timeout: int = Field(default=900, ge=30, le=43200)
+    sqs_backlog: int = Field(default=40, ge=1)
+    """The relay fills SQS up to about so many waiting messages; the rest stays where turns are decided."""
+    queue_max_receives: int = Field(default=5, ge=1)
+    """A message received more often is a dead letter: the outbox's counterpart of SQS's redrive policy."""
 
 
 class DatabaseSettings(Settings):
@@ -101,3 +110,7 @@ class DatabaseSettings(Settings):
     """`postgresql://user:password@host/db`."""
     database_pool_size: int = 10
     database_statement_timeout_ms: int = 30_000
+    database_connect_timeout_s: float = Field(default=5.0, gt=0)
+    """How long a new connection may take, and the sign of life of one that was idle."""
+    database_answer_timeout_s: float = Field(default=35.0, gt=0)
+    """How long an answer is waited for when not even a timeout comes from the database; above the statement timeout."""

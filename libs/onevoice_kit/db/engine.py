@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import asyncpg
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from onevoice_kit.db.connections import LOST, BoundedConnection, bound
 from onevoice_kit.errors import Busy, DeadlineExceeded, OneVoiceError, Unavailable
 from onevoice_kit.settings import DatabaseSettings
 
-CONNECT_TIMEOUT_S = 5.0
 POOL_TIMEOUT_S = 10.0
 _QUERY_CANCELED = "57014"
 _LOST_TO_ANOTHER = {"40001", "40P01", "55P03"}
@@ -34,15 +33,17 @@ def asyncpg_dsn(database_url: str | URL) -> str:
 
 
 def create_engine(settings: DatabaseSettings) -> AsyncEngine:
-    """An engine with a bounded pool, checked connections and a limit on how long a statement may run."""
-    return create_async_engine(
+    """An engine with a bounded pool, checked connections and limits on how long a statement runs and is waited for."""
+    engine = create_async_engine(
         sqlalchemy_url(settings.database_url.get_secret_value()),
         pool_size=settings.database_pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
-        pool_pre_ping=True,
         connect_args={
-            "timeout": CONNECT_TIMEOUT_S,
+            "connection_class": BoundedConnection,
+            "timeout": settings.database_connect_timeout_s,
+            # PostgreSQL's own limit below helps only as long as PostgreSQL can be heard.
+            "command_timeout": settings.database_answer_timeout_s,
             "server_settings": {
                 "application_name": "onevoice",
                 "statement_timeout": str(settings.database_statement_timeout_ms),
@@ -51,6 +52,8 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
             },
         },
     )
+    bound(engine, settings.database_connect_timeout_s)
+    return engine
 
 
 def session_factory(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
@@ -84,7 +87,7 @@ async def _connect(engine: AsyncEngine) -> AsyncConnection:
         return await engine.connect()
     except PoolTimeoutError as error:
         raise Busy("All database connections are in use.", reason="database_busy") from error
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
+    except (*LOST, DBAPIError) as error:
         raise Unavailable("The database does not answer.", reason="database_unavailable") from error
 
 

@@ -12,11 +12,10 @@ from typing import Any, Self
 
 import asyncpg
 
-from onevoice_kit.db.engine import CONNECT_TIMEOUT_S, asyncpg_dsn
+from onevoice_kit.db.connections import CONNECT_TIMEOUT_S, LOST, BoundedConnection
+from onevoice_kit.db.engine import asyncpg_dsn
 
 _log = logging.getLogger(__name__)
-_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What a lost or refused connection raises (a timeout is an OSError)."""
 
 LOOK = ""
 """The payload that says: listening has just begun, or something may have been missed; look for yourself."""
@@ -116,16 +115,24 @@ class Listener:
         pause_s = 0.1
         while True:
             try:
-                connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT_S)
+                connection = await self._connect()
                 pause_s = 0.1
                 try:
                     await self._serve(connection)
                 finally:
-                    await self._hang_up(connection)
-            except _LOST as error:
+                    await connection.close()
+            except LOST as error:
                 _log.warning("database notifications interrupted", extra={"error": str(error)})
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, 5.0)
+
+    async def _connect(self) -> asyncpg.Connection[Any]:
+        return await asyncpg.connect(
+            self._dsn,
+            connection_class=BoundedConnection,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=CONNECT_TIMEOUT_S,
+        )
 
     async def _serve(self, connection: asyncpg.Connection[Any]) -> None:
         """Listens to whatever is subscribed until the connection is lost."""
@@ -141,11 +148,7 @@ class Listener:
                 async with asyncio.timeout(self._probe_s):
                     await self._changed.wait()
             except TimeoutError:
-                await connection.execute("SELECT 1", timeout=CONNECT_TIMEOUT_S)
-
-    async def _hang_up(self, connection: asyncpg.Connection[Any]) -> None:
-        with contextlib.suppress(*_LOST):  # it is gone either way
-            await connection.close(timeout=1.0)
+                await connection.execute("SELECT 1")
 
     def _on_notification(self, _connection: object, _pid: int, channel: str, payload: object) -> None:
         self._offer(channel, str(payload))

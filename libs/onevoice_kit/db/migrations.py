@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema
 
-from onevoice_kit.db.engine import CONNECT_TIMEOUT_S, sqlalchemy_url, transaction
+from onevoice_kit.db.connections import CONNECT_TIMEOUT_S
+from onevoice_kit.db.engine import sqlalchemy_url, transaction
 
 _log = logging.getLogger(__name__)
 LOCK_TIMEOUT_S = 60
