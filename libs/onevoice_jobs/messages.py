@@ -13,6 +13,10 @@ from onevoice_kit.queue.base import Delivery, Message
 MESSAGE_TYPE = "DUBBING_JOB"
 
 
+class PoisonMessage(InvalidInput):
+    """The message cannot be worked on, now or ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class DubbingJobMessage:
     """Ids only: everything else is in the database, so a message can be lost, doubled or late without harm."""
@@ -38,11 +42,11 @@ class DubbingJobMessage:
 
     @classmethod
     def from_delivery(cls, delivery: Delivery) -> DubbingJobMessage:
-        """Reads a message; `InvalidInput` (reason `poison_message`) when it is not one, now or ever."""
+        """Reads a message; `PoisonMessage` (`unreadable_message`, `unknown_message_type`) when it is not one."""
         try:
             body = json.loads(delivery.body)
             if body["messageType"] != MESSAGE_TYPE:
-                raise InvalidInput("The message type is not known.", reason="poison_message")
+                raise PoisonMessage("The message type is not known.", reason="unknown_message_type")
             return cls(
                 UUID(body["jobId"]),
                 UUID(body["userId"]),
@@ -50,4 +54,4 @@ class DubbingJobMessage:
                 datetime.fromisoformat(body["requestedAt"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InvalidInput("The message cannot be read.", reason="poison_message") from error
+            raise PoisonMessage("The message cannot be read.", reason="unreadable_message") from error

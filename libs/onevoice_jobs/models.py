@@ -89,6 +89,11 @@ jobs = Table(
     _time("updated_at", now=True),
     Column("deadline_at", DateTime(timezone=True), nullable=False),
     _time("estimated_completion"),
+    # The credits set aside for the present run; NULL: under the job's own id. A resumed job has reserved anew.
+    Column("reservation_id", Text),
+    Column("resumes", Integer, nullable=False, server_default="0"),
+    # Where the owner is told of the end; NULL: nowhere.
+    Column("notify_email", Text),
     _one_of("status", JobStatus),
     CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
     CheckConstraint("spent_credits BETWEEN 0 AND quoted_credits", name="spent_credits"),
@@ -203,6 +208,24 @@ workers = Table(
     Column("busy", Integer, nullable=False),
     _time("started_at", now=True),
     _time("seen_at", now=True),
+)
+
+# What people are told of jobs, written with what it tells of. Not bound to the job's row: some tell of none.
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("recipient", Text, nullable=False, server_default=""),
+    Column("data", JSONB, nullable=False),
+    _time("created_at", now=True),
+    _time("available_at", now=True),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    _time("sent_at"),
+    _time("dropped_at"),
+    Column("error", Text),
+    CheckConstraint("kind IN ('mail', 'alert')", name="kind"),
+    Index("notifications_due", "available_at", postgresql_where=text("sent_at IS NULL AND dropped_at IS NULL")),
 )
 
 outbox = outbox_table(metadata, SCHEMA)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import Select, Text, cast, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onevoice_jobs.models import artifacts, job_events, jobs, language_tasks, segments, translations
@@ -110,6 +110,13 @@ async def list_translations(
         .order_by(translations.c.index)
     )
     return [translation_from_row(row) for row in await connection.execute(statement)]
+
+
+def open_jobs_by_user() -> Select[str, int]:
+    """`group_id` and `held`: how many jobs each user has open, by the group of their messages; for the relay."""
+    user = cast(jobs.c.user_id, Text).label("group_id")
+    is_open = jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING])
+    return select(user, func.count().label("held")).where(is_open).group_by(jobs.c.user_id)
 
 
 def job_not_found() -> NotFound:

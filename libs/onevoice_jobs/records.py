@@ -80,6 +80,16 @@ class JobRecord:
     deadline_at: datetime
     """A job that has not ended by then is failed."""
     estimated_completion: datetime | None
+    reservation_id: str | None = None
+    """Set where it is not the job's id; see `reservation`."""
+    resumes: int = 0
+    notify_email: str | None = None
+    """Where its owner wants to be told of the end."""
+
+    @property
+    def reservation(self) -> str:
+        """Under which id the credits of the present run are set aside. A resumed job has reserved anew."""
+        return self.reservation_id or str(self.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import grpc
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onevoice_jobs.models import outbox
+from onevoice_jobs.queries import open_jobs_by_user
 from onevoice_kit.db import Listener, create_engine
 from onevoice_kit.errors import OneVoiceError, PreconditionFailed
 from onevoice_kit.grpc.client import connect
@@ -170,7 +171,15 @@ async def _relay(services: Services, listener: Listener) -> None:
 
     sender = SqsQueue(services.settings)
     try:
-        await OutboxRelay(services.engine, outbox, sender, listener=listener).run()
+        await OutboxRelay(
+            services.engine,
+            outbox,
+            sender,
+            listener=listener,
+            depth=sender.depth,
+            backlog=services.settings.sqs_backlog,
+            outstanding=open_jobs_by_user(),
+        ).run()
     finally:
         await sender.close()
 

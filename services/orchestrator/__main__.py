@@ -24,7 +24,7 @@ async def main() -> None:
     setup(settings, "orchestrator")
     engine = create_engine(settings)
     storage = open_storage(settings)
-    queue = open_queue(settings, engine, outbox)
+    queue = open_queue(settings, engine, outbox, visibility_s=settings.receipt_visibility_s)
     stages = Stages(
         AsrStage(connect(settings.asr_address)),
         TranslateStage(connect(settings.translate_address)),

@@ -21,6 +21,11 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, D
     worker_max_jobs: int = Field(default=2, ge=1)
     """Jobs this process works on at the same time."""
     worker_lease_s: float = 120.0
+    worker_receipt_s: float = 30.0
+    """
+    How long a message is hidden at receipt; the worker then hides it as long as the lease. So what SQS hands to a poll
+    that was cut off comes back soon.
+    """
     worker_renew_s: float = 30.0
     """How often a job's lease and its message's visibility are renewed; two missed renewals end the work."""
     worker_cancel_poll_s: float = 1.0
@@ -39,6 +44,11 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, D
     """Taken where neither the user nor the file says what is spoken."""
     duck_gain_db: float = Field(default=-22.0, le=0)
     """Gain of the original under a dubbed line, where no separated background is at hand."""
+
+    @property
+    def receipt_visibility_s(self) -> int:
+        """How long a message is hidden at receipt, whole seconds; never longer than a lease lasts."""
+        return max(1, int(min(self.worker_receipt_s, self.worker_lease_s)))
 
     @property
     def stage_limits(self) -> dict[str, int]:

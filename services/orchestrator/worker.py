@@ -7,17 +7,18 @@ import logging
 import os
 import random
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
 from onevoice_jobs.keys import job_prefix
 from onevoice_jobs.leases import Claim, Refusal, Refused, Verdict
-from onevoice_jobs.messages import DubbingJobMessage
+from onevoice_jobs.messages import DubbingJobMessage, PoisonMessage
 from onevoice_jobs.records import JobError, JobRecord
 from onevoice_jobs.service import Jobs
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import uuid7
-from onevoice_kit.errors import Conflict, InvalidInput, OneVoiceError
+from onevoice_kit.errors import Conflict, OneVoiceError
 from onevoice_kit.queue.base import Delivery, Queue
 from onevoice_kit.storage.base import Storage
 from onevoice_kit.telemetry.trace import attach, span
@@ -28,6 +29,8 @@ from .stages import Stages
 
 _log = logging.getLogger(__name__)
 
+_BATCH = 10
+"""Most messages of one receive; SQS gives no more."""
 _ERROR_PAUSE_S = 2.0
 """Pause after the queue or the database did not answer."""
 
@@ -68,12 +71,15 @@ class Worker:
         slots = asyncio.Semaphore(self._settings.worker_max_jobs)
         try:
             while True:
-                await slots.acquire()
-                delivery = await self._next()
-                task = asyncio.create_task(self._handle(delivery))
-                self._running.add(task)
-                task.add_done_callback(self._running.discard)
-                task.add_done_callback(lambda _: slots.release())
+                free = await _take_free(slots)
+                deliveries = await self._receive(free)
+                for delivery in deliveries:
+                    task = asyncio.create_task(self._handle(delivery))
+                    self._running.add(task)
+                    task.add_done_callback(self._running.discard)
+                    task.add_done_callback(lambda _: slots.release())
+                for _ in range(free - len(deliveries)):
+                    slots.release()
         finally:
             self._stopping.set()
             await asyncio.gather(*self._running, return_exceptions=True)
@@ -81,17 +87,14 @@ class Worker:
             await asyncio.gather(beat, return_exceptions=True)
             await self._jobs.goodbye(self.id)
 
-    async def _next(self) -> Delivery:
-        while True:
-            try:
-                wait_s = float(self._settings.sqs_wait_time_seconds)
-                deliveries = await self._queue.receive(max_messages=1, wait_s=wait_s)
-            except OneVoiceError as error:
-                _log.warning("The queue does not answer: %s", error)
-                await asyncio.sleep(_ERROR_PAUSE_S)
-                continue
-            if deliveries:
-                return deliveries[0]
+    async def _receive(self, most: int) -> Sequence[Delivery]:
+        """Messages for jobs that can be started at once: nothing that is received waits in here."""
+        try:
+            return await self._queue.receive(max_messages=most, wait_s=float(self._settings.sqs_wait_time_seconds))
+        except OneVoiceError as error:
+            _log.warning("The queue does not answer: %s", error)
+            await asyncio.sleep(_ERROR_PAUSE_S)
+            return ()
 
     async def _heartbeat(self) -> None:
         while True:
@@ -104,17 +107,23 @@ class Worker:
 
     async def _handle(self, delivery: Delivery) -> None:
         """Whatever happens here, the message is deleted, dead-lettered, or comes again."""
-        try:
-            message = DubbingJobMessage.from_delivery(delivery)
-        except InvalidInput as error:
-            _log.exception("A message cannot be read", extra={"message_id": delivery.id})
-            await self._queue.dead_letter(delivery, error.reason)
-            return
-        with attach(delivery.attributes.get("traceparent")), span("job", job=str(message.job_id)):
+        with attach(delivery.attributes.get("traceparent")), span("job", job=delivery.attributes.get("jobId", "")):
             try:
-                await self._work(delivery, message)
+                await self._work(delivery, DubbingJobMessage.from_delivery(delivery))
+            except PoisonMessage as error:
+                await self._bury(delivery, error)
             except Exception:  # noqa: BLE001 - one job's trouble must not end the worker
-                _log.exception("The message is left for redelivery", extra={"job_id": str(message.job_id)})
+                _log.exception("The message is left for redelivery", extra={"message_id": delivery.id})
+
+    async def _bury(self, delivery: Delivery, error: PoisonMessage) -> None:
+        """A message that nobody can ever work on goes to the dead-letter queue."""
+        facts = {"message_id": delivery.id, "reason": error.reason}
+        try:
+            await self._queue.dead_letter(delivery, error.reason)
+        except OneVoiceError:
+            _log.exception("A message that cannot be worked on stays in the queue for now", extra=facts)
+        else:
+            _log.error("A message that cannot be worked on is now a dead letter", extra=facts)
 
     async def _work(self, delivery: Delivery, message: DubbingJobMessage) -> None:
         # From here on the message is hidden as long as a lease lasts, so that a killed worker delays its job no more.
@@ -139,8 +148,8 @@ class Worker:
 
     async def _refused(self, delivery: Delivery, refused: Refused) -> None:
         if refused.reason is Refusal.UNKNOWN:
-            await self._queue.dead_letter(delivery, "unknown_job")
-        elif refused.reason is Refusal.HELD:
+            raise PoisonMessage("There is no such job.", reason="unknown_job")
+        if refused.reason is Refusal.HELD:
             await self._queue.release(delivery, delay_s=max(1, int(refused.retry_in_s)))
         else:
             if refused.job and refused.job.status is not JobStatus.COMPLETED:
@@ -177,3 +186,13 @@ class Worker:
             await run.store.forget_results()
             await self._storage.delete_prefix(job_prefix(job.user_id, job.id))
         await run.store.job_failed(ending.error or JobError("internal", "Something went wrong inside."))
+
+
+async def _take_free(slots: asyncio.Semaphore) -> int:
+    """Waits for a free slot and takes what is free, as many as one receive may bring; returns how many."""
+    await slots.acquire()
+    taken = 1
+    while taken < _BATCH and not slots.locked():
+        await slots.acquire()
+        taken += 1
+    return taken

@@ -17,16 +17,23 @@ __all__ = ["Delivery", "Message", "Queue", "QueueDepth", "Sender", "open_queue"]
 
 
 def open_queue(
-    settings: QueueSettings, engine: AsyncEngine, table: Table, *, listener: Listener | None = None
+    settings: QueueSettings,
+    engine: AsyncEngine,
+    table: Table,
+    *,
+    listener: Listener | None = None,
+    visibility_s: int | None = None,
 ) -> Queue:
     """
     The queue that the settings name: SQS, or the outbox `table` itself. Close it when the process ends.
-    `listener` is the process's own, where it has one; the outbox is woken through it.
+    `listener` is the process's own, where it has one; the outbox is woken through it. `visibility_s` is how long a
+    message is hidden at receipt, where it is not the setting.
     """
     if settings.use_sqs_task_queue:
         from onevoice_kit.queue.sqs import SqsQueue
 
-        return SqsQueue(settings)
+        return SqsQueue(settings, visibility_s=visibility_s)
     from onevoice_kit.queue.outbox import OutboxQueue
 
-    return OutboxQueue(engine, table, settings.sqs_visibility_timeout, listener=listener)
+    hidden_s = visibility_s or settings.sqs_visibility_timeout
+    return OutboxQueue(engine, table, hidden_s, listener=listener, max_receives=settings.queue_max_receives)

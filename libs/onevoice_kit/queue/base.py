@@ -29,6 +29,7 @@ class Delivery:
     """How often it has been received, this time included."""
     handle: str
     """Names this one receipt; a later receipt of the same message has another."""
+    group_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,24 +6,29 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     Column,
     DateTime,
     Identity,
     Index,
+    Interval,
     MetaData,
     SmallInteger,
     Table,
     Text,
     Uuid,
     and_,
+    bindparam,
     delete,
     func,
     insert,
+    or_,
     select,
     text,
     update,
@@ -36,7 +41,11 @@ from onevoice_kit.db.engine import asyncpg_dsn, transaction
 from onevoice_kit.db.listener import Listener
 from onevoice_kit.errors import Conflict, OneVoiceError
 from onevoice_kit.queue.base import Delivery, Message, QueueDepth
+from onevoice_kit.queue.order import turns
 
+MAX_RECEIVES = 5
+RECEIVED_TOO_OFTEN = "received_too_often"
+_BURIED_AT_ONCE = 10
 _POLL_S = 2.0
 """How often a waiting receiver looks without being told, for messages whose visibility ended."""
 
@@ -61,7 +70,9 @@ def outbox_table(metadata: MetaData, schema: str) -> Table:
         Column("dead_reason", Text),
         schema=schema,
     )
-    Index("outbox_waiting", table.c.priority.desc(), table.c.id, postgresql_where=waiting(table))
+    turns_of_groups = (table.c.group_id, table.c.priority.desc(), table.c.id)
+    Index("outbox_turns", *turns_of_groups, postgresql_where=waiting(table))
+    Index("outbox_dead", table.c.dead_at, postgresql_where=table.c.dead_at.is_not(None))
     return table
 
 
@@ -76,7 +87,10 @@ def channel_of(table: Table) -> str:
 
 
 async def enqueue(connection: AsyncConnection, table: Table, message: Message, *, priority: int = 0) -> None:
-    """Writes a message in the caller's transaction; receivers are woken when it commits. Higher priority goes first."""
+    """
+    Writes a message in the caller's transaction; receivers are woken when it commits. Ten more `priority` double its
+    group's share and go first within the group (see `order.turns`).
+    """
     values = {
         "body": message.body,
         "attributes": dict(message.attributes),
@@ -96,9 +110,10 @@ class OutboxQueue:
     """
     The queue port (see `base.Queue`) on an outbox table.
 
-    Among waiting messages the highest priority goes first, then the group with the fewest messages in work (so
-    that one user's hundred jobs do not hold up another's one), then the oldest. The group counts are read before
-    rows are locked: concurrent claims may be off by a few, never wrong about who owns a row.
+    Groups take turns by what they have in work, weighted by priority (see `order.turns`), so that one user's hundred
+    jobs do not hold up another's one. The group counts are read before rows are locked: concurrent claims may be off
+    by a few, never wrong about who owns a row. A message that was received `max_receives` times and comes back again is
+    a dead letter (reason `received_too_often`), as SQS's redrive policy has it.
     """
 
     def __init__(
@@ -109,6 +124,7 @@ class OutboxQueue:
         channel: str | None = None,
         *,
         listener: Listener | None = None,
+        max_receives: int = MAX_RECEIVES,
     ) -> None:
         """`listener`: the process's own, if it has one; else the queue opens a connection to listen on."""
         self._engine = engine
@@ -117,6 +133,7 @@ class OutboxQueue:
         self._channel = channel or channel_of(table)
         self._listener = listener or Listener(asyncpg_dsn(engine.url))
         self._owns_listener = listener is None
+        self._max_receives = max_receives
         self._claim = _claim_statement(table)
 
     async def receive(self, *, max_messages: int = 1, wait_s: float = 20.0) -> Sequence[Delivery]:
@@ -174,12 +191,13 @@ class OutboxQueue:
             raise
 
     async def _claim_now(self, max_messages: int) -> Sequence[Delivery]:
-        values = {"limit": max_messages, "visibility_s": self._visibility_s}
+        hidden = timedelta(seconds=self._visibility_s)
+        values = {"most": max_messages, "hidden": hidden, "max_receives": self._max_receives}
         async with transaction(self._engine) as connection:
             rows = (await connection.execute(self._claim, values)).all()
         return [
-            Delivery(str(row.id), row.body, row.attributes, row.receive_count, str(row.handle))
-            for row in sorted(rows, key=lambda row: (-row.priority, row.id))
+            Delivery(str(row.id), row.body, row.attributes, row.receive_count, str(row.handle), row.group_id)
+            for row in sorted(rows, key=lambda row: (row.turn, row.id))
         ]
 
     def _received(self, delivery: Delivery) -> ColumnElement[bool]:
@@ -199,25 +217,46 @@ class OutboxQueue:
 
 
 def _claim_statement(table: Table) -> Any:
-    """Claims up to `:limit` rows that no other claim holds, each under a new handle."""
-    name = f'"{table.schema}"."{table.name}"'
-    statement = text(f"""
-        WITH busy AS (
-            SELECT group_id, count(*) AS held FROM {name}
-            WHERE claimed_until > now() AND sent_at IS NULL AND dead_at IS NULL AND group_id <> ''
-            GROUP BY group_id
-        ), next AS (
-            SELECT o.id FROM {name} AS o LEFT JOIN busy USING (group_id)
-            WHERE o.sent_at IS NULL AND o.dead_at IS NULL AND o.available_at <= now()
-              AND (o.claimed_until IS NULL OR o.claimed_until <= now())
-            ORDER BY o.priority DESC, coalesce(busy.held, 0), o.id
-            LIMIT :limit FOR UPDATE OF o SKIP LOCKED
-        )
-        UPDATE {name} AS o
-        SET claimed_until = now() + make_interval(secs => :visibility_s), handle = gen_random_uuid(),
-            receive_count = o.receive_count + 1
-        FROM next WHERE o.id = next.id
-        RETURNING o.id, o.body, o.attributes, o.receive_count, o.handle, o.priority
-    """)  # noqa: S608 - only the table's own name is put in
+    """Claims up to `:most` rows that no other claim holds, each under a new handle, and buries what came too often."""
     row = table.c
-    return statement.columns(row.id, row.body, row.attributes, row.receive_count, row.handle, row.priority)
+    free = and_(
+        waiting(table),
+        row.available_at <= func.now(),
+        or_(row.claimed_until.is_(None), row.claimed_until <= func.now()),
+    )
+    limit = bindparam("max_receives", type_=BigInteger)
+    fresh = and_(free, row.receive_count < limit)
+    busy = (
+        select(row.group_id, func.count().label("held"))
+        .where(waiting(table), row.claimed_until > func.now())
+        .group_by(row.group_id)
+        .cte("busy")
+    )
+    queued = turns(table, fresh, busy)
+    chosen = (
+        select(row.id, queued.c.turn)
+        .join(queued, queued.c.id == row.id)
+        .where(fresh)
+        .order_by(queued.c.turn, row.id)
+        .limit(bindparam("most", type_=BigInteger))
+        .with_for_update(of=table, skip_locked=True)
+        .cte("chosen")
+    )
+    claimed = {
+        "claimed_until": func.now() + bindparam("hidden", type_=Interval),
+        "handle": func.gen_random_uuid(),
+        "receive_count": row.receive_count + 1,
+    }
+    return (
+        update(table)
+        .values(claimed)
+        .where(row.id == chosen.c.id)
+        .returning(row.id, row.body, row.attributes, row.receive_count, row.handle, row.group_id, chosen.c.turn)
+        .add_cte(_bury(table, and_(free, row.receive_count >= limit)))
+    )
+
+
+def _bury(table: Table, spent: ColumnElement[bool]) -> CTE:
+    found = select(table.c.id).where(spent).limit(_BURIED_AT_ONCE).with_for_update(skip_locked=True)
+    values = {"dead_at": func.now(), "dead_reason": RECEIVED_TOO_OFTEN, "claimed_until": None, "handle": None}
+    return update(table).values(values).where(table.c.id.in_(found)).cte("buried")

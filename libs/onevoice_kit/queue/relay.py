@@ -1,4 +1,4 @@
-"""Moves outbox rows to a queue: at least once, oldest first, by any number of relays at once."""
+"""Moves outbox rows to a queue: at least once, in fair turns, by any number of relays at once."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Table, delete, func, select, update
+from sqlalchemy import CTE, BigInteger, Select, Table, and_, bindparam, delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from onevoice_kit.db.engine import asyncpg_dsn, transaction
 from onevoice_kit.db.listener import Listener
 from onevoice_kit.errors import OneVoiceError, Unavailable
-from onevoice_kit.queue.base import Message, Sender
+from onevoice_kit.queue.base import Message, QueueDepth, Sender
+from onevoice_kit.queue.order import turns
 from onevoice_kit.queue.outbox import channel_of, waiting
 from onevoice_kit.telemetry.metrics import counter, gauge
 from onevoice_kit.telemetry.names import OUTBOX_LAG_SECONDS, OUTBOX_RELAYED
@@ -33,11 +34,13 @@ _CLEAN_EVERY_S = 3_600.0
 
 class OutboxRelay:
     """
-    Sends waiting rows in order of their id and marks them as sent in the same transaction that locks them.
+    Sends waiting rows in their turn (see `order.turns`) and marks them as sent in the transaction that locks them.
 
-    A crash between sending and marking sends a row twice; receivers must bear that. Rows that another relay has
-    locked are skipped, so with several relays the order holds within a batch only. A row that the queue rejects
-    alone is put off and does not hold up the others. Sent rows are kept for a week.
+    A queue that knows no priorities gives back what it got in its own order. So with `depth` it is filled up to about
+    `backlog` waiting messages only: who is next is decided here, as late as can be. A crash between sending and marking
+    sends a row twice; receivers must bear that. Rows that another relay has locked are skipped, so with several relays
+    the order holds within a batch only. A row that the queue rejects alone is put off and does not hold up the others.
+    Sent rows are kept for a week.
     """
 
     def __init__(
@@ -47,17 +50,29 @@ class OutboxRelay:
         sender: Sender,
         *,
         listener: Listener | None = None,
+        depth: Callable[[], Awaitable[QueueDepth]] | None = None,
+        backlog: int = 40,
+        outstanding: Select[str, int] | None = None,
         poll_s: float = 5.0,
+        full_poll_s: float = 0.5,
         min_pause_s: float = 0.5,
         max_pause_s: float = 30.0,
     ) -> None:
-        """`poll_s`: how often to look without being told. The pauses bound the back-off when something is down."""
+        """
+        `outstanding` selects `group_id` and `held`, how much a group has waiting here or in work; without it a group's
+        turns do not depend on what was relayed before. `poll_s`: how often to look without being told; `full_poll_s`:
+        how often while the queue is full. The other pauses bound the back-off when something is down.
+        """
         self._engine = engine
         self._table = table
         self._sender = sender
         self._listener = listener or Listener(asyncpg_dsn(engine.url))
         self._owns_listener = listener is None
+        self._depth = depth
+        self._backlog = backlog
+        self._next = _next_statement(table, outstanding)
         self._poll_s = poll_s
+        self._full_poll_s = full_poll_s
         self._min_pause_s = min_pause_s
         self._max_pause_s = max_pause_s
         self._cleaned_at = 0.0
@@ -70,23 +85,37 @@ class OutboxRelay:
                 while True:
                     try:
                         await self._housekeeping()
-                        moved = await self.relay_batch()
+                        room = await self._room()
+                        moved = await self._relay(room)
                         failures = 0
                     except OneVoiceError as error:
                         failures += 1
                         _log.warning("outbox is not relayed", extra={"error": str(error), "failures": failures})
                         await asyncio.sleep(self._pause_s(failures))
                         continue
-                    if moved < BATCH:
+                    if moved < BATCH and moved < room:
                         await subscription.get(self._poll_s)
+                    elif moved < BATCH:
+                        await asyncio.sleep(self._full_poll_s)
         finally:
             if self._owns_listener:
                 await self._listener.close()
 
     async def relay_batch(self) -> int:
         """Moves one batch; returns how many rows it looked at. Raises `Unavailable` when the queue does not answer."""
+        return await self._relay(await self._room())
+
+    async def _room(self) -> int:
+        """How many messages the queue may get now."""
+        if self._depth is None:
+            return BATCH
+        return max(0, min(BATCH, self._backlog - (await self._depth()).visible))
+
+    async def _relay(self, room: int) -> int:
+        if not room:
+            return 0
         async with transaction(self._engine) as connection:
-            rows = await self._locked_rows(connection)
+            rows = (await connection.execute(self._next, {"most": room})).all()
             if rows:
                 accepted = await self._send(rows)
                 sent = [row.id for row, taken in zip(rows, accepted, strict=True) if taken]
@@ -102,17 +131,6 @@ class OutboxRelay:
         age = func.extract("epoch", func.now() - func.min(self._table.c.created_at))
         async with transaction(self._engine) as connection:
             return float((await connection.execute(select(age).where(waiting(self._table)))).scalar() or 0.0)
-
-    async def _locked_rows(self, connection: AsyncConnection) -> Sequence[Any]:
-        column = self._table.c
-        query = (
-            select(column.id, column.body, column.attributes, column.group_id)
-            .where(waiting(self._table), column.available_at <= func.now())
-            .order_by(column.id)
-            .limit(BATCH)
-            .with_for_update(skip_locked=True)
-        )
-        return (await connection.execute(query)).all()
 
     async def _send(self, rows: Sequence[Any]) -> Sequence[bool]:
         messages = [Message(row.body, row.attributes, row.group_id) for row in rows]
@@ -146,3 +164,29 @@ class OutboxRelay:
         """Exponential with full jitter, so that many relays do not come back together."""
         longest = min(self._max_pause_s, self._min_pause_s * 2 ** min(failures, 16))
         return random.uniform(self._min_pause_s, max(self._min_pause_s, longest))
+
+
+def _next_statement(table: Table, outstanding: Select[str, int] | None) -> Select[Any]:
+    """Locks the rows whose turn it is, at most `:most`."""
+    row = table.c
+    due = and_(waiting(table), row.available_at <= func.now())
+    queued = turns(table, due, _relayed(table, outstanding))
+    return (
+        select(row.id, row.body, row.attributes, row.group_id)
+        .join(queued, queued.c.id == row.id)
+        .where(due)
+        .order_by(queued.c.turn, row.id)
+        .limit(bindparam("most", type_=BigInteger))
+        .with_for_update(of=table, skip_locked=True)
+    )
+
+
+def _relayed(table: Table, outstanding: Select[str, int] | None) -> CTE:
+    """What each group has outstanding beyond this table: relayed, and not yet done."""
+    row = table.c
+    here = select(row.group_id, func.count().label("held")).where(waiting(table)).group_by(row.group_id).cte("here")
+    if outstanding is None:
+        return select(here.c.group_id, literal(0).label("held")).cte("relayed")
+    known = outstanding.cte("outstanding")
+    beyond = func.greatest(0, known.c.held - func.coalesce(here.c.held, 0)).label("held")
+    return select(known.c.group_id, beyond).outerjoin(here, here.c.group_id == known.c.group_id).cte("relayed")

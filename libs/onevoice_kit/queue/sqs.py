@@ -21,8 +21,11 @@ BATCH = 10
 _MAX_WAIT_S = 20
 _MAX_VISIBILITY_S = 43_200
 _STALE = {"ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue", "InvalidIdFormat"}
-_CLOSE_S = 5.0
-"""How long `close` waits for receives that were given up, so that what they got becomes visible again."""
+_CLOSE_S = 0.5
+"""
+How long `close` waits for receives that were given up, so that what they got becomes visible again. A long poll that
+takes longer is cut, and what SQS hands to it afterwards comes back when the visibility given at receipt ends.
+"""
 
 
 class SqsQueue:
@@ -33,10 +36,11 @@ class SqsQueue:
     SQS may accept an old receipt for a while after somebody else got the message.
     """
 
-    def __init__(self, settings: QueueSettings) -> None:
+    def __init__(self, settings: QueueSettings, *, visibility_s: int | None = None) -> None:
+        """`visibility_s`: how long a message is hidden at receipt; none: as the settings say."""
         self._url = settings.sqs_queue_url
         self._dlq_url = settings.sqs_dlq_url
-        self._visibility_s = settings.sqs_visibility_timeout
+        self._visibility_s = visibility_s or settings.sqs_visibility_timeout
         self._client: AwsClient[SQSClient] = AwsClient("sqs", settings)
         self._held: dict[str, float] = {}
         """Receipts by the moment until which the message is hidden."""
@@ -71,7 +75,7 @@ class SqsQueue:
         self._held.pop(delivery.handle, None)
         client = await self._client.get()
         try:
-            with _errors():
+            with sqs_errors():
                 await client.delete_message(QueueUrl=self._url, ReceiptHandle=delivery.handle)
         except Conflict:
             return
@@ -79,16 +83,15 @@ class SqsQueue:
     async def dead_letter(self, delivery: Delivery, reason: str) -> None:
         attributes = {**delivery.attributes, "deadLetterReason": reason}
         client = await self._client.get()
-        with _errors():
-            await client.send_message(
-                QueueUrl=self._dlq_url, MessageBody=delivery.body, MessageAttributes=_attributes(attributes)
-            )
+        letter = message_request(Message(delivery.body, attributes, delivery.group_id))
+        with sqs_errors():
+            await client.send_message(QueueUrl=self._dlq_url, **letter)
         # Last: if this fails, the message is dead-lettered twice rather than lost.
         await self.delete(delivery)
 
     async def depth(self) -> QueueDepth:
         client = await self._client.get()
-        with _errors():
+        with sqs_errors():
             answer = await client.get_queue_attributes(
                 QueueUrl=self._url,
                 AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
@@ -102,9 +105,9 @@ class SqsQueue:
 
     async def send(self, messages: Sequence[Message]) -> Sequence[bool]:
         """Sends up to ten messages; says for each whether SQS has it."""
-        entries: Any = [_entry(str(number), message) for number, message in enumerate(messages)]
+        entries: Any = [{"Id": str(number), **message_request(message)} for number, message in enumerate(messages)]
         client = await self._client.get()
-        with _errors():
+        with sqs_errors():
             answer = await client.send_message_batch(QueueUrl=self._url, Entries=entries)
         arrived = {entry["Id"] for entry in answer.get("Successful", ())}
         return [str(number) in arrived for number in range(len(messages))]
@@ -119,16 +122,16 @@ class SqsQueue:
 
     async def _receive(self, max_messages: int, wait_s: float) -> list[Delivery]:
         client = await self._client.get()
-        with _errors():
+        with sqs_errors():
             answer = await client.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=min(max_messages, BATCH),
                 WaitTimeSeconds=min(math.ceil(wait_s), _MAX_WAIT_S),
                 VisibilityTimeout=self._visibility_s,
-                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+                MessageSystemAttributeNames=["ApproximateReceiveCount", "MessageGroupId"],
                 MessageAttributeNames=["All"],
             )
-        deliveries = [_delivery(message) for message in answer.get("Messages", ())]
+        deliveries = [delivery_from(message) for message in answer.get("Messages", ())]
         now = time.monotonic()
         self._held = {handle: until for handle, until in self._held.items() if until > now}
         self._held |= {delivery.handle: now + self._visibility_s for delivery in deliveries}
@@ -143,7 +146,7 @@ class SqsQueue:
 
     async def _change_visibility(self, delivery: Delivery, seconds: int) -> None:
         client = await self._client.get()
-        with _errors():
+        with sqs_errors():
             await client.change_message_visibility(
                 QueueUrl=self._url,
                 ReceiptHandle=delivery.handle,
@@ -151,29 +154,31 @@ class SqsQueue:
             )
 
 
-def _delivery(message: Any) -> Delivery:
+def delivery_from(message: Any) -> Delivery:
+    """A message as SQS gives it."""
+    system = message["Attributes"]
     return Delivery(
         id=message["MessageId"],
         body=message["Body"],
         attributes={name: value["StringValue"] for name, value in message.get("MessageAttributes", {}).items()},
-        receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
+        receive_count=int(system["ApproximateReceiveCount"]),
         handle=message["ReceiptHandle"],
+        group_id=system.get("MessageGroupId", ""),
     )
 
 
-def _entry(entry_id: str, message: Message) -> dict[str, Any]:
+def message_request(message: Message) -> dict[str, Any]:
+    """What SQS takes to send a message. It takes no empty attribute; a reader sees a missing one."""
+    attributes = {
+        name: {"DataType": "String", "StringValue": value} for name, value in message.attributes.items() if value
+    }
     # On a standard queue a group is only about fair shares; one for messages without a user would make them noisy.
     group = {"MessageGroupId": message.group_id} if message.group_id else {}
-    attributes = _attributes(message.attributes)
-    return {"Id": entry_id, "MessageBody": message.body, "MessageAttributes": attributes, **group}
+    return {"MessageBody": message.body, "MessageAttributes": attributes, **group}
 
 
-def _attributes(attributes: Mapping[str, str]) -> Any:
-    """SQS takes no empty attribute; a reader sees a missing one."""
-    return {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items() if value}
-
-
-def _errors() -> Any:
+def sqs_errors() -> Any:
+    """Raises the kit's errors; `Conflict` (reason `stale_receipt`) for an outdated receipt."""
     return aws_errors("queue", lambda code: _stale_receipt() if code.rpartition(".")[2] in _STALE else None)
 
 

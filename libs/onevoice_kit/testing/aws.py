@@ -85,6 +85,11 @@ class AwsServer:
         redrive = json.dumps({"deadLetterTargetArn": dlq, "maxReceiveCount": max_receives})
         attributes = {"VisibilityTimeout": str(visibility_s), "RedrivePolicy": redrive}
         queue_url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        queue = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        # Only this queue may use the dead-letter queue. Letters stay as long as SQS keeps anything: 14 days.
+        allow = json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [queue]})
+        letters = {"RedriveAllowPolicy": allow, "MessageRetentionPeriod": str(14 * 86_400)}
+        sqs.set_queue_attributes(QueueUrl=dlq_url, Attributes=letters)
         return Aws(self.endpoint_url, name, queue_url, dlq_url)
 
     def client(self, service: str) -> Any:

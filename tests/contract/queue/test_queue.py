@@ -143,3 +143,38 @@ async def test_a_receive_that_is_cancelled_strands_no_message(under_test, steps:
     # The message is hidden for longer than this waits, so it comes only if it was given back.
     deliveries = outcome if isinstance(outcome, list) else await under_test.queue.receive(wait_s=10)
     assert [delivery.body for delivery in deliveries] == [HELLO.body]
+
+
+async def test_a_message_received_five_times_in_vain_is_a_dead_letter(under_test):
+    await under_test.send(HELLO)
+    for _ in range(5):
+        (delivery,) = await under_test.queue.receive(wait_s=5)
+        await under_test.queue.release(delivery)
+    assert await under_test.queue.receive(wait_s=0) == []
+    depth = await under_test.queue.depth()
+    assert (depth.visible, depth.in_flight) == (0, 0)
+    assert await under_test.dead_letters() == [(HELLO.body, "received_too_often")]
+
+
+async def test_a_delivery_knows_its_group(under_test):
+    await under_test.send(HELLO)
+    (delivery,) = await under_test.queue.receive(wait_s=5)
+    assert delivery.group_id == "user-1"
+
+
+async def test_no_more_than_was_asked_for_is_received(under_test):
+    for number in range(5):
+        await under_test.send(Message(str(number)))
+    assert 1 <= len(await under_test.queue.receive(max_messages=3, wait_s=5)) <= 3
+    assert (await under_test.queue.depth()).in_flight <= 3
+
+
+async def test_a_queue_with_a_long_poll_under_way_closes_without_waiting_for_it(under_test):
+    await under_test.queue.receive(wait_s=0)  # connected
+    polling = asyncio.create_task(under_test.queue.receive(wait_s=20))
+    await asyncio.sleep(0)
+    polling.cancel()
+    async with asyncio.timeout(4):  # a fifth of the poll
+        await asyncio.wait([polling])
+        await under_test.queue.close()
+    assert polling.cancelled()

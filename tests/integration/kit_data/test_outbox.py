@@ -41,6 +41,43 @@ async def test_one_users_many_jobs_do_not_hold_up_anothers_one(outbox):
     assert received == ["a0", "b0", "a1"]
 
 
+async def test_a_user_with_500_jobs_does_not_starve_one_with_a_single_job(outbox):
+    await _enqueue(outbox, *(Message(f"a{n}", group_id="a") for n in range(500)))
+    working = await outbox.queue.receive(max_messages=8, wait_s=0)
+    await _enqueue(outbox, Message("b0", group_id="b"))
+    await outbox.queue.delete(working[0])
+    (freed,) = await outbox.queue.receive(wait_s=0)
+    assert freed.body == "b0"
+
+
+async def test_also_one_receive_of_many_is_shared_between_users(outbox):
+    for user in "abc":
+        await _enqueue(outbox, *(Message(f"{user}{n}", group_id=user) for n in range(20)))
+    received = [delivery.body for delivery in await outbox.queue.receive(max_messages=6, wait_s=0)]
+    assert received == ["a0", "b0", "c0", "a1", "b1", "c1"]
+
+
+async def test_high_overtakes_normal_and_low_whoever_sent_them(outbox):
+    await _enqueue(outbox, Message("low", group_id="a"), priority=-10)
+    await _enqueue(outbox, Message("normal", group_id="b"))
+    await _enqueue(outbox, Message("high", group_id="c"), priority=10)
+    received = [delivery.body for delivery in await outbox.queue.receive(max_messages=3, wait_s=0)]
+    assert received == ["high", "normal", "low"]
+
+
+async def test_high_priority_buys_a_larger_share_not_all_of_it(outbox):
+    await _enqueue(outbox, *(Message(f"a{n}", group_id="a") for n in range(20)), priority=10)
+    await _enqueue(outbox, *(Message(f"b{n}", group_id="b") for n in range(20)))
+    received = [delivery.body for delivery in await outbox.queue.receive(max_messages=6, wait_s=0)]
+    assert received == ["a0", "a1", "b0", "a2", "a3", "b1"]
+
+
+async def test_priorities_of_any_size_are_borne(outbox):
+    for priority in (-32_768, 32_767):
+        await _enqueue(outbox, Message(str(priority)), priority=priority)
+    assert len(await outbox.queue.receive(max_messages=2, wait_s=0)) == 2
+
+
 async def test_a_waiting_receiver_is_woken_by_the_commit(outbox):
     # Polling would take far longer than this test may.
     waiting = asyncio.create_task(outbox.queue.receive(wait_s=250))

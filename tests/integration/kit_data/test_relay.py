@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
+import pytest
 from sqlalchemy import func, select, text, update
 
 from onevoice_kit import db
 from onevoice_kit.errors import Unavailable
-from onevoice_kit.queue.base import Message
+from onevoice_kit.queue.base import Message, QueueDepth
 from onevoice_kit.queue.outbox import enqueue
 from onevoice_kit.queue.relay import OutboxRelay
 from onevoice_kit.queue.sqs import SqsQueue
@@ -32,10 +33,10 @@ class _Sender:
         return [message.body not in self.refused for message in messages]
 
 
-async def _enqueue(outbox, *bodies: str) -> None:
+async def _enqueue(outbox, *bodies: str, user: str = "user-1", priority: int = 0) -> None:
     async with db.transaction(outbox.engine) as connection:
         for body in bodies:
-            await enqueue(connection, outbox.table, Message(body, {"kind": "test"}, "user-1"))
+            await enqueue(connection, outbox.table, Message(body, {"kind": "test"}, user), priority=priority)
 
 
 async def _unsent(outbox) -> int:
@@ -155,3 +156,85 @@ async def test_messages_go_through_the_relay_to_sqs_and_on_to_a_worker(outbox, a
         received += [delivery.body for delivery in deliveries]
     await queue.close()
     assert sorted(received, key=int) == [str(n) for n in range(12)]
+
+
+@pytest.fixture
+async def fed(outbox, aws) -> AsyncIterator[tuple[OutboxRelay, SqsQueue]]:
+    """A relay that keeps about five messages waiting in SQS, and counts what each user has outstanding."""
+    queue = SqsQueue(aws.queue_settings())
+    rows = select(outbox.table.c.group_id, func.count().label("held")).group_by(outbox.table.c.group_id)
+    yield OutboxRelay(outbox.engine, outbox.table, queue, depth=queue.depth, backlog=5, outstanding=rows), queue
+    await queue.close()
+
+
+async def _drain(queue: SqsQueue) -> list[str]:
+    bodies: list[str] = []
+    while deliveries := await queue.receive(max_messages=10, wait_s=0):
+        bodies += [delivery.body for delivery in deliveries]
+        await asyncio.gather(*(queue.delete(delivery) for delivery in deliveries))
+    return bodies
+
+
+async def test_the_backlog_in_sqs_stays_short_and_the_rest_waits_its_turn(outbox, fed):
+    relay, queue = fed
+    await _enqueue(outbox, *(str(n) for n in range(30)))
+    while await relay.relay_batch():
+        pass  # until SQS is full
+    assert (await queue.depth()).visible == 5
+    assert await _unsent(outbox) == 25
+
+
+async def test_a_user_with_500_jobs_does_not_starve_one_with_a_single_job_on_sqs(outbox, fed):
+    relay, queue = fed
+    await _enqueue(outbox, *(f"a{n}" for n in range(500)), user="a")
+    await relay.relay_batch()
+    await _enqueue(outbox, "b0", user="b")
+    seen = await _drain(queue)
+    await relay.relay_batch()
+    seen += await _drain(queue)
+    assert "b0" in seen
+    assert len(seen) == 10
+
+
+async def test_freed_one_by_one_each_place_goes_to_who_has_least(outbox):
+    sender, waiting = _Sender(), [QueueDepth(4, 0, None)]
+
+    async def depth() -> QueueDepth:
+        return waiting[0]
+
+    rows = select(outbox.table.c.group_id, func.count().label("held")).group_by(outbox.table.c.group_id)
+    relay = OutboxRelay(outbox.engine, outbox.table, sender, depth=depth, backlog=5, outstanding=rows)
+    await _enqueue(outbox, "a0", "a1", "a2", user="a", priority=10)
+    await _enqueue(outbox, "b0", "b1", user="b")
+    for _ in range(5):
+        assert await relay.relay_batch() == 1
+    assert sender.bodies == ["a0", "a1", "b0", "a2", "b1"]
+    waiting[0] = QueueDepth(5, 0, None)
+    await _enqueue(outbox, "c0", user="c", priority=10)
+    assert await relay.relay_batch() == 0
+
+
+async def test_high_overtakes_low_on_the_way_to_sqs(outbox, fed):
+    relay, queue = fed
+    await _enqueue(outbox, *(f"low{n}" for n in range(20)), user="a", priority=-10)
+    await relay.relay_batch()
+    await _enqueue(outbox, "high", user="b", priority=10)
+    await _drain(queue)
+    await relay.relay_batch()
+    assert "high" in await _drain(queue)
+
+
+async def test_a_relay_that_found_sqs_full_goes_on_when_there_is_room(outbox, aws):
+    queue = SqsQueue(aws.queue_settings())
+    await _enqueue(outbox, *(str(n) for n in range(12)))
+    relay = OutboxRelay(outbox.engine, outbox.table, queue, depth=queue.depth, backlog=5, full_poll_s=0.02)
+    running = asyncio.create_task(relay.run())
+    bodies: list[str] = []
+    while len(bodies) < 12:
+        deliveries = await queue.receive(max_messages=10, wait_s=5)
+        bodies += [delivery.body for delivery in deliveries]
+        await asyncio.gather(*(queue.delete(delivery) for delivery in deliveries))
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await queue.close()
+    assert sorted(bodies, key=int) == [str(n) for n in range(12)]

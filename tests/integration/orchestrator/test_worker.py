@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import select
 
 from onevoice_jobs import control, queries
 from onevoice_jobs.keys import job_prefix
+from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.models import outbox
 from onevoice_jobs.states import JobStatus, LanguageStatus
-from onevoice_kit.db import transaction
+from onevoice_kit.db import transaction, uuid7
 from onevoice_kit.errors import InvalidInput, PreconditionFailed, Unavailable
 from onevoice_kit.queue.base import Message
 from onevoice_kit.queue.outbox import enqueue
@@ -160,6 +165,45 @@ async def test_a_message_that_cannot_be_read_does_not_stop_the_worker(deployment
     async with deployment.worker():
         job = await deployment.ended(job_id)
     assert job.status is JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("not JSON", "unreadable_message"),
+        ('{"messageType": "OTHER"}', "unknown_message_type"),
+        (
+            DubbingJobMessage(uuid7(), uuid7(), uuid7(), datetime.now(UTC)).to_message().body,
+            "unknown_job",
+        ),
+    ],
+)
+async def test_a_poison_message_is_dead_lettered_for_its_reason(deployment, body: str, reason: str) -> None:
+    async with transaction(deployment.engine) as connection:
+        await enqueue(connection, outbox, Message(body))
+
+    async def buried() -> list[str]:
+        async with transaction(deployment.engine) as connection:
+            return list((await connection.execute(select(outbox.c.dead_reason))).scalars())
+
+    async def dead() -> bool:
+        return await buried() == [reason]
+
+    async with deployment.worker():
+        await eventually(dead)
+    assert await buried() == [reason]
+
+
+async def test_a_worker_takes_no_more_messages_than_it_has_free_slots(deployment, script: Script) -> None:
+    script.gates["Probe"] = asyncio.Event()
+    job_ids = [await deployment.submit() for _ in range(5)]
+    async with deployment.worker(worker_max_jobs=3):
+        await eventually(lambda: script.count("Probe") == 3)
+        depth = await deployment.queue.depth()
+        assert (depth.visible, depth.in_flight) == (2, 3)
+        script.gates["Probe"].set()
+        ended = [await deployment.ended(job_id) for job_id in job_ids]
+    assert {job.status for job in ended} == {JobStatus.COMPLETED}
 
 
 async def test_languages_show_their_own_state(deployment) -> None:
