@@ -60,7 +60,7 @@ def bound(engine: AsyncEngine, ping_timeout_s: float) -> None:
 def _ping(connection: Any, timeout_s: float) -> None:
     # asyncpg's own timeouts leave a silent connection in doubt; one that failed here is never used again anyway.
     try:
-        connection.run_async(lambda raw: raw.execute("", timeout=timeout_s))
+        connection.run_async(lambda raw: raw.execute("SELECT 1", timeout=timeout_s))
     except LOST as error:
         connection.run_async(_drop)
         raise InvalidatePoolError from error
