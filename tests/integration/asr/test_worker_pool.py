@@ -60,8 +60,8 @@ async def test_closing_the_iterator_drops_what_no_worker_has_taken(pool, tmp_pat
 async def test_a_killed_worker_fails_the_running_calls_and_the_next_find_a_new_pool(pool):
     before = workers()
     await pool.warm()
+    await eventually(lambda: len(workers() - before) == 2 and not pool._executor._pending_work_items)
     running = [asyncio.create_task(collect(pool, time.sleep, [60])) for _ in range(2)]
-    await eventually(lambda: len(workers() - before) == 2)
     # Both calls must have reached the pool: one that comes after the kill rightly finds a new pool.
     await eventually(lambda: len(pool._executor._pending_work_items) == 2)
     for pid in workers() - before:
