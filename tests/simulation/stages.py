@@ -1,0 +1,155 @@
+"""The stage services: what they answer follows from what they are asked, so a repeat gives the same."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from onevoice_jobs.options import GlossaryTerm
+from onevoice_jobs.records import Word
+from onevoice_kit.errors import InvalidInput, PreconditionFailed
+from onevoice_kit.grpc.streams import OnProgress
+from onevoice_kit.storage.base import ObjectRef
+from services.orchestrator.policy.segmentation import Turn
+from services.orchestrator.policy.voices import Voice
+from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
+from services.orchestrator.stages.asr import Region, Speakers, Speech, Transcript
+from services.orchestrator.stages.lineage import EngineUse
+from services.orchestrator.stages.mixer import Media, Mix, MixOrder, MuxOrder, Sound
+from services.orchestrator.stages.translate import SourceLine, TranslatedLine, Translations
+from services.orchestrator.stages.tts import Speech as Spoken
+
+from .ledger import Ledger
+from .scenario import Spec, price
+
+T = TypeVar("T")
+_ENGINE = EngineUse("simulated", "none", "1")
+
+
+class Line(Protocol):
+    """A worker's line to the stages; knows whose job a call is for."""
+
+    async def stage(self, name: str, answer: Callable[[Spec], T], detail: str = "") -> T:
+        """Calls a stage, whose answer follows from what is asked and from the source."""
+        ...
+
+
+def simulated_stages(line: Line, ledger: Ledger) -> Stages:
+    """The five services at the other end of a line."""
+    return Stages(_Asr(line), _Translate(line), _Tts(line), _Mixer(line), _Billing(line, ledger))
+
+
+def _made(prefix: str, name: str, content_type: str, *of: object) -> ObjectRef:
+    """An object whose content follows from what it is made of."""
+    made = hashlib.sha256(repr((name, of)).encode()).hexdigest()
+    return ObjectRef(f"file:///{prefix}/{name}-{made[:16]}", made, len(made), content_type)
+
+
+async def _progress(on_progress: OnProgress) -> None:
+    told = on_progress(0.5)
+    if inspect.isawaitable(told):
+        await told
+
+
+class _Asr(AsrStage):
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def detect(self, audio: ObjectRef, duration_ms: int) -> Speech:
+        def answer(spec: Spec) -> Speech:
+            if spec.bad == "asr.detect":
+                raise PreconditionFailed("No speech was found in the video.", reason="no_speech")
+            return Speech(spec.regions, duration_ms, _ENGINE)
+
+        return await self._line.stage("asr.detect", answer)
+
+    async def transcribe(self, audio: ObjectRef, regions: Sequence[Region], language: str, engine: str) -> Transcript:
+        def words(start: int) -> tuple[Word, ...]:
+            return tuple(Word(f"w{start}.{n}", start + 500 * n, start + 500 * n + 450, 0.9) for n in range(3))
+
+        said = Transcript(tuple(words(start) for start, _ in regions), _ENGINE)
+        return await self._line.stage("asr.transcribe", lambda _: said)
+
+    async def diarize(self, audio: ObjectRef, regions: Sequence[Region], engine: str, duration_ms: int) -> Speakers:
+        speakers = Speakers((Turn(0, duration_ms, "speaker_1"),), _ENGINE)
+        return await self._line.stage("asr.diarize", lambda _: speakers)
+
+
+class _Translate(TranslateStage):
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def translate(
+        self, source: str, target: str, lines: Sequence[SourceLine], glossary: Sequence[GlossaryTerm], engine: str
+    ) -> Translations:
+        def answer(spec: Spec) -> Translations:
+            if target in spec.refused:
+                raise InvalidInput(f"There is no way from {source} to {target}.", reason="unsupported_language_pair")
+            done = tuple(TranslatedLine(line.id, f"{target} {line.text}", (), True) for line in lines)
+            return Translations(done, _ENGINE)
+
+        return await self._line.stage("translate.translate", answer)
+
+
+class _Tts(TtsStage):
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def voices(self, language: str, engine: str) -> list[Voice]:
+        voices = [Voice(f"simulated:{n}", language, "", "simulated") for n in range(2)]
+        return await self._line.stage("tts.voices", lambda _: voices)
+
+    async def speak(self, text: str, language: str, voice: str, prefix: str, engine: str) -> Spoken:
+        spoken = Spoken(_made(prefix, "speech", "audio/wav", text, language, voice), 1_400, voice, _ENGINE)
+        return await self._line.stage("tts.speak", lambda _: spoken)
+
+
+class _Mixer(MixerStage):
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    async def probe(self, source: ObjectRef) -> Media:
+        def answer(spec: Spec) -> Media:
+            if spec.bad == "mixer.probe":
+                raise InvalidInput("This is no video.", reason="unreadable_media")
+            return Media(spec.duration_ms, spec.has_video, "en")
+
+        return await self._line.stage("mixer.probe", answer)
+
+    async def extract(self, source: ObjectRef, duration_ms: int, prefix: str, on_progress: OnProgress) -> Sound:
+        await _progress(on_progress)
+        speech, programme = (_made(prefix, name, "audio/flac", source.sha256) for name in ("speech", "programme"))
+        return await self._line.stage("mixer.extract", lambda spec: Sound(speech, programme, -20.0, spec.duration_ms))
+
+    async def thumbnail(self, source: ObjectRef, at_ms: int, prefix: str) -> ObjectRef:
+        image = _made(prefix, "thumbnail", "image/jpeg", source.sha256, at_ms)
+        return await self._line.stage("mixer.thumbnail", lambda _: image)
+
+    async def mix(self, order: MixOrder, prefix: str, on_progress: OnProgress) -> Mix:
+        await _progress(on_progress)
+        clips = [(clip.audio.sha256, clip.start_ms, clip.speed) for clip in order.clips]
+        audio = _made(prefix, "mix", "audio/mp4", order.background.sha256, clips, order.duck_ranges)
+        return await self._line.stage("mixer.mix", lambda _: Mix(audio, -20.1, -2.0, 1.0))
+
+    async def mux(self, order: MuxOrder, prefix: str) -> tuple[ObjectRef, int]:
+        subtitles = [track.ref.sha256 for track in order.subtitles]
+        media = _made(prefix, "mux", "video/mp4", order.source.sha256, order.dub.ref.sha256, subtitles)
+        return await self._line.stage("mixer.mux", lambda _: (media, order.duration_ms))
+
+
+class _Billing(BillingStage):
+    def __init__(self, line: Line, ledger: Ledger) -> None:
+        self._line = line
+        self._ledger = ledger
+
+    async def price(self, duration_ms: int, languages: int) -> int:
+        return await self._line.stage("billing.price", lambda _: price(duration_ms, languages))
+
+    async def settle(self, job_id: UUID | str, amount: int) -> int:
+        return await self._line.stage("billing.settle", lambda _: self._ledger.settle(str(job_id), amount), f"{amount}")
+
+    async def release(self, job_id: UUID | str) -> int:
+        return await self._line.stage("billing.release", lambda _: self._ledger.release(str(job_id)), f"{job_id}")

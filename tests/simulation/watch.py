@@ -1,0 +1,124 @@
+"""What must hold after every event, checked at the moment it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+from uuid import UUID
+
+from onevoice_jobs.events import TERMINAL
+from onevoice_jobs.leases import Lease
+from onevoice_jobs.records import EventRecord, StepRecord
+from onevoice_jobs.states import StepStatus
+from onevoice_jobs.testing import MemoryJob, MemoryJobs
+
+from .ledger import Ledger
+
+_ONCE: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
+    "job.created": lambda _: None,
+    "job.started": lambda _: None,
+    "segment.recognised": lambda data: data["id"],
+    "line.ready": lambda data: (data["language"], data["id"]),
+    "language.completed": lambda data: data["language"],
+    "language.failed": lambda data: data["language"],
+}
+"""Events that are told once, and what tells one from another."""
+
+
+class Violation(AssertionError):
+    """Something that must always hold does not."""
+
+
+class Holder(Protocol):
+    """Who calls."""
+
+    name: str
+
+
+class _Seen:
+    """What was seen of one job."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.holder = ""
+        self.events = 0
+        self.told: set[object] = set()
+        self.ended = False
+        self.done: dict[str, tuple[str, int]] = {}
+        """Checkpoints: input hash, and the epoch under which the step was done."""
+
+
+class Watch:
+    """Watches the database, the ledger and the stages."""
+
+    def __init__(self, jobs: MemoryJobs, ledger: Ledger) -> None:
+        self._jobs = jobs
+        self._ledger = ledger
+        self._seen: dict[UUID, _Seen] = {}
+
+    def claimed(self, holder: Holder, lease: Lease) -> None:
+        """A lease was granted."""
+        seen = self._of(lease.job_id)
+        _check(lease.epoch > seen.epoch, f"epoch {lease.epoch} was granted after {seen.epoch}")
+        seen.epoch, seen.holder = lease.epoch, holder.name
+        self.job_changed(lease.job_id)
+
+    def writing(self, holder: Holder, lease: Lease) -> Callable[[], None]:
+        """Before a write under a lease; call the answer when it was accepted."""
+        job, seen = self._jobs.jobs[lease.job_id], self._of(lease.job_id)
+        ended, present, before = job.record.status.terminal, job.record.lease_epoch, dict(job.steps)
+
+        def accepted() -> None:
+            who = f"{holder.name} under epoch {lease.epoch}"
+            _check(not ended, f"{who} wrote to a job that had ended")
+            _check((lease.epoch, holder.name) == (seen.epoch, seen.holder), f"{who} wrote, {seen.holder} holds the job")
+            _check(lease.epoch == present, f"{who} wrote, the present epoch is {present}")
+            self._checkpoints(job, before, lease.epoch)
+            self.job_changed(lease.job_id)
+
+        return accepted
+
+    def stage_called(self, lease: Lease, step: str) -> None:
+        """A stage works for a step."""
+        done = self._of(lease.job_id).done.get(step)
+        if done and done[1] < lease.epoch:
+            raise Violation(f"{step} was done under epoch {done[1]} and is done again under {lease.epoch}")
+
+    def money_moved(self) -> None:
+        """The ledger has changed."""
+        _check(self._ledger.balanced(), "the ledger is not balanced")
+
+    def job_changed(self, job_id: UUID) -> None:
+        """Looks at what was told since the last look."""
+        job, seen = self._jobs.jobs[job_id], self._of(job_id)
+        for event in job.events[seen.events :]:
+            seen.events += 1
+            self._event(seen, event)
+        _check(seen.ended == job.record.status.terminal, f"{job.record.status}, but the last event says otherwise")
+
+    def _event(self, seen: _Seen, event: EventRecord) -> None:
+        _check(event.id == seen.events, f"event {event.id} follows {seen.events - 1}")
+        _check(not seen.ended, f"{event.type} was told after the end")
+        seen.ended = event.type in TERMINAL
+        if event.type in _ONCE:
+            what = (event.type, _ONCE[event.type](event.data))
+            _check(what not in seen.told, f"{what} was told twice")
+            seen.told.add(what)
+
+    def _checkpoints(self, job: MemoryJob, before: Mapping[str, StepRecord], epoch: int) -> None:
+        done = self._of(job.record.id).done
+        if before and not job.steps:
+            done.clear()
+        for key, step in job.steps.items():
+            if step is not before.get(key) and step.status is StepStatus.COMPLETED:
+                twice = key in done and done[key][0] == step.input_hash
+                _check(not twice, f"{key} was done twice with the same input")
+                done[key] = (step.input_hash, epoch)
+
+    def _of(self, job_id: UUID) -> _Seen:
+        return self._seen.setdefault(job_id, _Seen())
+
+
+def _check(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise Violation(otherwise)
