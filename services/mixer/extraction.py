@@ -14,10 +14,10 @@ from onevoice_kit.media_exec import (
     Output,
     Workspace,
     bad_media,
-    probe,
     work_beside,
 )
 from onevoice_kit.storage.base import ObjectRef, Storage
+from services.mixer.facts import KnownFacts
 from services.mixer.mixing.blocks import BLOCK, RATE, Reader, blocks, read_block
 from services.mixer.progress import Report, part, silent
 from services.mixer.results import Results, Work
@@ -46,8 +46,9 @@ class Extraction:
 class Extractor:
     """Use case ExtractAudio."""
 
-    def __init__(self, storage: Storage, ffmpeg: Ffmpeg) -> None:
-        """`ffmpeg` carries the limits."""
+    def __init__(self, storage: Storage, ffmpeg: Ffmpeg, facts: KnownFacts | None = None) -> None:
+        """`ffmpeg` carries the limits; `facts` is shared by the calls of one service."""
+        self._facts = facts or KnownFacts(ffmpeg)
         self._storage = storage
         self._results = Results(storage)
         self._ffmpeg = ffmpeg
@@ -59,7 +60,7 @@ class Extractor:
             return _from_plain(known)
         async with self._storage.open_local(job.source) as path, self._ffmpeg.workspace() as workspace:
             source = workspace.link(path)
-            facts = await probe(self._ffmpeg, source, workspace, require_audio=True)
+            facts = await self._facts.of(job.source.sha256, source, workspace, require_audio=True)
             if facts.duration_s <= 0:
                 raise bad_media("not_media")
             return await self._extract(work, workspace, source, facts, part(report, 0.02, 0.95))

@@ -9,6 +9,7 @@ from onevoice_kit.errors import Internal, InvalidInput
 from onevoice_kit.media_exec import AudioFacts, Ffmpeg, MediaFacts, MediaFile, VideoFacts, Workspace, probe
 from onevoice_kit.storage.base import ObjectRef, Storage
 from services.mixer import subtitles
+from services.mixer.facts import KnownFacts
 from services.mixer.muxplan import Container, Parts, Titled, command, container_for
 from services.mixer.progress import Report, part, silent
 from services.mixer.results import Results, Work
@@ -51,8 +52,9 @@ class Muxed:
 class Muxer:
     """Use case Mux."""
 
-    def __init__(self, storage: Storage, ffmpeg: Ffmpeg) -> None:
-        """`ffmpeg` carries the limits."""
+    def __init__(self, storage: Storage, ffmpeg: Ffmpeg, facts: KnownFacts | None = None) -> None:
+        """`ffmpeg` carries the limits; `facts` is shared by the calls of one service."""
+        self._facts = facts or KnownFacts(ffmpeg)
         self._storage = storage
         self._results = Results(storage)
         self._ffmpeg = ffmpeg
@@ -69,7 +71,7 @@ class Muxer:
         async with AsyncExitStack() as stack:
             workspace = await stack.enter_async_context(self._ffmpeg.workspace())
             source = await self._open(stack, workspace, job.source)
-            facts = await probe(self._ffmpeg, source, workspace)
+            facts = await self._facts.of(job.source.sha256, source, workspace)
             parts = await self._parts(stack, workspace, job, source, facts)
             container = container_for(facts, burned=parts.burn_in is not None)
             output = await self._write(workspace, parts, container, part(report, 0.05, 0.9))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onevoice_kit.media_exec import Ffmpeg, MediaFacts, bad_media, probe
+from onevoice_kit.media_exec import Ffmpeg, MediaFacts, bad_media
 from onevoice_kit.storage.base import ObjectRef, Storage
+from services.mixer.facts import KnownFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,9 @@ class ProbeJob:
 class Prober:
     """Use case Probe."""
 
-    def __init__(self, storage: Storage, ffmpeg: Ffmpeg) -> None:
-        """`ffmpeg` carries the limits."""
+    def __init__(self, storage: Storage, ffmpeg: Ffmpeg, facts: KnownFacts | None = None) -> None:
+        """`ffmpeg` carries the limits; `facts` is shared by the calls of one service."""
+        self._facts = facts or KnownFacts(ffmpeg)
         self._storage = storage
         self._ffmpeg = ffmpeg
 
@@ -31,4 +33,4 @@ class Prober:
             raise bad_media("file_too_large", limit_bytes=str(self._ffmpeg.limits.max_file_bytes))
         async with self._storage.open_local(job.source) as path, self._ffmpeg.workspace() as workspace:
             file = workspace.link(path)
-            return await probe(self._ffmpeg, file, workspace, require_audio=job.require_audio)
+            return await self._facts.of(job.source.sha256, file, workspace, require_audio=job.require_audio)

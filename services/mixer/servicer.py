@@ -15,6 +15,7 @@ from onevoice_kit.storage.base import Storage
 from services.mixer import converters
 from services.mixer.admission import Gate
 from services.mixer.extraction import Extractor
+from services.mixer.facts import KnownFacts
 from services.mixer.mixing.job import Mixing
 from services.mixer.muxing import Muxer
 from services.mixer.probing import Prober
@@ -39,12 +40,13 @@ class UseCases:
     @staticmethod
     def over(storage: Storage, ffmpeg: Ffmpeg) -> UseCases:
         """All of them over one store and one set of media tools."""
+        facts = KnownFacts(ffmpeg)
         return UseCases(
-            Prober(storage, ffmpeg),
-            Extractor(storage, ffmpeg),
-            Photographer(storage, ffmpeg),
+            Prober(storage, ffmpeg, facts),
+            Extractor(storage, ffmpeg, facts),
+            Photographer(storage, ffmpeg, facts),
             Mixing(storage, ffmpeg),
-            Muxer(storage, ffmpeg),
+            Muxer(storage, ffmpeg, facts),
         )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onevoice_kit.errors import InvalidInput
-from onevoice_kit.media_exec import Command, Ffmpeg, Input, MediaFile, Output, Workspace, bad_media, probe
+from onevoice_kit.media_exec import Command, Ffmpeg, Input, MediaFile, Output, Workspace, bad_media
 from onevoice_kit.storage.base import ObjectRef, Storage
+from services.mixer.facts import KnownFacts
 from services.mixer.results import Results, Work
 
 
@@ -24,8 +25,9 @@ class ThumbnailJob:
 class Photographer:
     """Use case Thumbnail."""
 
-    def __init__(self, storage: Storage, ffmpeg: Ffmpeg) -> None:
-        """`ffmpeg` carries the limits."""
+    def __init__(self, storage: Storage, ffmpeg: Ffmpeg, facts: KnownFacts | None = None) -> None:
+        """`ffmpeg` carries the limits; `facts` is shared by the calls of one service."""
+        self._facts = facts or KnownFacts(ffmpeg)
         self._storage = storage
         self._results = Results(storage)
         self._ffmpeg = ffmpeg
@@ -40,16 +42,16 @@ class Photographer:
         if (known := await self._results.find(work)) is not None:
             return ObjectRef(**known["image"])
         async with self._storage.open_local(job.source) as path, self._ffmpeg.workspace() as workspace:
-            picture = await self._shoot(workspace, workspace.link(path), job.at_ms / 1000, width)
+            picture = await self._shoot(workspace, workspace.link(path), job, width)
             image = await self._results.put(work.key("jpg"), picture.path, "image/jpeg")
         await self._results.keep(work, {"image": image})
         return image
 
-    async def _shoot(self, workspace: Workspace, source: MediaFile, at_s: float, width: int) -> MediaFile:
-        facts = await probe(self._ffmpeg, source, workspace)
+    async def _shoot(self, workspace: Workspace, source: MediaFile, job: ThumbnailJob, width: int) -> MediaFile:
+        facts = await self._facts.of(job.source.sha256, source, workspace)
         if facts.video is None:
             raise bad_media("no_video")
-        at_s = max(0.0, min(at_s, facts.duration_s - 0.5))
+        at_s = max(0.0, min(job.at_ms / 1000, facts.duration_s - 0.5))
         # Past the last key frame of an odd file there may be no picture; its first one is then taken.
         for second in (at_s, 0.0):
             picture = workspace.new("jpg")

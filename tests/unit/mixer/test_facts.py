@@ -1,0 +1,47 @@
+"""A source is probed once, whatever calls follow; what was refused is looked at again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from onevoice_kit.errors import InvalidInput
+from onevoice_kit.media_exec import Ffmpeg, MediaFacts
+from services.mixer import facts as facts_module
+from services.mixer.facts import KnownFacts
+
+
+@pytest.fixture
+def probed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that were really probed, by name; every file has a picture and no sound."""
+    seen: list[str] = []
+
+    async def probe(_ffmpeg: Ffmpeg, file: Path, _workspace: object) -> MediaFacts:
+        seen.append(file.name)
+        return MediaFacts(container="mov,mp4", duration_s=1.0, video=None, audio=())
+
+    monkeypatch.setattr(facts_module, "probe", probe)
+    return seen
+
+
+async def test_the_same_content_is_probed_once(probed: list[str]) -> None:
+    known = KnownFacts(Ffmpeg())
+    first = await known.of("a" * 64, Path("one"), None)
+    assert await known.of("a" * 64, Path("two"), None) is first
+    assert probed == ["one"]
+
+
+async def test_what_a_call_asks_for_is_checked_also_on_known_facts(probed: list[str]) -> None:
+    known = KnownFacts(Ffmpeg())
+    await known.of("a" * 64, Path("one"), None)
+    with pytest.raises(InvalidInput) as caught:
+        await known.of("a" * 64, Path("one"), None, require_audio=True)
+    assert caught.value.reason == "no_audio"
+
+
+async def test_the_oldest_are_forgotten(probed: list[str]) -> None:
+    known = KnownFacts(Ffmpeg(), capacity=2)
+    for name in ("a", "b", "a", "c", "a", "b"):
+        await known.of(name, Path(name), None)
+    assert probed == ["a", "b", "c", "b"]
