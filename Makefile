@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := gateway orchestrator asr translate tts mixer billing cli
 APT_PACKAGES := ffmpeg espeak-ng apertium apertium-eng-spa apertium-eng-cat pocketsphinx-testdata
+SEEDS ?= 1000
 PROTOS := $(shell find proto -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help install system lock demo up test test-unit test-contract test-integration test-e2e lint fmt types arch proto proto-check bench check clean
+.PHONY: help install system lock demo up test test-unit test-contract test-integration test-e2e lint fmt types arch proto proto-check bench check simulate soak mutations clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +69,15 @@ check: lint types arch proto-check test ## All that gates a change
 
 bench: install ## Print one table of ratios measured on this machine (12 minutes)
 	$(BIN)/python -m bench
+
+simulate: install ## The job engine under seeded faults: make simulate SEEDS=10000
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+soak: install ## Jobs for five minutes while processes are killed; what was lost, doubled, and how fast it was
+	$(BIN)/python -m bench.soak --seconds 300 --kill-every 5
+
+mutations: install ## Break each invariant on purpose and see that a test notices
+	$(BIN)/python -m tests.mutations
 
 ##@ Maintain it
 proto: install ## Generate the stubs in gen/
