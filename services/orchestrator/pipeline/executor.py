@@ -8,9 +8,10 @@ import random
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from onevoice_kit.errors import Internal, OneVoiceError
+from onevoice_kit.errors import Busy, Internal, OneVoiceError
 from onevoice_kit.telemetry.trace import span
 
 from .graph import Inputs, Json, Step, digest
@@ -25,7 +26,10 @@ class Checkpoint:
 
 
 class Journal(Protocol):
-    """Where results are stored. Whatever it raises ends the run: without its journal a job must not go on."""
+    """
+    Where results are stored. `Busy` says that nothing was written, and is tried again. Whatever else it raises ends the
+    run: without its journal a job must not go on.
+    """
 
     async def completed(self) -> Mapping[str, Checkpoint]:
         """What an earlier run stored, by step key."""
@@ -161,17 +165,25 @@ class Executor:
                 if not error.retryable or attempt >= step.retry.attempts:
                     raise
                 delay = step.retry.delay_s(attempt, error.retry_after, self._rng)
-                await self._record(self._journal.retrying(step, error, attempt, delay))
+                await self._record(step, partial(self._journal.retrying, step, error, attempt, delay))
             attempt += 1
             await asyncio.sleep(delay)
-        await self._record(self._journal.save(step, Checkpoint(self._input_hash(step), output)))
+        await self._record(step, partial(self._journal.save, step, Checkpoint(self._input_hash(step), output)))
         return output
 
-    async def _record(self, write: Awaitable[None]) -> None:
-        try:
-            await write
-        except Exception as error:
-            raise JournalFailed from error
+    async def _record(self, step: Step, write: Callable[[], Awaitable[None]]) -> None:
+        """Where the journal was busy nothing was written, so the result is not given up for that."""
+        attempt = 1
+        while True:
+            try:
+                return await write()
+            except Busy as error:
+                if attempt >= step.retry.attempts:
+                    raise JournalFailed from error
+                await asyncio.sleep(step.retry.delay_s(attempt, error.retry_after, self._rng))
+                attempt += 1
+            except Exception as error:
+                raise JournalFailed from error
 
     async def _settle(self, step: Step, task: asyncio.Task[Json]) -> None:
         error = task.exception() if not task.cancelled() else None

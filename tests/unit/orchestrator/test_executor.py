@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from onevoice_kit.errors import Internal, InvalidInput, OneVoiceError, Unavailable
+from onevoice_kit.errors import Busy, Internal, InvalidInput, OneVoiceError, Unavailable
 from services.orchestrator.pipeline.executor import Checkpoint, Executor
 from services.orchestrator.pipeline.graph import Inputs, Json, RetryPolicy, Step
 
@@ -23,6 +23,7 @@ class MemoryJournal:
         self.retries: list[str] = []
         self.failed: dict[str, OneVoiceError] = {}
         self.refuse: str | None = None
+        self.busy = 0
 
     async def completed(self) -> Mapping[str, Checkpoint]:
         return self.stored
@@ -30,6 +31,9 @@ class MemoryJournal:
     async def save(self, step: Step, checkpoint: Checkpoint) -> None:
         if step.key == self.refuse:
             raise KeyError("lease lost")
+        if self.busy:
+            self.busy -= 1
+            raise Busy
         self.stored[step.key] = checkpoint
 
     async def retrying(self, step: Step, error: OneVoiceError, attempt: int, delay_s: float) -> None:
@@ -113,6 +117,20 @@ async def test_a_passing_failure_is_tried_again_and_told() -> None:
     await executor(journal).run([work.step("a", fails=[Unavailable(), Unavailable()])])
     assert work.ran == ["a", "a", "a"]
     assert journal.retries == ["a", "a"]
+
+
+async def test_a_busy_journal_is_asked_again_without_doing_the_step_again() -> None:
+    work, journal = Work(), MemoryJournal()
+    journal.busy = 2
+    await executor(journal).run([work.step("a")])
+    assert (work.ran, set(journal.stored)) == (["a"], {"a"})
+
+
+async def test_a_journal_that_stays_busy_ends_the_run() -> None:
+    work, journal = Work(), MemoryJournal()
+    journal.busy = 3
+    with pytest.raises(Busy):
+        await executor(journal).run([work.step("a")])
 
 
 async def test_a_lasting_failure_of_the_job_stops_everything_at_once() -> None:
