@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from onevoice_jobs.store import JobStore
+from onevoice_kit.errors import OneVoiceError
+
+_log = logging.getLogger(__name__)
 
 PREPARE, TRANSCRIBE, LANGUAGES = 10.0, 45.0, 45.0
 """Shares of a job, percent: getting to the speech, recognising it, and the languages together."""
@@ -67,13 +71,22 @@ class Progress:
     async def _language(self, language: str, stage: str, percent: float) -> None:
         self._percent[language] = max(self._percent[language], percent)
         if self._due(language, self._percent[language]):
-            await self._store.set_progress(stage, self._percent[language], language=language)
+            await self._show(stage, self._percent[language], language)
             await self._tell("dubbing" if self._all_transcribed() else "transcribing")
 
     async def _tell(self, stage: str) -> None:
         percent = self.percent()
         if self._due("", percent):
-            await self._store.set_progress(stage, percent)
+            await self._show(stage, percent)
+
+    async def _show(self, stage: str, percent: float, language: str | None = None) -> None:
+        """A step is not to be done again because nobody could be told how far it is; the next word comes soon."""
+        try:
+            await self._store.set_progress(stage, percent, language=language)
+        except OneVoiceError as error:
+            if not error.retryable:
+                raise
+            _log.warning("Progress could not be told: %s", error)
 
     def percent(self) -> float:
         """Of the whole job."""

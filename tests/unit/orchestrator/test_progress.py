@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from onevoice_kit.errors import Conflict, OneVoiceError, Unavailable
 from services.orchestrator.progress import MIN_INTERVAL_S, Progress
 
 
@@ -14,9 +15,12 @@ class Told:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, float, str | None]] = []
+        self.error: OneVoiceError | None = None
 
     async def set_progress(self, stage: str, percent: float, *, language: str | None = None) -> bool:
         self.calls.append((stage, percent, language))
+        if self.error:
+            raise self.error
         return True
 
 
@@ -78,3 +82,17 @@ async def test_a_resumed_job_counts_what_was_recognised_before() -> None:
     job = progress(Told())
     job.heard(0)
     assert job.percent() == 32.5
+
+
+async def test_progress_that_cannot_be_told_costs_no_step(clock: Clock) -> None:
+    job = progress(told := Told())
+    told.error = Unavailable()
+    await job.transcribed(0)
+    assert len(told.calls) == 1
+
+
+async def test_a_lost_lease_is_not_kept_from_the_step(clock: Clock) -> None:
+    job = progress(told := Told())
+    told.error = Conflict(reason="lease_lost")
+    with pytest.raises(Conflict):
+        await job.transcribed(0)
