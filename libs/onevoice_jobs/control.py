@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Text, cast, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onevoice_jobs.events import JOB_CANCEL_REQUESTED, JOB_CANCELLED, JOB_RESUMED, record_events
@@ -14,7 +14,7 @@ from onevoice_jobs.queries import job_not_found
 from onevoice_jobs.records import Event
 from onevoice_jobs.rows import AnyRow
 from onevoice_jobs.states import JobStatus, LanguageStatus, check_transition
-from onevoice_kit.queue.outbox import enqueue
+from onevoice_kit.queue.outbox import enqueue, waiting
 
 _OPEN = [JobStatus.PENDING, JobStatus.PROCESSING]
 
@@ -41,11 +41,13 @@ async def request_cancel(connection: AsyncConnection, user_id: UUID, job_id: UUI
     return JobStatus.CANCELLED
 
 
-async def resume_job(connection: AsyncConnection, user_id: UUID, job_id: UUID) -> None:
+async def resume_job(
+    connection: AsyncConnection, user_id: UUID, job_id: UUID, *, reservation_id: str | None = None
+) -> None:
     """
     Makes a failed or cancelled job pending again, in the caller's transaction; its checkpoints stay, so it goes on
-    after the last good step. The caller has reserved its credits again. Raises `NotFound` (reason `job_not_found`),
-    `Conflict` (reason `invalid_transition`).
+    after the last good step. The caller has reserved its credits anew as `reservation_id`; none where those of the
+    run before are spent already. Raises `NotFound` (reason `job_not_found`), `Conflict` (reason `invalid_transition`).
     """
     row = await _lock(connection, user_id, job_id)
     check_transition(JobStatus(row.status), JobStatus.PENDING)
@@ -58,6 +60,8 @@ async def resume_job(connection: AsyncConnection, user_id: UUID, job_id: UUID) -
         .values(
             status=JobStatus.PENDING,
             attempts=0,
+            resumes=jobs.c.resumes + 1,
+            reservation_id=reservation_id or jobs.c.reservation_id,
             deadline_at=func.now() + (jobs.c.deadline_at - jobs.c.created_at),
             **cleared,
         )
@@ -71,10 +75,13 @@ async def resume_job(connection: AsyncConnection, user_id: UUID, job_id: UUID) -
     await _enqueue(connection, row)
 
 
-async def requeue_stuck(connection: AsyncConnection, *, older_than_s: float, limit: int = 100) -> list[UUID]:
+async def requeue_stuck(
+    connection: AsyncConnection, *, older_than_s: float, limit: int = 100, spare_waiting: bool = False
+) -> list[UUID]:
     """
     Sends a new message for open jobs that nobody holds and whose last message is older than `older_than_s`: the
-    message was lost. A message too many does no harm. Safe with many sweepers; returns the jobs, at most `limit`.
+    message was lost. A message too many does no harm; with `spare_waiting` those whose message still waits in the
+    outbox get none. Safe with many sweepers; returns the jobs, at most `limit`.
     """
     statement = (
         select(jobs.c.id, jobs.c.user_id, jobs.c.video_id, jobs.c.priority, jobs.c.traceparent, jobs.c.attempts)
@@ -87,10 +94,29 @@ async def requeue_stuck(connection: AsyncConnection, *, older_than_s: float, lim
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    if spare_waiting:
+        # Hashed once; `NOT IN` needs a list without NULL.
+        named = func.coalesce(outbox.c.attributes["jobId"].astext, "")
+        statement = statement.where(cast(jobs.c.id, Text).not_in(select(named).where(waiting(outbox))))
     rows = (await connection.execute(statement)).all()
     for row in rows:
         await _enqueue(connection, row)
     return [row.id for row in rows]
+
+
+async def overdue_jobs(connection: AsyncConnection, *, limit: int = 100) -> list[UUID]:
+    """Open jobs past their deadline that nobody holds, at most `limit`."""
+    statement = (
+        select(jobs.c.id)
+        .where(
+            jobs.c.status.in_(_OPEN),
+            jobs.c.deadline_at <= func.now(),
+            func.coalesce(jobs.c.lease_until, func.now()) <= func.now(),
+        )
+        .order_by(jobs.c.deadline_at)
+        .limit(limit)
+    )
+    return list((await connection.execute(statement)).scalars())
 
 
 async def _lock(connection: AsyncConnection, user_id: UUID, job_id: UUID) -> AnyRow:

@@ -27,7 +27,7 @@ WITH news AS MATERIALIZED (
     UPDATE jobs.jobs SET
         last_event = last_event + (SELECT jsonb_array_length(items) FROM news), updated_at = now(){changes}
     WHERE id = :job_id AND lease_epoch = :epoch{condition}
-    RETURNING id, last_event - (SELECT jsonb_array_length(items) FROM news) AS base
+    RETURNING id, last_event - (SELECT jsonb_array_length(items) FROM news) AS base{returned}
 ), recorded AS (
     INSERT INTO jobs.job_events (job_id, id, type, data)
     SELECT fence.id, fence.base + event.number, event.value ->> 'type', event.value -> 'data'
@@ -56,7 +56,7 @@ class Fenced:
 
 
 def _fenced(body: str, result: str = "NULL", events: str = _EVENTS) -> Fenced:
-    announcing = _EXCLUSIVE.format(events=events, changes="", condition="")
+    announcing = _EXCLUSIVE.format(events=events, changes="", condition="", returned="")
     return Fenced(
         text(f"{_SHARED}{body} SELECT id, {result} AS result FROM fence"),  # noqa: S608 - constants of this file
         text(f"{announcing}{body} SELECT id, {result} AS result, {_NOTIFY} FROM fence"),  # noqa: S608
@@ -68,8 +68,8 @@ def _from(target: JobStatus) -> str:
     return f" AND status IN ({allowed})"
 
 
-def _job(changes: str, body: str = "", condition: str = "") -> TextClause:
-    fence = _EXCLUSIVE.format(events=_EVENTS, changes=f", {changes}", condition=condition)
+def _job(changes: str, body: str = "", condition: str = "", returned: str = "") -> TextClause:
+    fence = _EXCLUSIVE.format(events=_EVENTS, changes=f", {changes}", condition=condition, returned=returned)
     return text(f"{fence}{body} SELECT id, NULL AS result, {_NOTIFY} FROM fence")  # noqa: S608 - constants of this file
 
 
@@ -192,10 +192,28 @@ END_LANGUAGE = _fenced(
 _ENDED = """status = CAST(:status AS text), completed_at = now(), lease_owner = NULL, lease_until = NULL,
         lease_epoch = lease_epoch + 1, estimated_completion = NULL"""
 
+_OF_THE_END = ", user_id, filename, target_languages, resumes, notify_email"
+
+# Who must hear of the end: with it or not at all, and once for each outcome of each run, by the key.
+_TELL_PEOPLE = """, told_people AS (
+        INSERT INTO jobs.notifications (key, kind, recipient, data)
+        SELECT concat_ws(':', who.kind, fence.id, CAST(:status AS text), NULLIF(fence.resumes, 0)),
+               who.kind, who.recipient, jsonb_build_object(
+                   'event', 'job_' || CAST(:status AS text), 'job_id', fence.id, 'user_id', fence.user_id,
+                   'filename', fence.filename, 'languages', fence.target_languages, 'error', {error})
+        FROM fence CROSS JOIN LATERAL (
+            VALUES ('mail', COALESCE(fence.notify_email, '')), ('alert', '')
+        ) AS who (kind, recipient)
+        WHERE who.kind = 'mail' AND who.recipient <> '' AND CAST(:status AS text) IN ('completed', 'failed')
+           OR who.kind = 'alert' AND CAST(:status AS text) = 'failed'
+        ON CONFLICT (key) DO NOTHING
+    )"""
 
 COMPLETE_JOB = _job(
     _ENDED + ", progress = 100, spent_credits = CAST(:spent_credits AS bigint), metrics = CAST(:metrics AS jsonb)",
+    body=_TELL_PEOPLE.format(error="NULL"),
     condition=_from(JobStatus.COMPLETED),
+    returned=_OF_THE_END,
 )
 
 END_JOB = _job(
@@ -205,7 +223,9 @@ END_JOB = _job(
             status = CAST(:status AS text), error = CAST(:error AS jsonb), completed_at = now()
         FROM fence
         WHERE job_id = fence.id AND status IN ('pending', 'processing')
-    )""",
+    )"""
+    + _TELL_PEOPLE.format(error="CAST(:error AS jsonb)"),
     condition=_from(JobStatus.FAILED),
+    returned=_OF_THE_END,
 )
 """Ends a job as failed or cancelled, with every language that is still open."""

@@ -41,6 +41,8 @@ class NewJob:
     priority: int = PRIORITIES["normal"]
     batch_id: UUID | None = None
     traceparent: str = ""
+    notify_email: str | None = None
+    """Where the user is told of the end; None: nowhere."""
     deadline_s: float = 24 * 3600.0
     """From submission; a job that has not ended by then is failed."""
 
@@ -71,5 +73,6 @@ def _row(job: NewJob, job_id: UUID, now: datetime) -> dict[str, object]:
         "duration_ms": job.duration_ms,
         "quoted_credits": job.quoted_credits,
         "traceparent": job.traceparent,
+        "notify_email": job.notify_email,
         "deadline_at": now + timedelta(seconds=job.deadline_s),
     }

@@ -49,6 +49,8 @@ class ClientSettings(Settings):
     """Attempts of a call that ends UNAVAILABLE, the first included; 1 turns retries off. gRPC takes at most 5."""
     grpc_client_keepalive_s: float = Field(default=30.0, ge=10.0)
     """A connection is pinged this often, calls or none, so that a dead one is noticed."""
+    grpc_client_keepalive_timeout_s: float = Field(default=10.0, gt=0)
+    """A connection whose ping is not answered within this time is dead."""
     grpc_client_tls_ca: Path | None = None
     """Authority that signed the servers' certificates; none: no TLS."""
     grpc_client_tls_cert: Path | None = None
@@ -101,6 +103,17 @@ class QueueSettings(AwsSettings):
     """The relay fills SQS up to about so many waiting messages; the rest stays where turns are decided."""
     queue_max_receives: int = Field(default=5, ge=1)
     """A message received more often is a dead letter: the outbox's counterpart of SQS's redrive policy."""
+
+
+class NotifySettings(AwsSettings):
+    """A process that sends mail and alerts."""
+
+    ses_enabled: bool = False
+    """False: mail is not sent, and the log says so."""
+    ses_sender: str = ""
+    """Address that mail comes from; SES must have verified it."""
+    sns_alerts_topic_arn: str = ""
+    """Topic for operational alerts; empty: they are only logged."""
 
 
 class DatabaseSettings(Settings):

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from services.gateway.auth.models import Caller
+from services.gateway.idempotency.key import parse_key
 from services.gateway.idempotency.service import Answer
 from services.gateway.services import Services
 
@@ -39,17 +40,23 @@ async def get_caller(
 
 CallerDep = Annotated[Caller, Depends(get_caller)]
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="Makes it safe to repeat the call: the same key and body get the same answer for 24 hours.",
-        examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
-    ),
-]
+
+async def get_idempotency_key(
+    request: Request,
+    _documented: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="Makes it safe to repeat the call: the same key and body get the same answer for 24 hours.",
+            examples=['"8e03978e-40d5-43e8-bc93-6894a57f9324"'],
+        ),
+    ] = None,
+) -> str | None:
+    """The key of a creating call, if it has one; `InvalidInput` (`idempotency_key_malformed`)."""
+    return parse_key(request.headers.getlist("Idempotency-Key"))
+
+
+IdempotencyKey = Annotated[str | None, Depends(get_idempotency_key)]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="Most items to return.")]
 

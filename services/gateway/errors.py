@@ -38,6 +38,7 @@ STATUS_BY_KIND: Mapping[Kind, int] = {
 
 STATUS_BY_REASON: Mapping[str, int] = {
     "malformed_json": 400,
+    "idempotency_key_malformed": 400,
     "insufficient_credits": 402,
     "method_not_allowed": 405,
     "file_too_large": 413,

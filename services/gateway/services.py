@@ -28,6 +28,7 @@ from services.gateway.clients.mixer import MixerClient
 from services.gateway.clients.stages import StageClient
 from services.gateway.idempotency.service import Idempotency
 from services.gateway.jobs.events import EventStreams
+from services.gateway.jobs.resume import RESUME_JOB, Resumption
 from services.gateway.jobs.service import JobService
 from services.gateway.jobs.submission import (
     CREATE_DUBBING_JOB,
@@ -68,6 +69,7 @@ class Services:
     videos: VideoService
     jobs: JobService
     submission: Submission
+    resumption: Resumption
     events: EventStreams
     monitor: Monitor
     idempotency: Idempotency
@@ -123,7 +125,11 @@ def _wire(
     catalogue = Catalogue(
         StageClient(channels["asr"], channels["translate"], channels["tts"]), settings.catalogue_ttl_s
     )
-    undo = {CREATE_JOB: undo_job(billing), CREATE_DUBBING_JOB: undo_dubbing_job(billing, storage)}
+    undo = {
+        CREATE_JOB: undo_job(billing),
+        RESUME_JOB: undo_job(billing),
+        CREATE_DUBBING_JOB: undo_dubbing_job(billing, storage),
+    }
     idempotency = Idempotency(
         engine, running_s=settings.idempotency_running_s, keep_s=settings.idempotency_keep_s, undo=undo
     )
@@ -140,6 +146,7 @@ def _wire(
         videos=VideoService(engine, storage, transfers, mixer, idempotency),
         jobs=JobService(engine, storage, billing, settings.download_expires_s),
         submission=Submission(engine, storage, catalogue, billing, mixer, idempotency, job_limits),
+        resumption=Resumption(engine, billing, idempotency),
         events=EventStreams(engine, listener, settings.sse_heartbeat_s),
         monitor=monitor,
         idempotency=idempotency,

@@ -17,6 +17,7 @@ from onevoice_kit.errors import Conflict, Kind, OneVoiceError
 from onevoice_kit.queue.base import Delivery, Queue
 from onevoice_kit.storage.base import Storage
 
+from .endings import OVERDUE
 from .journal import JobJournal
 from .pipeline.dubbing import dubbing, scope_end
 from .pipeline.executor import Executor
@@ -81,17 +82,20 @@ class JobRun:
         self._settings = settings
         self._rng = rng
         self._lease: Lease = claimed.lease
+        # By the clock of the database alone, which gave the lease.
+        self._left_s = (self._job.deadline_at - claimed.lease.until).total_seconds() + settings.worker_lease_s
         self.store = jobs.store(claimed.lease)
         progress = Progress(self.store, self._job.target_languages)
         self._ctx = JobContext(self._job, self.store, stages, storage, settings, progress)
 
     async def run(self, stopping: asyncio.Event) -> Ending:
-        """Runs the graph until it ends, the job is cancelled, its lease lost, or `stopping` set and the grace over."""
+        """Runs the graph until it ends, or must: cancelled, overdue, lease lost, or the grace after `stopping` over."""
         graph = asyncio.create_task(self._graph())
         guards = [
             asyncio.create_task(self._until_cancelled()),
             asyncio.create_task(self._until_lost()),
             asyncio.create_task(self._until_stopped(stopping)),
+            asyncio.create_task(self._until_overdue()),
         ]
         try:
             await asyncio.wait([graph, *guards], return_when=asyncio.FIRST_COMPLETED)
@@ -162,6 +166,10 @@ class JobRun:
             await self._queue.extend(self._delivery, int(self._settings.worker_lease_s))
         except Conflict as error:
             _log.warning("The message is no longer ours: %s", error, extra={"job_id": str(self._job.id)})
+
+    async def _until_overdue(self) -> Ending:
+        await asyncio.sleep(self._left_s)
+        return Ending(Outcome.EXHAUSTED, OVERDUE)
 
     async def _until_stopped(self, stopping: asyncio.Event) -> Ending:
         await stopping.wait()

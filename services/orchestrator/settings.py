@@ -6,10 +6,10 @@ import os
 
 from pydantic import Field
 
-from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings, QueueSettings, StorageSettings
+from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings, NotifySettings, QueueSettings, StorageSettings
 
 
-class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, DatabaseSettings):
+class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, NotifySettings, DatabaseSettings):
     """Environment variables of the orchestrator."""
 
     asr_address: str = "localhost:50051"
@@ -33,6 +33,16 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, D
     worker_grace_s: float = 15.0
     """After SIGTERM, how long running steps may take to finish before they are abandoned."""
     worker_max_attempts: int = 5
+
+    sweep_interval_s: float = Field(default=60.0, gt=0)
+    """How often each process looks for jobs that got stuck."""
+    sweep_stuck_after_s: float = Field(default=900.0, ge=0)
+    """A job that nobody holds and whose message went that long ago gets another one."""
+    sweep_forget_workers_s: float = Field(default=86_400.0, ge=0)
+    """Workers silent for so long are taken off the list."""
+
+    notify_poll_s: float = Field(default=5.0, gt=0)
+    """How often each process looks for mail and alerts to send."""
 
     max_concurrent_transcribe: int = Field(default=2 * (os.cpu_count() or 2), ge=1)
     """Chunks of one job in recognition at the same time."""

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
-from onevoice_jobs.keys import job_prefix
 from onevoice_jobs.leases import Claim, Refusal, Refused, Verdict
 from onevoice_jobs.messages import DubbingJobMessage, PoisonMessage
-from onevoice_jobs.records import JobError, JobRecord
+from onevoice_jobs.notifications import Alerts
+from onevoice_jobs.records import JobError
 from onevoice_jobs.service import Jobs
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import uuid7
@@ -23,6 +23,7 @@ from onevoice_kit.queue.base import Delivery, Queue
 from onevoice_kit.storage.base import Storage
 from onevoice_kit.telemetry.trace import attach, span
 
+from .endings import OVERDUE, Endings
 from .job_run import Ending, JobRun, Outcome
 from .settings import OrchestratorSettings
 from .stages import Stages
@@ -36,8 +37,9 @@ _ERROR_PAUSE_S = 2.0
 
 _VERDICTS = {
     Verdict.EXHAUSTED: JobError("too_many_attempts", "The job was tried too often without success."),
-    Verdict.OVERDUE: JobError("job_overdue", "The job was not finished before its deadline."),
+    Verdict.OVERDUE: OVERDUE,
 }
+_INTERNAL = JobError("internal", "Something went wrong inside.")
 
 
 class Worker:
@@ -51,15 +53,21 @@ class Worker:
         stages: Stages,
         settings: OrchestratorSettings,
         *,
+        alerts: Alerts | None = None,
         worker_id: str | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        """`worker_id` must differ between any two processes; `rng` gives the jitter of retries."""
+        """
+        `alerts` hear of messages that nobody can work on; without it only the log does. `worker_id` must differ between
+        any two processes; `rng` gives the jitter of retries.
+        """
         self._jobs = jobs
         self._queue = queue
         self._storage = storage
         self._stages = stages
+        self._endings = Endings(stages, storage)
         self._settings = settings
+        self._alerts = alerts
         self._stopping = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._rng = rng or random.Random()
@@ -85,7 +93,8 @@ class Worker:
             await asyncio.gather(*self._running, return_exceptions=True)
             beat.cancel()
             await asyncio.gather(beat, return_exceptions=True)
-            await self._jobs.goodbye(self.id)
+            with suppress(OneVoiceError):  # it is then taken for dead, which it is
+                await self._jobs.goodbye(self.id)
 
     async def _receive(self, most: int) -> Sequence[Delivery]:
         """Messages for jobs that can be started at once: nothing that is received waits in here."""
@@ -119,6 +128,8 @@ class Worker:
         """A message that nobody can ever work on goes to the dead-letter queue."""
         facts = {"message_id": delivery.id, "reason": error.reason}
         try:
+            if self._alerts:
+                await self._alerts.raise_alert(f"alert:message:{delivery.id}", {"event": "dead_letter", **facts})
             await self._queue.dead_letter(delivery, error.reason)
         except OneVoiceError:
             _log.exception("A message that cannot be worked on stays in the queue for now", extra=facts)
@@ -153,7 +164,7 @@ class Worker:
             await self._queue.release(delivery, delay_s=max(1, int(refused.retry_in_s)))
         else:
             if refused.job and refused.job.status is not JobStatus.COMPLETED:
-                await self._stages.billing.release(refused.job.id)
+                await self._stages.billing.release(refused.job.reservation)
             await self._queue.delete(delivery)
 
     async def _finish(self, run: JobRun, delivery: Delivery, claimed: Claim, ending: Ending) -> None:
@@ -163,11 +174,10 @@ class Worker:
             await store.job_completed(spent_credits=ending.spent_credits, metrics=ending.metrics)
             await self._queue.delete(delivery)
         elif ending.outcome is Outcome.CANCELLED:
-            await self._stages.billing.release(job.id)
-            await store.job_cancelled()
+            await self._endings.cancel(job, store)
             await self._queue.delete(delivery)
         elif ending.outcome in (Outcome.FAILED, Outcome.EXHAUSTED):
-            await self._fail(run, job, ending)
+            await self._endings.fail(job, store, ending.error or _INTERNAL, bad_input=ending.bad_input)
             if ending.outcome is Outcome.FAILED:
                 await self._queue.delete(delivery)
             else:
@@ -178,14 +188,6 @@ class Worker:
         elif ending.outcome is Outcome.RETRY:
             await run.give_back(count_attempt=True)
             await self._queue.release(delivery, delay_s=min(300, 2**job.attempts))
-
-    async def _fail(self, run: JobRun, job: JobRecord, ending: Ending) -> None:
-        await self._stages.billing.release(job.id)
-        if ending.bad_input:
-            # Nothing of it can be used, also not by a resumed job: a bad file stays bad.
-            await run.store.forget_results()
-            await self._storage.delete_prefix(job_prefix(job.user_id, job.id))
-        await run.store.job_failed(ending.error or JobError("internal", "Something went wrong inside."))
 
 
 async def _take_free(slots: asyncio.Semaphore) -> int:

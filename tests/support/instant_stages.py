@@ -55,6 +55,12 @@ class Script:
     gated: Callable[[Any], bool] = lambda _: True
     """Which requests their gate holds."""
     calls: list[tuple[str, object]] = field(default_factory=list)
+    settled_credits: int | None = None
+    """What billing says a settlement spent; None: what was asked for."""
+    released_credits: int = 1
+    """What billing says a release gave back."""
+    cancelled: list[str] = field(default_factory=list)
+    """Methods whose call was cancelled while its gate held it."""
 
     @property
     def duration_ms(self) -> int:
@@ -65,14 +71,25 @@ class Script:
         """How often a method was called."""
         return sum(1 for name, _ in self.calls if name == method)
 
+    def requests(self, method: str) -> list[Any]:
+        """What a method was called with."""
+        return [request for name, request in self.calls if name == method]
+
     async def enter(self, method: str, request: object) -> None:
         """Records the call, waits for its gate, raises its fault."""
         self.calls.append((method, request))
         if method in self.gates and self.gated(request):
-            await self.gates[method].wait()
+            await self._through(method)
         error = self.faults.get(method, lambda _: None)(request)
         if error:
             raise error
+
+    async def _through(self, method: str) -> None:
+        try:
+            await self.gates[method].wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(method)
+            raise
 
 
 class Asr(asr_grpc.AsrServiceServicer):
@@ -207,11 +224,12 @@ class Billing(billing_grpc.BillingServiceServicer):
 
     async def Settle(self, request: billing.SettleRequest, _: object) -> billing.SettleResponse:
         await self.script.enter("Settle", request)
-        return billing.SettleResponse(spent_credits=request.credits)
+        spent = request.credits if self.script.settled_credits is None else self.script.settled_credits
+        return billing.SettleResponse(spent_credits=spent)
 
     async def Release(self, request: billing.ReleaseRequest, _: object) -> billing.ReleaseResponse:
         await self.script.enter("Release", request)
-        return billing.ReleaseResponse(released_credits=1)
+        return billing.ReleaseResponse(released_credits=self.script.released_credits)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import grpc
 
 from onevoice.billing.v1 import billing_service_pb2 as pb
 from onevoice.billing.v1.billing_service_pb2_grpc import BillingServiceStub
+from onevoice_kit.errors import Conflict, NotFound
 
 _TIMEOUT_S = 5.0
 
@@ -42,14 +43,26 @@ class BillingClient:
         )
         return CreditQuote(answer.credits, answer.credits_per_language)
 
-    async def reserve(self, user_id: UUID, job_id: UUID, credits_: int) -> None:
-        """Sets credits aside for a job; repeating it for the same job changes nothing."""
-        request = pb.ReserveRequest(user_id=str(user_id), job_id=str(job_id), credits=credits_)
+    async def reserve(self, user_id: UUID, reservation: UUID, credits_: int) -> None:
+        """Sets credits aside, by default under the id of a job; repeating it for the same id changes nothing."""
+        request = pb.ReserveRequest(user_id=str(user_id), job_id=str(reservation), credits=credits_)
         await self._stub.Reserve(request, timeout=_TIMEOUT_S)
 
-    async def release(self, job_id: UUID) -> None:
-        """Gives a reservation back, where there is one."""
-        await self._stub.Release(pb.ReleaseRequest(job_id=str(job_id)), timeout=_TIMEOUT_S)
+    async def release(self, reservation: UUID | str) -> int:
+        """Gives a reservation back, where one is open; returns how much it was."""
+        answer = await self._stub.Release(pb.ReleaseRequest(job_id=str(reservation)), timeout=_TIMEOUT_S)
+        return answer.released_credits
+
+    async def close(self, reservation: str) -> int:
+        """Gives back what is still reserved; returns what had been spent before, 0 where nothing had."""
+        if await self.release(reservation):
+            return 0
+        try:
+            # Of a reservation that is closed this changes nothing, and gives the answer that was given first.
+            answer = await self._stub.Settle(pb.SettleRequest(job_id=reservation, credits=0), timeout=_TIMEOUT_S)
+        except (Conflict, NotFound):  # released before
+            return 0
+        return answer.spent_credits
 
     async def account(self, user_id: UUID) -> Account:
         """A user's credits."""

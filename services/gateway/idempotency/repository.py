@@ -52,6 +52,12 @@ async def find(connection: AsyncConnection, user_id: UUID, key: str) -> Record |
     return None if row is None else Record(*row)
 
 
+async def forget_expired(connection: AsyncConnection, record: Record, keep: timedelta) -> bool:
+    """Drops the answer under this key if it is older than it must be remembered; says whether it was."""
+    mine = (table.c.user_id == record.user_id, table.c.key == record.key)
+    return (await connection.execute(delete(table).where(*mine, *_is_old(keep)))).rowcount == 1
+
+
 async def answer(connection: AsyncConnection, record: Record, status: int, body: Mapping[str, Any]) -> bool:
     """Stores the answer; False where the record is no longer ours."""
     statement = update(table).where(*_is_running(record)).values(response_status=status, response_body=dict(body))
@@ -82,8 +88,11 @@ async def dead(connection: AsyncConnection, limit: int = 50) -> list[Record]:
 
 async def forget_answered(connection: AsyncConnection, older_than: timedelta) -> int:
     """Drops answers that need no longer be remembered; returns how many."""
-    old = table.c.created_at < func.now() - older_than
-    return (await connection.execute(delete(table).where(table.c.response_status.is_not(None), old))).rowcount
+    return (await connection.execute(delete(table).where(*_is_old(older_than)))).rowcount
+
+
+def _is_old(keep: timedelta) -> tuple[Any, ...]:
+    return table.c.response_status.is_not(None), table.c.created_at < func.now() - keep
 
 
 def _is_running(record: Record) -> tuple[Any, ...]:

@@ -110,7 +110,7 @@ class Idempotency:
 
     async def _begin(self, record: Record) -> Attempt:
         async with transaction(self._engine) as connection:
-            if await repository.insert_running(connection, record, self.running_for):
+            if await self._claim(connection, record):
                 return Attempt(record)
             known = await repository.find(connection, record.user_id, record.key)
         if known is not None and known.request_hash != record.request_hash:
@@ -118,6 +118,12 @@ class Idempotency:
         if known is None or known.response_status is None:
             raise Conflict("The same request is still running.", reason="request_in_progress", retry_after=2.0)
         return Attempt(known, Answer(known.response_status, known.response_body or {}, replayed=True))
+
+    async def _claim(self, connection: AsyncConnection, record: Record) -> bool:
+        if await repository.insert_running(connection, record, self.running_for):
+            return True
+        expired = await repository.forget_expired(connection, record, self._keep)
+        return expired and await repository.insert_running(connection, record, self.running_for)
 
     async def _abandon(self, record: Record, *, undo: bool) -> None:
         try:

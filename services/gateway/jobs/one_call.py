@@ -52,7 +52,7 @@ class _Fields(Model):
     ),
 )
 async def create_dubbing_job(
-    request: Request, caller: CallerDep, services: ServicesDep, key: IdempotencyKey = None
+    request: Request, caller: CallerDep, services: ServicesDep, key: IdempotencyKey
 ) -> Response:
     """Sends a video and starts a job that dubs it into one language. For large files use `videos` and `jobs`."""
     content_type = request.headers.get("content-type", "")

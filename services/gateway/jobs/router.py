@@ -52,7 +52,7 @@ class TranscriptFormat(StrEnum):
     summary="Create a job",
     responses=problems((404, "video_not_found"), *SUBMIT_PROBLEMS),
 )
-async def create_job(wanted: JobIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey = None) -> Response:
+async def create_job(wanted: JobIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey) -> Response:
     """Reserves the credits and starts a job that dubs a video into the target languages."""
     dub = DubIn.model_validate(wanted.model_dump(exclude={"video_id"}))
     return respond(await services.submission.submit(caller.user_id, wanted.video_id, dub, key))
@@ -102,7 +102,7 @@ async def follow_job(
     What happens to the job, from its beginning or after `Last-Event-ID`, as server-sent events; the data are JSON.
     The stream ends when the job has ended. Types: `job.created`, `job.started`, `job.progress`,
     `segment.recognised`, `line.ready`, `language.completed`, `language.failed`, `step.retried`,
-    `job.cancel_requested`, `job.completed`, `job.failed`, `job.cancelled`.
+    `job.cancel_requested`, `job.resumed`, `job.completed`, `job.failed`, `job.cancelled`.
     """
     last_id = parse_last_event_id(last_event_id)
     await services.jobs.get(caller.user_id, job_id)
@@ -120,6 +120,24 @@ async def follow_job(
 async def cancel_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> JobOut:
     """Stops a job and gives its credits back. Asking again changes nothing; a job that has ended stays as it is."""
     return JobOut.of(await services.jobs.cancel(caller.user_id, job_id))
+
+
+@router.post(
+    "/{job_id}/resume",
+    status_code=202,
+    response_model=JobOut,
+    summary="Resume a job",
+    responses=problems(
+        NOT_FOUND,
+        (402, "insufficient_credits"),
+        (409, "invalid_transition"),
+        (409, "video_gone"),
+        *IDEMPOTENCY_PROBLEMS,
+    ),
+)
+async def resume_job(job_id: UUID, caller: CallerDep, services: ServicesDep, key: IdempotencyKey) -> Response:
+    """Lets a failed or cancelled job go on after its last good step. Its credits are reserved again."""
+    return respond(await services.resumption.resume(caller.user_id, job_id, key))
 
 
 @router.get("/{job_id}/download", summary="Get the results", responses=problems(NOT_FOUND))

@@ -69,7 +69,7 @@ class JobService:
             status = await request_cancel(connection, user_id, job_id)
             view = await get_job(connection, user_id, job_id)
         if status is JobStatus.CANCELLED:
-            await self._release(job_id)
+            await self._release(job_id, view.job.reservation)
         return view
 
     async def downloads(
@@ -133,9 +133,9 @@ class JobService:
         content = await self._storage.get_bytes(self._storage.key(artifact.ref.uri), _MAX_TEXT_BYTES)
         return TextFile(content, artifact.ref.content_type)
 
-    async def _release(self, job_id: UUID) -> None:
+    async def _release(self, job_id: UUID, reservation: str) -> None:
         try:
-            await self._billing.release(job_id)
+            await self._billing.release(reservation)
         except OneVoiceError:
             # The worker that meets the cancelled job's message releases the credits too.
             logger.warning("credits of a cancelled job not released yet", extra={"job_id": str(job_id)}, exc_info=True)

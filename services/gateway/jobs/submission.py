@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from services.gateway.idempotency.service import Answer, Attempt, CreatingCall, 
 from services.gateway.jobs.form import ReceivedFile
 from services.gateway.jobs.schemas import DubbingJobCreated, DubIn, JobOut
 from services.gateway.uploads.service import safe_suffix
+from services.gateway.users.repository import get_user
 from services.gateway.videos.models import Video, VideoStatus
 from services.gateway.videos.repository import add_video, get_video
 from services.gateway.videos.service import unknown_video, video_not_ready
@@ -121,7 +122,8 @@ class Submission:
         )
         async with transaction(self._engine) as connection:
             await first(connection)
-            await insert_job(connection, job, job_id)
+            user = await get_user(connection, video.user_id)
+            await insert_job(connection, replace(job, notify_email=user.email if user else None), job_id)
             return await attempt.finish(connection, Answer(202, await self._body(connection, attempt, job)))
 
     async def _body(self, connection: AsyncConnection, attempt: Attempt, job: NewJob) -> dict[str, object]:
@@ -147,8 +149,8 @@ class Submission:
 def undo_job(billing: BillingClient) -> Callable[[UUID, UUID], Awaitable[None]]:
     """Gives back what a dead submission had reserved."""
 
-    async def undo(_user_id: UUID, job_id: UUID) -> None:
-        await billing.release(job_id)
+    async def undo(_user_id: UUID, reservation: UUID) -> None:
+        await billing.release(reservation)
 
     return undo
 

@@ -12,7 +12,11 @@ from services.gateway.uploads.schemas import CompleteIn, UploadedOut, UploadIn, 
 
 router = APIRouter(prefix="/api/uploads", tags=["uploads"])
 
-IDEMPOTENCY_PROBLEMS = ((409, "request_in_progress"), (422, "idempotency_key_reused"))
+IDEMPOTENCY_PROBLEMS = (
+    (400, "idempotency_key_malformed"),
+    (409, "request_in_progress"),
+    (422, "idempotency_key_reused"),
+)
 
 
 @router.post(
@@ -22,9 +26,7 @@ IDEMPOTENCY_PROBLEMS = ((409, "request_in_progress"), (422, "idempotency_key_reu
     summary="Begin an upload",
     responses=problems((413, "file_too_large"), (422, "empty_file"), *IDEMPOTENCY_PROBLEMS),
 )
-async def create_upload(
-    wanted: UploadIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey = None
-) -> Response:
+async def create_upload(wanted: UploadIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey) -> Response:
     """
     Announces a file and returns the signed requests that send it straight to the storage: one, or several parts
     where the file is large. Then call `complete`.

@@ -30,9 +30,7 @@ _NOT_READY = (409, "video_not_ready")
     summary="Add a video",
     responses=problems((413, "file_too_large"), (422, "empty_file"), *IDEMPOTENCY_PROBLEMS),
 )
-async def create_video(
-    wanted: VideoIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey = None
-) -> Response:
+async def create_video(wanted: VideoIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey) -> Response:
     """
     Announces a video and returns the signed requests that send its file straight to the storage. Then call
     `complete`.
@@ -150,7 +148,7 @@ async def get_thumbnail(video_id: UUID, caller: CallerDep, services: ServicesDep
     responses=problems(_NOT_FOUND, *SUBMIT_PROBLEMS),
 )
 async def dub_video(
-    video_id: UUID, wanted: DubIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey = None
+    video_id: UUID, wanted: DubIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey
 ) -> Response:
     """Reserves the credits and starts a job that dubs the video into the target languages."""
     return respond(await services.submission.submit(caller.user_id, video_id, wanted, key))

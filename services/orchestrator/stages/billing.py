@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import grpc
 
 from onevoice.billing.v1 import billing_service_pb2 as pb
@@ -24,13 +22,13 @@ class BillingStage:
         response = await self._stub.Quote(request, timeout=deadlines.SHORT_S)
         return response.credits
 
-    async def settle(self, job_id: UUID, amount: int) -> int:
-        """Spends the job's credits, at most its reservation; returns what was spent."""
-        request = pb.SettleRequest(job_id=str(job_id), credits=amount)
+    async def settle(self, reservation: str, amount: int) -> int:
+        """Spends credits that are reserved, at most those; returns what was spent. Again: the first answer."""
+        request = pb.SettleRequest(job_id=reservation, credits=amount)
         response = await self._stub.Settle(request, timeout=deadlines.SHORT_S)
         return response.spent_credits
 
-    async def release(self, job_id: UUID) -> int:
-        """Gives the job's reservation back; returns how much it was."""
-        response = await self._stub.Release(pb.ReleaseRequest(job_id=str(job_id)), timeout=deadlines.SHORT_S)
+    async def release(self, reservation: str) -> int:
+        """Gives a reservation back; returns how much it was, 0 where it was not open any more."""
+        response = await self._stub.Release(pb.ReleaseRequest(job_id=reservation), timeout=deadlines.SHORT_S)
         return response.released_credits

@@ -142,7 +142,7 @@ async def settle(ctx: JobContext, inputs: Inputs) -> Json:
     duration_ms = load(Media, inputs["probe"]).duration_ms
     completed = [lang for lang in ctx.job.target_languages if _completed(inputs[f"done:{lang}"])]
     amount = await ctx.stages.billing.price(duration_ms, len(completed))
-    return await ctx.stages.billing.settle(ctx.job.id, amount)
+    return await ctx.stages.billing.settle(ctx.job.reservation, amount)
 
 
 def _completed(done: Json) -> bool:
@@ -150,4 +150,5 @@ def _completed(done: Json) -> bool:
 
 
 def _json(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    # Sorted: what comes back from a checkpoint has lost the order of its keys, and a resumed job makes the same file.
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n"

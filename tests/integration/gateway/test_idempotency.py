@@ -71,6 +71,42 @@ async def test_keys_belong_to_their_user(ada: User, bob: User) -> None:
     assert first.json()["video"]["id"] != second.json()["video"]["id"]
 
 
+@pytest.mark.parametrize(
+    "value", ["", " ", '""', '"open', 'half"quoted', "two words", "a,b", "a;b=1", "x" * 256, "käse"]
+)
+async def test_a_malformed_key_is_refused_and_nothing_happens(gateway: Gateway, ada: User, value: str) -> None:
+    headers = {"Idempotency-Key": value.encode("latin-1")}
+    response = await ada.client.post("/api/videos", json=announce(), headers=headers)  # type: ignore[arg-type]
+    assert_problem(response, 400, "idempotency_key_malformed")
+    assert (await ada.client.get("/api/videos")).json()["items"] == []
+
+
+async def test_two_keys_are_one_too_many(ada: User) -> None:
+    headers = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    assert_problem(
+        await ada.client.post("/api/videos", json=announce(), headers=headers), 400, "idempotency_key_malformed"
+    )
+
+
+async def test_a_key_is_the_same_with_and_without_quotes(ada: User) -> None:
+    first = await ada.client.post("/api/videos", json=announce(), headers=KEY)
+    quoted = {"Idempotency-Key": f'"{KEY["Idempotency-Key"]}"'}
+    second = await ada.client.post("/api/videos", json=announce(), headers=quoted)
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert first.json() == second.json()
+
+
+async def test_an_answer_that_has_expired_is_not_given_again_even_before_housekeeping(
+    ada: User, gateway: Gateway
+) -> None:
+    first = await ada.client.post("/api/videos", json=announce(), headers=KEY)
+    async with transaction(gateway.database) as connection:
+        await connection.execute(update(idempotency_keys).values(created_at=text("now() - interval '25 hours'")))
+    second = await ada.client.post("/api/videos", json=announce(title="Another"), headers=KEY)
+    assert second.status_code == 201
+    assert first.json()["video"]["id"] != second.json()["video"]["id"]
+
+
 async def test_a_call_that_failed_may_be_repeated_with_its_key(gateway: Gateway, ada: User) -> None:
     video = await add_video(ada)
     path = f"/api/videos/{video['id']}/dub"

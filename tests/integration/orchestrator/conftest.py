@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onevoice_jobs import queries
 from onevoice_jobs.migrations import migrations_path
 from onevoice_jobs.models import SCHEMA, outbox
+from onevoice_jobs.notifications import Alerts
 from onevoice_jobs.records import EventRecord, JobRecord
 from onevoice_jobs.service import PostgresJobs
 from onevoice_jobs.submit import NewJob, insert_job
@@ -88,10 +89,10 @@ class Deployment:
         return job_id
 
     @asynccontextmanager
-    async def worker(self, **changes: Any) -> AsyncIterator[Worker]:
+    async def worker(self, *, alerts: Alerts | None = None, **changes: Any) -> AsyncIterator[Worker]:
         """Runs a worker for the length of the block, then stops it as a signal would."""
         settings = self.settings.model_copy(update=changes)
-        worker = Worker(PostgresJobs(self.engine), self.queue, self.storage, self.stages, settings)
+        worker = Worker(PostgresJobs(self.engine), self.queue, self.storage, self.stages, settings, alerts=alerts)
         running = asyncio.create_task(worker.run())
         try:
             yield worker

@@ -19,6 +19,7 @@ from onevoice_kit.errors import InvalidInput, PreconditionFailed, Unavailable
 from onevoice_kit.queue.base import Message
 from onevoice_kit.queue.outbox import enqueue
 from onevoice_kit.testing.waiting import eventually
+from services.orchestrator.settings import OrchestratorSettings
 from tests.support.instant_stages import Script, fails, only
 
 
@@ -111,9 +112,54 @@ async def test_a_cancelled_job_stops_its_calls_and_gives_its_credits_back(deploy
         await eventually(lambda: script.count("Synthesize") >= 1, timeout=20)
         async with transaction(deployment.engine) as connection:
             await control.request_cancel(connection, deployment.user_id, job_id)
+        # Within two seconds by the settings as they are; the polls of tests are shorter.
         job = await deployment.ended(job_id)
+        running = script.count("Synthesize")
+        await eventually(lambda: script.cancelled == ["Synthesize"] * running)
     assert job.status is JobStatus.CANCELLED
     assert script.count("Release") == 1
+    assert OrchestratorSettings.model_fields["worker_cancel_poll_s"].default <= 1.0
+
+
+async def test_a_resumed_job_settles_its_new_reservation_and_does_only_what_is_left(deployment, script: Script) -> None:
+    script.faults["Mix"] = fails(InvalidInput("The mix is not possible.", reason="mix_impossible"))
+    job_id = await deployment.submit()
+    async with deployment.worker():
+        await deployment.ended(job_id)
+        assert [request.job_id for request in script.requests("Release")] == [str(job_id)]
+        script.faults.clear()
+        before = script.count("Synthesize"), script.count("Transcribe")
+        async with transaction(deployment.engine) as connection:
+            await control.resume_job(connection, deployment.user_id, job_id, reservation_id="second")
+        job = await deployment.ended(job_id)
+    assert (job.status, job.spent_credits) == (JobStatus.COMPLETED, 100)
+    assert script.requests("Settle")[-1].job_id == "second"
+    assert (script.count("Synthesize"), script.count("Transcribe")) == before
+
+
+async def test_a_job_that_runs_past_its_deadline_is_stopped_and_failed(deployment, script: Script) -> None:
+    script.gates["Synthesize"] = asyncio.Event()
+    job_id = await deployment.submit(deadline_s=1.0)
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert (job.status, job.error and job.error.reason) == (JobStatus.FAILED, "job_overdue")
+    assert script.count("Release") == 1
+
+
+async def test_a_job_settled_before_it_was_cancelled_says_what_it_has_cost(deployment, script: Script) -> None:
+    held = asyncio.Event()
+    script.gates["Settle"] = held
+    script.released_credits = 0  # nothing is open any more: it was settled
+    script.settled_credits = 42
+    job_id = await deployment.submit()
+    async with deployment.worker():
+        await eventually(lambda: script.count("Settle") == 1, timeout=20)
+        async with transaction(deployment.engine) as connection:
+            await control.request_cancel(connection, deployment.user_id, job_id)
+        await eventually(lambda: script.count("Release") == 1)
+        held.set()
+        job = await deployment.ended(job_id)
+    assert (job.status, job.spent_credits) == (JobStatus.CANCELLED, 42)
 
 
 async def test_a_stopped_worker_gives_its_job_to_another_which_does_only_what_is_left(

@@ -1,0 +1,47 @@
+"""How a job ends without a result: money first, then the state. Both repeat safely if what follows does not happen."""
+
+from __future__ import annotations
+
+from onevoice_jobs.keys import job_prefix
+from onevoice_jobs.records import JobError, JobRecord
+from onevoice_jobs.store import JobStore
+from onevoice_kit.errors import Conflict, NotFound
+from onevoice_kit.storage.base import Storage
+
+from .stages import Stages
+
+OVERDUE = JobError("job_overdue", "The job was not finished before its deadline.")
+
+
+class Endings:
+    """Ends jobs that somebody holds the lease of."""
+
+    def __init__(self, stages: Stages, storage: Storage) -> None:
+        self._billing = stages.billing
+        self._storage = storage
+
+    async def cancel(self, job: JobRecord, store: JobStore) -> None:
+        """Gives the credits back and ends the job as cancelled."""
+        await store.job_cancelled(spent_credits=await self.give_credits_back(job))
+
+    async def fail(self, job: JobRecord, store: JobStore, error: JobError, *, bad_input: bool = False) -> None:
+        """Gives the credits back and ends the job as failed. Nothing is kept of a job whose source is bad."""
+        spent = await self.give_credits_back(job)
+        if bad_input:
+            # Nothing of it can be used, also not by a resumed job: a bad file stays bad.
+            await store.forget_results()
+            await self._storage.delete_prefix(job_prefix(job.user_id, job.id))
+        await store.job_failed(error, spent_credits=spent)
+
+    async def give_credits_back(self, job: JobRecord) -> int:
+        """
+        Releases what is reserved; returns what had been spent before. A job that was settled and is then cancelled, or
+        dies too often before it could say that it is done, has cost what it has cost.
+        """
+        if await self._billing.release(job.reservation):
+            return 0
+        try:
+            # Of a reservation that is closed this changes nothing, and gives the answer that was given first.
+            return await self._billing.settle(job.reservation, 0)
+        except (Conflict, NotFound):  # released before
+            return 0
