@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 
 from onevoice_jobs.models import outbox
+from onevoice_jobs.notifications import PostgresAlerts
 from onevoice_jobs.service import PostgresJobs
 from onevoice_kit.db import create_engine
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import serve
+from onevoice_kit.notify import open_alerts, open_mail
 from onevoice_kit.queue import open_queue
 from onevoice_kit.storage import open_storage
 from onevoice_kit.telemetry.setup import setup
 
+from .alerts import NotificationSender
+from .endings import Endings
 from .settings import OrchestratorSettings
 from .stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
+from .sweeper import Sweeper
 from .worker import Worker
 
 
@@ -32,14 +37,17 @@ async def main() -> None:
         MixerStage(connect(settings.mixer_address)),
         BillingStage(connect(settings.billing_address)),
     )
-    worker = Worker(PostgresJobs(engine), queue, storage, stages, settings)
-    closing = (engine.dispose, storage.close, queue.close)
+    jobs, mail, alerts = PostgresJobs(engine), open_mail(settings), open_alerts(settings)
+    worker = Worker(jobs, queue, storage, stages, settings, alerts=PostgresAlerts(engine))
+    sweeper = Sweeper(engine, jobs, Endings(stages, storage), settings, owner=worker.id)
+    sender = NotificationSender(engine, mail, alerts, poll_s=settings.notify_poll_s)
+    closing = (engine.dispose, storage.close, queue.close, mail.close, alerts.close)
     await serve(
         settings,
         "orchestrator",
         lambda _: None,
         services=("onevoice.orchestrator",),
-        background=(worker.run,),
+        background=(worker.run, sweeper.run, sender.run),
         on_close=closing,
     )
 

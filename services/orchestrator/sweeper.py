@@ -1,0 +1,86 @@
+"""Finds what fell between: jobs whose message was lost, jobs past their deadline, workers that died."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onevoice_jobs import notifications
+from onevoice_jobs.control import overdue_jobs, requeue_stuck
+from onevoice_jobs.leases import Refused, Verdict
+from onevoice_jobs.service import Jobs
+from onevoice_jobs.workers import forget_dead
+from onevoice_kit.db import transaction
+
+from .endings import OVERDUE, Endings
+from .settings import OrchestratorSettings
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one round found."""
+
+    requeued: tuple[UUID, ...]
+    overdue: tuple[UUID, ...]
+    forgotten_workers: int
+
+
+class Sweeper:
+    """Any number may run at once: each row is taken by one of them, and what is done twice does no harm."""
+
+    def __init__(
+        self, engine: AsyncEngine, jobs: Jobs, endings: Endings, settings: OrchestratorSettings, *, owner: str
+    ) -> None:
+        """`owner`: the worker in whose name jobs are claimed to end them."""
+        self._engine = engine
+        self._jobs = jobs
+        self._endings = endings
+        self._settings = settings
+        self._owner = owner
+
+    async def run(self) -> None:
+        """Sweeps until cancelled. The pauses are jittered, so that many sweepers do not come together."""
+        while True:
+            await asyncio.sleep(self._settings.sweep_interval_s * random.uniform(0.75, 1.25))
+            try:
+                swept = await self.sweep()
+            except Exception:  # noqa: BLE001 - the next round tries again
+                _log.exception("A sweep failed")
+                continue
+            if swept.requeued or swept.overdue:
+                facts = {"requeued": len(swept.requeued), "overdue": len(swept.overdue)}
+                _log.warning("Jobs had got stuck", extra=facts)
+
+    async def sweep(self) -> Swept:
+        """One round."""
+        overdue = [job_id for job_id in await self._overdue() if await self._end(job_id)]
+        async with transaction(self._engine) as connection:
+            older_than_s = self._settings.sweep_stuck_after_s
+            requeued = await requeue_stuck(connection, older_than_s=older_than_s, spare_waiting=True)
+        forgotten = await forget_dead(self._engine, older_than_s=self._settings.sweep_forget_workers_s)
+        await notifications.forget_sent(self._engine)
+        return Swept(tuple(requeued), tuple(overdue), forgotten)
+
+    async def _overdue(self) -> list[UUID]:
+        async with transaction(self._engine) as connection:
+            return await overdue_jobs(connection)
+
+    async def _end(self, job_id: UUID) -> bool:
+        """Ends a job past its deadline; its message, if there is one, finds it ended."""
+        ttl_s, max_attempts = self._settings.worker_lease_s, self._settings.worker_max_attempts
+        claimed = await self._jobs.claim(job_id, self._owner, ttl_s=ttl_s, max_attempts=max_attempts)
+        if isinstance(claimed, Refused):
+            return False  # somebody was faster
+        store = self._jobs.store(claimed.lease)
+        if claimed.verdict is Verdict.CANCEL:
+            await self._endings.cancel(claimed.job, store)
+        else:
+            await self._endings.fail(claimed.job, store, OVERDUE)
+        return True
