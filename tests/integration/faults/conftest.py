@@ -1,0 +1,34 @@
+"""A rig on a database of its own, with proxies wherever a test wants the network to break."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from onevoice_kit.storage.file import FileStorage
+from onevoice_kit.testing.postgres import PostgresDatabases
+from onevoice_kit.testing.tcp_proxy import TcpProxy, tcp_proxy
+from tests.support.rig import Rig, dial_postgres, prepare
+from tests.support.rig import rig as new_rig
+
+
+@pytest.fixture
+async def database_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
+    template = await postgres.prepare_template("jobs_and_billing", prepare)
+    async with postgres.fresh(template) as url:
+        yield url
+
+
+@pytest.fixture
+async def rig(database_url: str, file_storage: FileStorage, tmp_path) -> AsyncIterator[Rig]:
+    """Jobs, billing and stages, and nothing in between."""
+    async with new_rig(database_url, file_storage, tmp_path / "objects") as rig:
+        yield rig
+
+
+@pytest.fixture
+async def database_proxy(database_url: str) -> AsyncIterator[TcpProxy]:
+    """A way to the database that can be broken."""
+    async with tcp_proxy(dial_postgres(database_url)) as proxy:
+        yield proxy
