@@ -41,6 +41,7 @@ class MemoryQueue:
         self._entries: dict[str, _Entry] = {}
         self._numbers = 0
         self._handles = 0
+        self._closed = False
         self._waiters: list[asyncio.Future[None]] = []
 
     def send(self, message: Message, priority: int = 0) -> None:
@@ -55,7 +56,7 @@ class MemoryQueue:
         deadline = _now() + wait_s
         while True:
             found = self._take(max_messages)
-            if found or _now() >= deadline:
+            if found or self._closed or _now() >= deadline:
                 return found
             soonest = min([deadline, *(entry.visible_at for entry in self._entries.values())])
             await self._sleep(max(_TICK_S, soonest - _now()))
@@ -93,7 +94,9 @@ class MemoryQueue:
         return QueueDepth(len(visible), in_flight, None if oldest is None else now - oldest)
 
     async def close(self) -> None:
-        """There is nothing to give back."""
+        """Whoever waits for messages gets none."""
+        self._closed = True
+        self._wake()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -123,7 +126,7 @@ class MemoryQueue:
         for key, entry in list(self._entries.items()):
             if 0 < self._max_receives <= entry.receives and entry.visible_at <= now:
                 del self._entries[key]
-                self.dead.append((entry.message, "max_receives"))
+                self.dead.append((entry.message, "received_too_often"))
 
     def _wake(self) -> None:
         for waiter in self._waiters:

@@ -16,6 +16,7 @@ from onevoice_kit.queue.outbox import OutboxQueue, enqueue, outbox_table
 from onevoice_kit.queue.sqs import SqsQueue
 from onevoice_kit.settings import DatabaseSettings
 from onevoice_kit.testing.aws import Aws, AwsServer
+from onevoice_kit.testing.memory_queue import MemoryQueue
 
 VISIBILITY_S = 30
 
@@ -74,13 +75,27 @@ async def sqs(aws: Aws, local_aws: AwsServer) -> AsyncIterator[QueueUnderTest]:
     await queue.close()
 
 
+@pytest.fixture
+async def memory() -> QueueUnderTest:
+    """The queue in memory that other tests use."""
+    queue = MemoryQueue(VISIBILITY_S, max_receives=5)
+
+    async def send(message: Message) -> None:
+        queue.send(message)
+
+    async def dead_letters() -> list[tuple[str, str]]:
+        return [(message.body, reason) for message, reason in queue.dead]
+
+    return QueueUnderTest(queue, send, dead_letters)
+
+
 def _reason(message: Any) -> str:
     """SQS's own redrive gives none."""
     reason = message.get("MessageAttributes", {}).get("deadLetterReason", {"StringValue": "received_too_often"})
     return str(reason["StringValue"])
 
 
-@pytest.fixture(params=["outbox", "sqs"])
+@pytest.fixture(params=["outbox", "sqs", "memory"])
 def under_test(request: pytest.FixtureRequest) -> QueueUnderTest:
     """Each adapter in turn."""
     queue: QueueUnderTest = request.getfixturevalue(request.param)
