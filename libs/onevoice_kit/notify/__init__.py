@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from onevoice_kit.errors import PreconditionFailed
 from onevoice_kit.notify.base import Note, Notifier
 from onevoice_kit.settings import NotifySettings
@@ -14,7 +16,7 @@ def open_mail(settings: NotifySettings) -> Notifier:
     if not settings.ses_enabled:
         from onevoice_kit.notify.log import LogNotifier
 
-        return LogNotifier("mail", "SES_ENABLED is false")
+        return LogNotifier("mail", "SES_ENABLED is false", logging.INFO)
     if not settings.ses_sender:
         raise PreconditionFailed("SES_SENDER is not set.", reason="ses_sender_missing")
     from onevoice_kit.notify.ses import SesMail
