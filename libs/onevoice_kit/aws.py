@@ -11,6 +11,7 @@ import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.handlers import add_expect_header
 
 from onevoice_kit.errors import Internal, OneVoiceError, Unavailable
 from onevoice_kit.settings import AwsSettings
@@ -34,7 +35,9 @@ class AwsClient(Generic[ClientT]):
         """The client."""
         async with self._opening:
             if self._client is None:
-                client: ClientT = await self._stack.enter_async_context(_create(self._service, self._settings))
+                client: Any = await self._stack.enter_async_context(_create(self._service, self._settings))
+                # Asking for leave to send a body is answered by no timeout: aiohttp waits for the leave for ever.
+                client.meta.events.unregister("before-call.s3", add_expect_header)
                 self._client = client
             return self._client
 

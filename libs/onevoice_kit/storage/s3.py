@@ -17,7 +17,7 @@ from onevoice_kit.errors import InvalidInput, NotFound, OneVoiceError, Unavailab
 from onevoice_kit.settings import StorageSettings
 from onevoice_kit.storage.base import ObjectRef, SignedUpload, UploadedPart, check_key
 from onevoice_kit.storage.headers import content_disposition
-from onevoice_kit.storage.s3_upload import ENCRYPTION, sha256_of_file, upload_file
+from onevoice_kit.storage.s3_upload import ENCRYPTION, put_object, sending, sha256_of_file, upload_file
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -40,6 +40,7 @@ class S3Storage:
         self._bucket = settings.s3_bucket
         self._prefix = f"s3://{settings.s3_bucket}/"
         self._client: AwsClient[S3Client] = AwsClient("s3", settings)
+        self._patience_s = settings.aws_max_attempts * settings.aws_read_timeout_s
 
     def uri(self, key: str) -> str:
         return self._prefix + check_key(key)
@@ -69,7 +70,7 @@ class S3Storage:
         sha256 = await asyncio.to_thread(sha256_of_file, path)
         client = await self._client.get()
         with _errors():
-            size = await upload_file(client, self._bucket, key, path, content_type, sha256)
+            size = await upload_file(client, self._bucket, key, path, content_type, sha256, patience_s=self._patience_s)
         return ObjectRef(self.uri(key), sha256, size, content_type)
 
     async def put_bytes(self, key: str, data: bytes, content_type: str) -> ObjectRef:
@@ -77,15 +78,8 @@ class S3Storage:
         sha256 = hashlib.sha256(data).hexdigest()
         client = await self._client.get()
         with _errors():
-            await client.put_object(
-                Bucket=self._bucket,
-                Key=key,
-                Body=data,
-                ContentType=content_type,
-                ServerSideEncryption=ENCRYPTION,
-                ChecksumSHA256=_base64(sha256),
-                Metadata={"sha256": sha256},
-            )
+            async with sending(len(data), self._patience_s):
+                await put_object(client, self._bucket, key, data, content_type, sha256)
         return ObjectRef(self.uri(key), sha256, len(data), content_type)
 
     async def get_bytes(self, key: str, max_bytes: int = 16 << 20) -> bytes:

@@ -18,6 +18,12 @@ _PARALLEL_PARTS = 4
 """Parts in memory at once, so at most 64 MiB for files up to 150 GB."""
 _MAX_PARTS = 9_000
 """S3 takes 10,000."""
+_SLOWEST_BYTES_PER_S = 64 << 10
+
+
+def sending(size: int, patience_s: float) -> asyncio.Timeout:
+    """Bounds a request that sends `size` bytes, its retries included: aiohttp itself waits for ever while it sends."""
+    return asyncio.timeout(patience_s + size / _SLOWEST_BYTES_PER_S)
 
 
 def sha256_of_file(path: Path) -> str:
@@ -26,19 +32,15 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-async def upload_file(client: S3Client, bucket: str, key: str, path: Path, content_type: str, sha256: str) -> int:
+async def upload_file(
+    client: S3Client, bucket: str, key: str, path: Path, content_type: str, sha256: str, *, patience_s: float
+) -> int:
     """Stores the file with its checksum as metadata; returns its size. Nothing is left of an upload that fails."""
     size = (await asyncio.to_thread(path.stat)).st_size
     if size <= PART_BYTES:
-        await client.put_object(
-            Bucket=bucket,
-            Key=key,
-            Body=await asyncio.to_thread(path.read_bytes),
-            ContentType=content_type,
-            ServerSideEncryption=ENCRYPTION,
-            ChecksumSHA256=base64.b64encode(bytes.fromhex(sha256)).decode(),
-            Metadata={"sha256": sha256},
-        )
+        body = await asyncio.to_thread(path.read_bytes)
+        async with sending(size, patience_s):
+            await put_object(client, bucket, key, body, content_type, sha256)
         return size
     started = await client.create_multipart_upload(
         Bucket=bucket,
@@ -49,7 +51,7 @@ async def upload_file(client: S3Client, bucket: str, key: str, path: Path, conte
     )
     upload_id = started["UploadId"]
     try:
-        parts = await _upload_parts(client, bucket, key, upload_id, path, size)
+        parts = await _upload_parts(client, bucket, key, upload_id, path, size, patience_s)
         await client.complete_multipart_upload(
             Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": parts}
         )
@@ -59,8 +61,21 @@ async def upload_file(client: S3Client, bucket: str, key: str, path: Path, conte
     return size
 
 
+async def put_object(client: S3Client, bucket: str, key: str, body: bytes, content_type: str, sha256: str) -> None:
+    """Stores bytes with their checksum as metadata, in one request."""
+    await client.put_object(
+        Bucket=bucket,
+        Key=key,
+        Body=body,
+        ContentType=content_type,
+        ServerSideEncryption=ENCRYPTION,
+        ChecksumSHA256=base64.b64encode(bytes.fromhex(sha256)).decode(),
+        Metadata={"sha256": sha256},
+    )
+
+
 async def _upload_parts(
-    client: S3Client, bucket: str, key: str, upload_id: str, path: Path, size: int
+    client: S3Client, bucket: str, key: str, upload_id: str, path: Path, size: int, patience_s: float
 ) -> list[CompletedPartTypeDef]:
     part_bytes = max(PART_BYTES, -(-size // _MAX_PARTS))
     room = asyncio.Semaphore(_PARALLEL_PARTS)
@@ -68,7 +83,10 @@ async def _upload_parts(
     async def upload(number: int) -> CompletedPartTypeDef:
         async with room:
             body = await asyncio.to_thread(_read, path, (number - 1) * part_bytes, part_bytes)
-            answer = await client.upload_part(Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body)
+            async with sending(len(body), patience_s):
+                answer = await client.upload_part(
+                    Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=body
+                )
             return {"PartNumber": number, "ETag": answer["ETag"]}
 
     count = -(-size // part_bytes)
