@@ -14,7 +14,7 @@ from importlib.metadata import version
 from onevoice_jobs.leases import Claim, Refusal, Refused, Verdict
 from onevoice_jobs.messages import DubbingJobMessage, PoisonMessage
 from onevoice_jobs.notifications import Alerts
-from onevoice_jobs.records import JobError
+from onevoice_jobs.records import JobError, JobRecord
 from onevoice_jobs.service import Jobs
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import uuid7
@@ -165,7 +165,14 @@ class Worker:
         else:
             if refused.job and refused.job.status is not JobStatus.COMPLETED:
                 await self._stages.billing.release(refused.job.reservation)
-            await self._queue.delete(delivery)
+            if refused.job and self._is_exhausted(refused.job):
+                await self._queue.dead_letter(delivery, refused.job.error.reason if refused.job.error else "failed")
+            else:
+                await self._queue.delete(delivery)
+
+    def _is_exhausted(self, job: JobRecord) -> bool:
+        """Whether it failed with its last attempt, and who failed it died before he could say so of its message."""
+        return job.status is JobStatus.FAILED and job.attempts >= self._settings.worker_max_attempts
 
     async def _finish(self, run: JobRun, delivery: Delivery, claimed: Claim, ending: Ending) -> None:
         """Money first, then the state, then the message: each repeats safely if the next does not happen."""
