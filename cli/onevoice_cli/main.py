@@ -117,6 +117,39 @@ def migrate() -> None:
         typer.echo(f"{schema:<8} is at {revision}")
 
 
+dlq = typer.Typer(
+    help="Messages that were given up (dead letters), by the settings of the services.", no_args_is_help=True
+)
+app.add_typer(dlq, name="dlq")
+
+LetterIds = Annotated[list[str] | None, typer.Argument(help="Ids, as `onevoice dlq list` shows them.")]
+EveryLetter = Annotated[bool, typer.Option("--all", help="Every dead letter.")]
+
+
+@dlq.command("list")
+def list_dead_letters(limit: Annotated[int, typer.Option(min=1, help="Most to show.")] = 100) -> None:
+    """Show dead letters; they stay what they are."""
+    from onevoice_cli import dead_letters
+
+    interruptible(dead_letters.show(output(), limit))
+
+
+@dlq.command("redrive")
+def redrive_dead_letters(ids: LetterIds = None, every: EveryLetter = False) -> None:
+    """Put dead letters back into the queue."""
+    from onevoice_cli.dead_letters import Action, act
+
+    typer.echo(f"{interruptible(act(Action.REDRIVE, ids or [], every=every))} back in the queue")
+
+
+@dlq.command("drop")
+def drop_dead_letters(ids: LetterIds = None, every: EveryLetter = False) -> None:
+    """Delete dead letters for good."""
+    from onevoice_cli.dead_letters import Action, act
+
+    typer.echo(f"{interruptible(act(Action.DROP, ids or [], every=every))} dropped")
+
+
 def output() -> Console:
     """Standard output; wide where it is a file or a pipe, so that tables are not cut there."""
     return Console(width=None if sys.stdout.isatty() else 200)

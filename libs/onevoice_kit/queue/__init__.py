@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onevoice_kit.queue.base import Delivery, Message, Queue, QueueDepth, Sender
+from onevoice_kit.queue.base import DeadLetters, Delivery, Message, Queue, QueueDepth, Sender
 from onevoice_kit.settings import QueueSettings
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from onevoice_kit.db.listener import Listener
 
-__all__ = ["Delivery", "Message", "Queue", "QueueDepth", "Sender", "open_queue"]
+__all__ = ["DeadLetters", "Delivery", "Message", "Queue", "QueueDepth", "Sender", "open_dead_letters", "open_queue"]
 
 
 def open_queue(
@@ -37,3 +37,10 @@ def open_queue(
 
     hidden_s = visibility_s or settings.sqs_visibility_timeout
     return OutboxQueue(engine, table, hidden_s, listener=listener, max_receives=settings.queue_max_receives)
+
+
+def open_dead_letters(settings: QueueSettings, engine: AsyncEngine, table: Table) -> DeadLetters:
+    """The dead letters of the queue that `open_queue` opens. Close it in the end."""
+    from onevoice_kit.queue.dead_letters import OutboxDeadLetters, SqsDeadLetters
+
+    return SqsDeadLetters(settings) if settings.use_sqs_task_queue else OutboxDeadLetters(engine, table)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 
@@ -67,6 +68,40 @@ class Queue(Protocol):
 
     async def depth(self) -> QueueDepth:
         """How full the queue is."""
+        ...
+
+    async def close(self) -> None:
+        """Gives connections back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that is given up."""
+
+    id: str
+    body: str
+    attributes: Mapping[str, str]
+    reason: str
+    """Stable snake_case word; `received_too_often` where nobody said why."""
+    receive_count: int
+    dead_at: datetime | None
+    """When it became a dead letter, or (SQS) when it was last sent."""
+
+
+class DeadLetters(Protocol):
+    """What operators do with dead letters. Raises `Unavailable` when the queue does not answer."""
+
+    async def peek(self, *, limit: int = 100) -> Sequence[DeadLetter]:
+        """Some of the dead letters, at most `limit`; they stay what they are."""
+        ...
+
+    async def redrive(self, ids: Collection[str] | None = None) -> int:
+        """Puts these, or all, back into the queue with a fresh count of receives; returns how many there were."""
+        ...
+
+    async def drop(self, ids: Collection[str] | None = None) -> int:
+        """Deletes these, or all; returns how many there were."""
         ...
 
     async def close(self) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy import MetaData, select
 from sqlalchemy.schema import CreateSchema
 
 from onevoice_kit import db
-from onevoice_kit.queue.base import Message, Queue
+from onevoice_kit.queue.base import DeadLetters, Message, Queue
+from onevoice_kit.queue.dead_letters import OutboxDeadLetters, SqsDeadLetters
 from onevoice_kit.queue.outbox import OutboxQueue, enqueue, outbox_table
 from onevoice_kit.queue.sqs import SqsQueue
 from onevoice_kit.settings import DatabaseSettings
@@ -29,6 +30,8 @@ class QueueUnderTest:
     send: Callable[[Message], Awaitable[object]]
     dead_letters: Callable[[], Awaitable[list[tuple[str, str]]]]
     """Body and reason of every dead letter."""
+    letters: DeadLetters | None = None
+    """What operators do with them; the queue in memory has no operators."""
 
 
 @pytest.fixture
@@ -53,7 +56,7 @@ async def outbox(postgres_url: str) -> AsyncIterator[QueueUnderTest]:
             return [(row.body, row.dead_reason) for row in rows]
 
     queue = OutboxQueue(engine, table, VISIBILITY_S)
-    yield QueueUnderTest(queue, send, dead_letters)
+    yield QueueUnderTest(queue, send, dead_letters, OutboxDeadLetters(engine, table))
     await queue.close()
     await engine.dispose()
 
@@ -71,7 +74,9 @@ async def sqs(aws: Aws, local_aws: AwsServer) -> AsyncIterator[QueueUnderTest]:
         answer = client.receive_message(QueueUrl=aws.dlq_url, MessageAttributeNames=["All"], MaxNumberOfMessages=10)
         return [(message["Body"], _reason(message)) for message in answer["Messages"]]
 
-    yield QueueUnderTest(queue, send, dead_letters)
+    letters = SqsDeadLetters(aws.queue_settings(), wait_s=0)
+    yield QueueUnderTest(queue, send, dead_letters, letters)
+    await letters.close()
     await queue.close()
 
 
@@ -98,5 +103,12 @@ def _reason(message: Any) -> str:
 @pytest.fixture(params=["outbox", "sqs", "memory"])
 def under_test(request: pytest.FixtureRequest) -> QueueUnderTest:
     """Each adapter in turn."""
+    queue: QueueUnderTest = request.getfixturevalue(request.param)
+    return queue
+
+
+@pytest.fixture(params=["outbox", "sqs"])
+def with_letters(request: pytest.FixtureRequest) -> QueueUnderTest:
+    """Each adapter that operators use."""
     queue: QueueUnderTest = request.getfixturevalue(request.param)
     return queue
