@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from onevoice_jobs.events import STEP_RETRIED
-from onevoice_jobs.records import Event
+from onevoice_jobs.records import Event, JobError
 from onevoice_kit.errors import OneVoiceError
 
-from .pipeline.executor import Checkpoint
+from .pipeline.dubbing import scope_end
+from .pipeline.executor import FAILED, Checkpoint
 from .pipeline.graph import Json, Step
 from .steps.context import JobContext
-from .steps.ending import language_failed
+from .steps.ending import failed_section, language_failed
 
 
 class JobJournal:
@@ -21,13 +22,17 @@ class JobJournal:
         self._ctx = ctx
 
     async def completed(self) -> Mapping[str, Checkpoint]:
-        """What earlier runs stored."""
+        """What earlier runs stored. A language that had failed, and could not be ended any more, is ended now."""
         records = await self._ctx.store.completed_steps()
-        return {
-            key: Checkpoint(record.input_hash, record.output["value"])
+        stored = {
+            key: Checkpoint(self._hash(record.input_hash), record.output["value"])
             for key, record in records.items()
             if record.output is not None
         }
+        for checkpoint in stored.values():
+            if checkpoint.input_hash == FAILED:
+                await language_failed(self._ctx, checkpoint.output)
+        return stored
 
     async def save(self, step: Step, checkpoint: Checkpoint) -> None:
         """Stores a result and, in the same statement, its events."""
@@ -40,5 +45,16 @@ class JobJournal:
         await self._ctx.store.record(Event(STEP_RETRIED, data))
 
     async def scope_failed(self, scope: str, error: OneVoiceError) -> Json:
-        """Fails a language."""
-        return await language_failed(self._ctx, scope, error)
+        """Fails a language. First the checkpoint: `completed` makes up for the rest."""
+        output = failed_section(scope, JobError(error.reason, error.message))
+        await self._ctx.store.finish_step(scope_end(scope), self._failed, {"value": output})
+        await language_failed(self._ctx, output)
+        return output
+
+    @property
+    def _failed(self) -> str:
+        """A job that its user resumes tries its failed languages again."""
+        return f"{FAILED}:{self._ctx.job.resumes}"
+
+    def _hash(self, stored: str) -> str:
+        return FAILED if stored == self._failed else stored

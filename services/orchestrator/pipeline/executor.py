@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from onevoice_kit.errors import Busy, Internal, OneVoiceError
 from onevoice_kit.telemetry.trace import span
@@ -23,6 +23,10 @@ class Checkpoint:
 
     input_hash: str
     output: Json
+
+
+FAILED: Final = "failed"
+"""Stands as input hash of a scope's end that an earlier run stored because the scope had failed for good."""
 
 
 class Journal(Protocol):
@@ -44,7 +48,10 @@ class Journal(Protocol):
         ...
 
     async def scope_failed(self, scope: str, error: OneVoiceError) -> Json:
-        """Records that a scope failed for good; returns the output its end step gets."""
+        """
+        Records that a scope failed for good; returns the output its end step gets. From then on `completed` gives it
+        under the key of that end, with `FAILED` as input hash: what has failed does not come back in a later run.
+        """
         ...
 
 
@@ -111,6 +118,9 @@ class Executor:
         while pending:
             step = pending.popleft()
             if step.key in self._missing or step.scope in self._stopped:
+                continue
+            if step.scope and (failed := self._failed_before(step.scope)):
+                pending.extend(self._end_scope(step.scope, failed.output))
                 continue
             self._missing[step.key] = {dep for dep in step.deps if dep not in self._outputs}
             self._waiting[step.key] = step
@@ -206,10 +216,18 @@ class Executor:
         if error.retryable and not self._final:
             self._passing = self._passing or error
             return
-        output = await self._journal.scope_failed(scope, error)
+        self._add(self._end_scope(scope, await self._journal.scope_failed(scope, error)))
+
+    def _failed_before(self, scope: str) -> Checkpoint | None:
+        stored = self._stored.get(self._scope_end(scope))
+        return stored if stored and stored.input_hash == FAILED else None
+
+    def _end_scope(self, scope: str, output: Json) -> list[Step]:
+        """The scope is over with this output; returns the steps that waited for it."""
+        self._stopped.add(scope)
         end = self._scope_end(scope)
         self._set_output(end, output)
-        self._add(self._released(end))
+        return self._released(end)
 
     async def _stop(self, tasks: list[asyncio.Task[Json]]) -> None:
         for task in tasks:

@@ -8,7 +8,6 @@ from itertools import chain
 from typing import Any
 
 from onevoice_jobs.records import Artifact, JobError
-from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.storage.base import ObjectRef
 
 from ..codec import dump, load
@@ -81,19 +80,24 @@ def _lineage(language: str, chunks: int, inputs: Inputs) -> dict[str, Any]:
     return lineage
 
 
-async def language_failed(ctx: JobContext, language: str, error: OneVoiceError) -> Json:
+def failed_section(language: str, error: JobError) -> Json:
     """→ as `done`: what the report says of a language that failed."""
-    await ctx.store.language_failed(language, JobError(error.reason, error.message))
-    ctx.progress.ended(language)
     section = {
         "language": language,
         "status": "failed",
-        "error": {"reason": error.reason, "message": error.message},
+        "error": asdict(error),
         "segments": [],
         "metrics": {},
         "lineage": {},
     }
     return {"section": section, "files": []}
+
+
+async def language_failed(ctx: JobContext, failed: Json) -> None:
+    """Ends a language as its section says; nothing is changed or told where it has ended."""
+    section = failed["section"]
+    await ctx.store.language_failed(section["language"], JobError(**section["error"]))
+    ctx.progress.ended(section["language"])
 
 
 async def report(ctx: JobContext, inputs: Inputs) -> Json:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from onevoice_kit.errors import Busy, Internal, InvalidInput, OneVoiceError, Unavailable
-from services.orchestrator.pipeline.executor import Checkpoint, Executor
+from services.orchestrator.pipeline.executor import FAILED, Checkpoint, Executor
 from services.orchestrator.pipeline.graph import Inputs, Json, RetryPolicy, Step
 
 AT_ONCE = RetryPolicy(attempts=3, base_s=0.0)
@@ -208,3 +208,13 @@ def test_backoff_grows_is_capped_and_honours_the_server() -> None:
     assert all(policy.delay_s(n, None, rng) <= min(8, 2 ** (n - 1)) for n in range(1, 10) for _ in range(50))
     assert policy.delay_s(1, 5.0, rng) == 5.0
     assert policy.delay_s(1, 500.0, rng) == 8.0
+
+
+async def test_a_scope_that_has_failed_for_good_does_not_come_back_in_a_later_run() -> None:
+    journal = MemoryJournal({"end:es": Checkpoint(FAILED, {"failed": "before"})})
+    work = Work()
+    steps = [work.step("a", scope="es"), work.step("end:es", "a", scope="es"), work.step("last", "end:es")]
+    outputs = await executor(journal).run(steps)
+    assert work.ran == ["last"]
+    assert outputs["last"] == ["last", {"end:es": {"failed": "before"}}]
+    assert journal.failed == {}
