@@ -123,13 +123,20 @@ class MemoryJobs:
         job.tell([Event(JOB_CANCELLED)], now)
         return JobStatus.CANCELLED
 
-    def resume(self, user_id: UUID, job_id: UUID) -> None:
+    def resume(self, user_id: UUID, job_id: UUID, *, reservation_id: str | None = None) -> None:
         """See `control.resume_job`."""
         job, now = self._of(user_id, job_id), self._now()
         check_transition(job.record.status, JobStatus.PENDING)
         attempts = job.record.attempts
         deadline = now + (job.record.deadline_at - job.record.created_at)
-        job.change(status=JobStatus.PENDING, attempts=0, deadline_at=deadline, **dict.fromkeys(_CLEARED))
+        job.change(
+            status=JobStatus.PENDING,
+            attempts=0,
+            resumes=job.record.resumes + 1,
+            reservation_id=reservation_id or job.record.reservation_id,
+            deadline_at=deadline,
+            **dict.fromkeys(_CLEARED),
+        )
         cleared = dict.fromkeys(("stage", "error", "started_at", "completed_at"))
         for language, task in job.languages.items():
             if task.status is not LanguageStatus.COMPLETED:
@@ -149,6 +156,16 @@ class MemoryJobs:
         for job in stuck[:limit]:
             self._enqueue(job, job.record.attempts)
         return [job.record.id for job in stuck[:limit]]
+
+    def overdue(self, *, limit: int = 100) -> list[UUID]:
+        """See `control.overdue_jobs`."""
+        now = self._now()
+        late = [
+            job.record
+            for job in self.jobs.values()
+            if not job.record.status.terminal and job.record.deadline_at <= now and job.held_s(now) <= 0
+        ]
+        return [record.id for record in sorted(late, key=lambda record: record.deadline_at)[:limit]]
 
     # For the store
 

@@ -37,6 +37,8 @@ class MemoryJob:
     translations: dict[tuple[str, int], Translation] = field(default_factory=dict)
     artifacts: dict[tuple[str, str | None], Artifact] = field(default_factory=dict)
     events: list[EventRecord] = field(default_factory=list)
+    notifications: dict[str, tuple[str, str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Whom to tell of the end, by key: kind, recipient, what."""
 
     def change(self, **values: Any) -> None:
         """Updates the job's own row."""
@@ -97,6 +99,7 @@ def new_job(job: NewJob, job_id: UUID, now: datetime) -> MemoryJob:
         completed_at=None,
         deadline_at=now + timedelta(seconds=job.deadline_s),
         estimated_completion=None,
+        notify_email=job.notify_email,
     )
     return MemoryJob(record, now, languages={name: _new_language(job_id, name) for name in job.target_languages})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy import TextClause
 from sqlalchemy.exc import IntegrityError
 
 from onevoice_jobs import statements
+from onevoice_jobs.events import JOB_PROGRESS
 from onevoice_jobs.records import Artifact, Event, Segment, StepRecord, Translation, Word
 from onevoice_jobs.rows import error_from_json, ref_from_json
 from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus, sources
@@ -41,8 +42,17 @@ def apply(statement: TextClause, job: MemoryJob, parameters: Parameters, now: da
     events = [Event(item["type"], item["data"]) for item in json.loads(parameters.get("events", "[]"))]
     told = not write.of_language or parameters["language"] in job.open_languages()
     result = write.change(job, parameters, now)
-    job.tell(events if told else [], now)
+    job.tell([_as_shown(job, event) for event in events] if told else [], now)
     return True, result
+
+
+def _as_shown(job: MemoryJob, event: Event) -> Event:
+    """Progress is told as it is shown: it does not go back."""
+    if event.type != JOB_PROGRESS:
+        return event
+    language = event.data.get("language")
+    shown = job.languages[language].progress if language else job.record.progress
+    return Event(event.type, {**event.data, "percent": int(shown)})
 
 
 def _rows(parameters: Parameters) -> list[dict[str, Any]]:
@@ -157,6 +167,23 @@ def _end(job: MemoryJob, parameters: Parameters, now: datetime, **values: Any) -
         raise IntegrityError("jobs_spent_credits_check", None, ValueError(spent))
     job.lease(None, None)
     job.change(status=status, completed_at=now, estimated_completion=None, spent_credits=spent, **values)
+    _tell_people(job)
+
+
+def _tell_people(job: MemoryJob) -> None:
+    record, status = job.record, job.record.status.value
+    data = {
+        "event": f"job_{status}",
+        "job_id": str(record.id),
+        "user_id": str(record.user_id),
+        "filename": record.filename,
+        "languages": list(record.target_languages),
+        "error": asdict(record.error) if record.error else None,
+    }
+    told = {"mail": status in ("completed", "failed") and record.notify_email, "alert": status == "failed"}
+    for kind in (kind for kind, wanted in told.items() if wanted):
+        key = ":".join([kind, str(record.id), status, *([str(record.resumes)] if record.resumes else [])])
+        job.notifications.setdefault(key, (kind, (record.notify_email or "") if kind == "mail" else "", data))
 
 
 def _error(parameters: Parameters) -> Any:

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onevoice_jobs import control, queries
 from onevoice_jobs.leases import Claim
 from onevoice_jobs.migrations import migrations_path
-from onevoice_jobs.models import SCHEMA, outbox
+from onevoice_jobs.models import SCHEMA, notifications, outbox
 from onevoice_jobs.records import Artifact, EventRecord, JobRecord, LanguageRecord
 from onevoice_jobs.service import Jobs, PostgresJobs
 from onevoice_jobs.states import JobStatus
@@ -35,7 +35,7 @@ USER = UUID(int=7)
 VIDEO = UUID(int=8)
 SOURCE = ObjectRef("file:///users/u/videos/v/original.mp4", "a" * 64, 1234, "video/mp4")
 NEW_JOB = NewJob(USER, VIDEO, SOURCE, "talk.mp4", ("es", "ca"), 60_000, 120, source_language="en")
-_EMPTY = ("DELETE FROM jobs.jobs", "DELETE FROM jobs.outbox", "DELETE FROM jobs.workers")
+_EMPTY = ("DELETE FROM jobs.jobs", "DELETE FROM jobs.outbox", "DELETE FROM jobs.notifications")
 
 
 class UnderTest(Protocol):
@@ -45,13 +45,15 @@ class UnderTest(Protocol):
 
     async def submit(self, job_id: UUID | None = None, **changes: Any) -> UUID: ...
     async def cancel(self, job_id: UUID, user_id: UUID = USER) -> JobStatus: ...
-    async def resume(self, job_id: UUID) -> None: ...
+    async def resume(self, job_id: UUID, reservation_id: str | None = None) -> None: ...
+    async def overdue(self) -> list[UUID]: ...
     async def requeue_stuck(self, *, older_than_s: float, limit: int = 100) -> list[UUID]: ...
     async def job(self, job_id: UUID) -> JobRecord: ...
     async def languages(self, job_id: UUID) -> Sequence[LanguageRecord]: ...
     async def events(self, job_id: UUID) -> Sequence[EventRecord]: ...
     async def artifacts(self, job_id: UUID) -> Sequence[Artifact]: ...
     async def sent(self) -> list[tuple[UUID, str, int]]: ...
+    async def notifications(self) -> dict[str, tuple[str, str, Any]]: ...
 
 
 class InMemory:
@@ -70,8 +72,11 @@ class InMemory:
     async def cancel(self, job_id: UUID, user_id: UUID = USER) -> JobStatus:
         return self.memory.request_cancel(user_id, job_id)
 
-    async def resume(self, job_id: UUID) -> None:
-        self.memory.resume(USER, job_id)
+    async def resume(self, job_id: UUID, reservation_id: str | None = None) -> None:
+        self.memory.resume(USER, job_id, reservation_id=reservation_id)
+
+    async def overdue(self) -> list[UUID]:
+        return self.memory.overdue()
 
     async def requeue_stuck(self, *, older_than_s: float, limit: int = 100) -> list[UUID]:
         return self.memory.requeue_stuck(older_than_s=older_than_s, limit=limit)
@@ -92,6 +97,9 @@ class InMemory:
     async def sent(self) -> list[tuple[UUID, str, int]]:
         return [_seen(message.body, message.attributes, priority) for message, priority in self.messages]
 
+    async def notifications(self) -> dict[str, tuple[str, str, Any]]:
+        return {key: told for job in self.memory.jobs.values() for key, told in job.notifications.items()}
+
 
 class OnPostgres:
     """The engine on a database."""
@@ -110,9 +118,13 @@ class OnPostgres:
         async with transaction(self.engine) as connection:
             return await control.request_cancel(connection, user_id, job_id)
 
-    async def resume(self, job_id: UUID) -> None:
+    async def resume(self, job_id: UUID, reservation_id: str | None = None) -> None:
         async with transaction(self.engine) as connection:
-            await control.resume_job(connection, USER, job_id)
+            await control.resume_job(connection, USER, job_id, reservation_id=reservation_id)
+
+    async def overdue(self) -> list[UUID]:
+        async with transaction(self.engine) as connection:
+            return await control.overdue_jobs(connection)
 
     async def requeue_stuck(self, *, older_than_s: float, limit: int = 100) -> list[UUID]:
         async with transaction(self.engine) as connection:
@@ -138,6 +150,11 @@ class OnPostgres:
         async with transaction(self.engine) as connection:
             rows = (await connection.execute(select(outbox).order_by(outbox.c.id))).all()
         return [_seen(row.body, row.attributes, row.priority) for row in rows]
+
+    async def notifications(self) -> dict[str, tuple[str, str, Any]]:
+        async with transaction(self.engine) as connection:
+            rows = (await connection.execute(select(notifications))).all()
+        return {row.key: (row.kind, row.recipient, row.data) for row in rows}
 
 
 def _seen(body: str, attributes: Any, priority: int) -> tuple[UUID, str, int]:

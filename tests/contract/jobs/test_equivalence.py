@@ -111,7 +111,7 @@ async def done(op: Op, engine: Any, leases: list[Lease]) -> Any:
 
 async def seen(engine: Any, leases: list[Lease]) -> Any:
     """Everything that can be seen of every job, without times."""
-    view: list[Any] = [await engine.sent()]
+    view: list[Any] = [await engine.sent(), await engine.notifications(), await engine.overdue()]
     for job_id in JOBS:
         job = await engine.job(job_id)
         times = [job.started_at, job.completed_at, job.cancel_requested_at, job.estimated_completion]
@@ -134,7 +134,8 @@ async def test_both_engines_give_the_same_answers_to_the_same_random_calls(on_po
     pairs: list[tuple[Any, list[Lease]]] = [(on_postgres, []), (in_memory, [])]
     for engine, _ in pairs:
         for number, job_id in enumerate(JOBS):
-            await engine.submit(job_id, deadline_s=0 if number == seed % 9 else 3600)
+            mail = "owner@example.org" if number else None
+            await engine.submit(job_id, notify_email=mail, deadline_s=0 if number == seed % 9 else 3600)
     for _ in range(60):
         name, op = draw_op(draw)
         answers = [await done(op, engine, leases) for engine, leases in pairs]

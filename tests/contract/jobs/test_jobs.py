@@ -277,9 +277,10 @@ async def test_a_failed_job_resumes_after_its_last_good_step(under_test, take):
     with pytest.raises(Conflict):
         await under_test.resume(job_id)
     await store.job_failed(FAILURE)
-    await under_test.resume(job_id)
+    await under_test.resume(job_id, "again")
     job, languages = await under_test.job(job_id), await under_test.languages(job_id)
     assert (job.status, job.attempts, job.error, job.spent_credits) == (JobStatus.PENDING, 0, None, None)
+    assert (job.resumes, job.reservation) == (1, "again")
     assert [task.status.value for task in languages] == ["pending", "completed"]
     assert (await types(under_test, job_id))[-1] == "job.resumed"
     assert [sent[0] for sent in await under_test.sent()] == [job_id] * 2
@@ -295,3 +296,29 @@ async def test_open_jobs_that_nobody_holds_get_another_message(under_test, take)
     assert await under_test.requeue_stuck(older_than_s=0, limit=1) == [lost]
     assert set(await under_test.requeue_stuck(older_than_s=0)) == {lost, crashed}
     assert (await under_test.sent())[-1] in {(lost, "1", 0), (crashed, "2", 0)}
+
+
+async def test_people_are_told_of_an_end_once_for_each_run(under_test, take):
+    job_id = await under_test.submit(notify_email="owner@example.org")
+    await (await take(job_id)).job_failed(FAILURE)
+    await under_test.resume(job_id)
+    await (await take(job_id)).job_completed(spent_credits=1, metrics={})
+    told = await under_test.notifications()
+    assert {key: (kind, recipient) for key, (kind, recipient, _) in told.items()} == {
+        f"mail:{job_id}:failed": ("mail", "owner@example.org"),
+        f"alert:{job_id}:failed": ("alert", ""),
+        f"mail:{job_id}:completed:1": ("mail", "owner@example.org"),
+    }
+    assert told[f"alert:{job_id}:failed"][2]["error"]["reason"] == "engine_failed"
+
+
+async def test_a_cancelled_job_is_told_to_nobody(under_test, take):
+    await (await take(await under_test.submit(notify_email="owner@example.org"))).job_cancelled()
+    assert await under_test.notifications() == {}
+
+
+async def test_late_jobs_that_nobody_holds_are_overdue(under_test, take):
+    late, held, _, done = [await under_test.submit(deadline_s=seconds) for seconds in (0, 0, 60, 0)]
+    await take(held)
+    await (await take(done)).job_failed(FAILURE)
+    assert await under_test.overdue() == [late]
