@@ -55,15 +55,27 @@ class _Job:
         else:
             raise Violation(f"it is lost: still {record.status}")
         self._paid()
+        self._told()
 
     def _paid(self) -> None:
         record, reservation = self._job.record, self._world.ledger.reservations[str(self._submission.job_id)]
+        spent, completed = record.spent_credits, record.status is JobStatus.COMPLETED
+        _check(reservation.spent == spent, f"it says that it cost {spent}, the ledger says {reservation.spent}")
+        if completed or spent:
+            _check(reservation.state == "settled", "it has a price, and its credits are released")
+            _check(spent == self._price(), f"it cost {spent} instead of {self._price()}")
+        if spent and not completed:
+            # Stopped after it was done and paid: whoever paid has what was paid for.
+            self._artifacts(same=False)
+
+    def _told(self) -> None:
+        expected = {JobStatus.COMPLETED: ["mail"], JobStatus.FAILED: ["mail", "alert"], JobStatus.CANCELLED: []}
+        told = [kind for kind, _, _ in self._job.notifications.values()]
+        _check(told == expected[self._job.record.status], f"people were told {told}")
+
+    def _price(self) -> int:
         done = [task for task in self._job.languages.values() if task.status is LanguageStatus.COMPLETED]
-        completed = record.status is JobStatus.COMPLETED
-        due = price(self._submission.spec.duration_ms, len(done)) if completed else 0
-        money = (reservation.spent, record.spent_credits)
-        _check(money == (due, due), f"it is {record.status}, and {money} credits are spent instead of {due}")
-        _check(reservation.state == "settled" or not completed, "it is completed, and its credits are released")
+        return price(self._submission.spec.duration_ms, len(done))
 
     def _failed(self) -> None:
         record, reference = self._job.record, self._reference.record

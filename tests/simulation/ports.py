@@ -78,11 +78,17 @@ class LineJobs:
         return await self._line.call("db.claim", effect, job_id.hex[:6])
 
     async def renew(self, lease: Lease, *, ttl_s: float) -> Renewal:
-        return await self._line.call("db.renew", lambda: self._jobs.renew(lease, ttl_s=ttl_s), _of(lease))
+        async def effect() -> Renewal:
+            renewal = await self._jobs.renew(lease, ttl_s=ttl_s)
+            self._line.watch.renewed(self._line.process, renewal.lease)
+            return renewal
+
+        return await self._line.call("db.renew", effect, _of(lease))
 
     async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
         async def effect() -> None:
             await self._jobs.give_back(lease, count_attempt=count_attempt)
+            self._line.watch.given_back(lease)
 
         await self._line.call("db.give_back", effect, f"{_of(lease)} {count_attempt}")
 

@@ -89,6 +89,7 @@ def _simulate(seed: str, profile: Profile, jobs: Sequence[Submission]) -> World:
                 await _story(world, jobs)
         except Exception as error:  # noqa: BLE001 - whatever it is, the seed has failed, and its trace is wanted
             world.fail(error)
+        world.over = True
         return world
 
     return run(loop, main())
@@ -111,7 +112,7 @@ async def _story(world: World, jobs: Sequence[Submission]) -> None:
     world.calm()
     await _until(world, PATIENCE_S, lambda: not world.open_jobs() and not len(world.queue) and not world.ledger.open)
     for name in list(world.workers):
-        await world.stop(name)
+        await world.stop(name, again=False)
 
 
 def _plan(world: World, trouble_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -41,6 +42,7 @@ class _Seen:
     def __init__(self) -> None:
         self.epoch = 0
         self.holder = ""
+        self.until: datetime | None = None
         self.events = 0
         self.told: set[object] = set()
         self.ended = False
@@ -51,7 +53,8 @@ class _Seen:
 class Watch:
     """Watches the database, the ledger and the stages."""
 
-    def __init__(self, jobs: MemoryJobs, ledger: Ledger) -> None:
+    def __init__(self, jobs: MemoryJobs, ledger: Ledger, now: Callable[[], datetime]) -> None:
+        self._now = now
         self._jobs = jobs
         self._ledger = ledger
         self._seen: dict[UUID, _Seen] = {}
@@ -60,8 +63,22 @@ class Watch:
         """A lease was granted."""
         seen = self._of(lease.job_id)
         _check(lease.epoch > seen.epoch, f"epoch {lease.epoch} was granted after {seen.epoch}")
-        seen.epoch, seen.holder = lease.epoch, holder.name
+        free = seen.until is None or seen.until <= self._now()
+        _check(free, f"{holder.name} was granted what {seen.holder} holds until {seen.until}")
+        seen.epoch, seen.holder, seen.until = lease.epoch, holder.name, lease.until
         self.job_changed(lease.job_id)
+
+    def renewed(self, holder: Holder, lease: Lease) -> None:
+        """A lease goes on."""
+        seen = self._of(lease.job_id)
+        _check((lease.epoch, holder.name) == (seen.epoch, seen.holder), f"{holder.name} renewed what is not its own")
+        seen.until = lease.until
+
+    def given_back(self, lease: Lease) -> None:
+        """A lease was given back; without effect where it was lost before."""
+        seen = self._of(lease.job_id)
+        if seen.epoch == lease.epoch:
+            seen.until = None
 
     def writing(self, holder: Holder, lease: Lease) -> Callable[[], None]:
         """Before a write under a lease; call the answer when it was accepted."""

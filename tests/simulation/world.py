@@ -61,11 +61,12 @@ class World:
         self.profile = profile
         self.counts: Counter[str] = Counter()
         self.lines: list[str] = []
+        self.over = False
         self.queue = MemoryQueue(VISIBILITY_S, max_receives=profile.max_receives)
         self.jobs = MemoryJobs(now=loop.now, send=self.queue.send)
         self.ledger = Ledger()
         self.storage = MemoryStorage()
-        self.watch = Watch(self.jobs, self.ledger)
+        self.watch = Watch(self.jobs, self.ledger, loop.now)
         self.submitted: dict[Any, Submission] = {}
         self.workers: dict[str, Process] = {}
         self.failure = loop.create_future()
@@ -82,7 +83,9 @@ class World:
     # Trace
 
     def note(self, process: Process | None, what: str, detail: str = "", outcome: str = "") -> None:
-        """Writes a line of the trace."""
+        """Writes a line of the trace, until the story is over."""
+        if self.over:
+            return
         name = process.name if process else "-"
         self.counts[what] += 1
         self.lines.append(f"{self.loop.time():12.6f} {name:6} {what:22} {detail} {outcome}".rstrip())
@@ -141,8 +144,8 @@ class World:
             self.note(process, "CONTINUE")
         process.resume()
 
-    async def stop(self, name: str) -> None:
-        """SIGTERM; another process takes its place when this one has ended in good order, or has been killed."""
+    async def stop(self, name: str, *, again: bool = True) -> None:
+        """SIGTERM; with `again` another process takes its place when this one has ended."""
         process, main = self.workers[name], self._mains[name]
         if process.alive and not main.done():
             self.note(process, "STOP")
@@ -151,7 +154,7 @@ class World:
         if process.alive:
             process.kill()
             self.note(process, "gone")
-            await self._bury(process, RESTART_S * self.rng.random())
+            await (self._bury(process, RESTART_S * self.rng.random()) if again else process.reap())
 
     def chore(self, work: Any) -> None:
         """Does something in the background of the world; its failure is the world's."""

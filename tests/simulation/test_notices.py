@@ -1,0 +1,136 @@
+"""The simulation is no formality: an engine with a defect does not get through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from onevoice_jobs.leases import Lease
+from onevoice_jobs.testing import MemoryJob, MemoryJobs
+from onevoice_kit.testing.memory_queue import MemoryQueue
+from services.orchestrator.journal import JobJournal
+from services.orchestrator.pipeline.executor import Executor
+from services.orchestrator.worker import Worker
+from tests.simulation import run
+from tests.simulation.ports import LineStore
+from tests.simulation.run import Failed, simulate
+from tests.simulation.stages import _Billing
+
+ENOUGH = 40
+"""Seeds within which each defect shows."""
+
+
+def a_write_is_not_fenced(patch: pytest.MonkeyPatch) -> None:
+    def held(self: MemoryJobs, lease: Lease) -> MemoryJob:
+        return self.jobs[lease.job_id]
+
+    patch.setattr(MemoryJobs, "held", held)
+
+
+def a_held_job_is_given_away(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(MemoryJob, "held_s", lambda self, now: 0.0)
+
+
+def checkpoints_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    async def completed(self: JobJournal) -> dict[str, Any]:
+        return {}
+
+    patch.setattr(JobJournal, "completed", completed)
+
+
+def a_checkpoint_is_written_twice(patch: pytest.MonkeyPatch) -> None:
+    save = JobJournal.save
+
+    async def twice(self: JobJournal, *args: Any) -> None:
+        await save(self, *args)
+        await save(self, *args)
+
+    patch.setattr(JobJournal, "save", twice)
+
+
+def credits_are_not_released(patch: pytest.MonkeyPatch) -> None:
+    async def release(self: _Billing, reservation: str) -> int:
+        return 1
+
+    patch.setattr(_Billing, "release", release)
+
+
+def a_settled_job_is_settled_for_another_price(patch: pytest.MonkeyPatch) -> None:
+    settle = _Billing.settle
+
+    async def cheaply(self: _Billing, reservation: str, amount: int) -> int:
+        return await settle(self, reservation, min(amount, 1))
+
+    patch.setattr(_Billing, "settle", cheaply)
+
+
+def a_result_is_left_out(patch: pytest.MonkeyPatch) -> None:
+    save = LineStore.save_artifacts
+
+    async def some(self: LineStore, artifacts: Any, **named: Any) -> None:
+        await save(self, artifacts[:1], **named)
+
+    reference = run.reference
+
+    def undisturbed(spec: Any) -> Any:
+        with patch.context() as whole:
+            whole.setattr(LineStore, "save_artifacts", save)
+            return reference(spec)
+
+    patch.setattr(run, "reference", undisturbed)
+    patch.setattr(LineStore, "save_artifacts", some)
+
+
+def a_message_is_thrown_away(patch: pytest.MonkeyPatch) -> None:
+    async def release(self: MemoryQueue, delivery: Any, *, delay_s: int = 0) -> None:
+        await self.delete(delivery)
+
+    patch.setattr(MemoryQueue, "release", release)
+    patch.setattr(MemoryJobs, "requeue_stuck", lambda self, **_: [])
+
+
+def an_attempt_too_few_ends_the_job(patch: pytest.MonkeyPatch) -> None:
+    executor = Executor.__init__
+
+    def always_final(self: Executor, *args: Any, **named: Any) -> None:
+        executor(self, *args, **{**named, "final": True})
+
+    patch.setattr(Executor, "__init__", always_final)
+
+
+def an_end_is_not_written(patch: pytest.MonkeyPatch) -> None:
+    async def finish(self: Worker, run: Any, delivery: Any, *_: Any) -> None:
+        await self._queue.delete(delivery)
+
+    patch.setattr(Worker, "_finish", finish)
+    patch.setattr(MemoryJobs, "requeue_stuck", lambda self, **_: [])
+
+
+DEFECTS: list[Callable[[pytest.MonkeyPatch], None]] = [
+    a_write_is_not_fenced,
+    a_held_job_is_given_away,
+    checkpoints_are_forgotten,
+    a_checkpoint_is_written_twice,
+    credits_are_not_released,
+    a_settled_job_is_settled_for_another_price,
+    a_result_is_left_out,
+    a_message_is_thrown_away,
+    an_attempt_too_few_ends_the_job,
+    an_end_is_not_written,
+]
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.__name__)
+def test_the_simulation_notices_that(defect: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(run, "_REFERENCES", {})
+    simulate_all(3)
+    defect(monkeypatch)
+    with pytest.raises(Failed):
+        simulate_all(ENOUGH)
+
+
+def simulate_all(seeds: int) -> None:
+    for seed in range(seeds):
+        simulate(seed)
