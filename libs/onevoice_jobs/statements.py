@@ -37,10 +37,15 @@ WITH news AS MATERIALIZED (
 _EVENTS = "CAST(:events AS jsonb)"
 
 # Of a language that has ended nothing more is told, so that a repeated write tells nothing twice.
-_EVENTS_WHILE_OPEN = """CASE WHEN EXISTS (
+_WHILE_OPEN = """CASE WHEN EXISTS (
         SELECT FROM jobs.language_tasks
         WHERE job_id = :job_id AND language = :language AND status IN ('pending', 'processing')
-    ) THEN CAST(:events AS jsonb) ELSE '[]' END"""
+    ) THEN {events} ELSE '[]' END"""
+
+# What watchers are told does not go back either where a job goes on under another worker, who has yet to catch up.
+_PROGRESS = """jsonb_set(CAST(:events AS jsonb), '{{0,data,percent}}', to_jsonb(CAST(floor(GREATEST(
+        CAST(:percent AS float8), (SELECT progress FROM {table})
+    )) AS int)))"""
 
 _NOTIFY = "(SELECT CAST(pg_notify('job_events', CAST(fence.id AS text)) AS text) FROM news WHERE items <> '[]') AS told"
 
@@ -68,8 +73,8 @@ def _from(target: JobStatus) -> str:
     return f" AND status IN ({allowed})"
 
 
-def _job(changes: str, body: str = "", condition: str = "", returned: str = "") -> TextClause:
-    fence = _EXCLUSIVE.format(events=_EVENTS, changes=f", {changes}", condition=condition, returned=returned)
+def _job(changes: str, body: str = "", condition: str = "", returned: str = "", events: str = _EVENTS) -> TextClause:
+    fence = _EXCLUSIVE.format(events=events, changes=f", {changes}", condition=condition, returned=returned)
     return text(f"{fence}{body} SELECT id, NULL AS result, {_NOTIFY} FROM fence")  # noqa: S608 - constants of this file
 
 
@@ -162,7 +167,8 @@ ANNOUNCE = _fenced("").announcing
 SET_JOB_PROGRESS = _job(
     """stage = CAST(:stage AS text), progress = GREATEST(progress, CAST(:percent AS float8)),
         estimated_completion = CASE WHEN CAST(:percent AS float8) >= 1
-            THEN now() + (now() - started_at) * ((100 - CAST(:percent AS float8)) / CAST(:percent AS float8)) END"""
+            THEN now() + (now() - started_at) * ((100 - CAST(:percent AS float8)) / CAST(:percent AS float8)) END""",
+    events=_PROGRESS.format(table="jobs.jobs WHERE id = :job_id"),
 )
 
 SET_LANGUAGE_PROGRESS = _fenced(
@@ -173,7 +179,9 @@ SET_LANGUAGE_PROGRESS = _fenced(
         FROM fence
         WHERE job_id = fence.id AND language = :language AND status IN ('pending', 'processing')
     )""",
-    events=_EVENTS_WHILE_OPEN,
+    events=_WHILE_OPEN.format(
+        events=_PROGRESS.format(table="jobs.language_tasks WHERE job_id = :job_id AND language = :language")
+    ),
 )
 
 END_LANGUAGE = _fenced(
@@ -185,7 +193,7 @@ END_LANGUAGE = _fenced(
         FROM fence
         WHERE job_id = fence.id AND language = :language AND status IN ('pending', 'processing')
     )""",
-    events=_EVENTS_WHILE_OPEN,
+    events=_WHILE_OPEN.format(events=_EVENTS),
 )
 
 # The epoch grows at the end too: a task of the same worker that is still running cannot write any more.

@@ -12,7 +12,7 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
 
 from onevoice_jobs.control import request_cancel
-from onevoice_jobs.leases import LeaseLost, claim
+from onevoice_jobs.leases import LeaseLost, claim, give_back
 from onevoice_jobs.models import job_events, jobs, steps
 from onevoice_jobs.queries import events_after, get_job, list_artifacts
 from onevoice_jobs.records import Artifact, Event, JobError, Segment, StepRecord, Translation, Word
@@ -212,8 +212,28 @@ async def test_progress_is_shown_and_never_goes_back(engine, submit, take, user_
     assert (catalan.status, catalan.stage, catalan.progress) == (LanguageStatus.PROCESSING, "tts", 33)
     assert told == [
         {"stage": "asr", "percent": 40},
-        {"stage": "mix", "percent": 20},
+        {"stage": "mix", "percent": 40},
         {"stage": "tts", "percent": 33, "language": "ca"},
+    ]
+
+
+async def test_watchers_do_not_see_progress_go_back_where_another_worker_goes_on(engine, submit, take, user_id):
+    job_id = await submit()
+    first = await take(job_id)
+    await first.set_progress("dubbing", 62.7)
+    await first.set_progress("speaking", 40, language="es")
+    await give_back(engine, first.lease)
+    second = await take(job_id)
+    await second.set_progress("transcribing", 12)
+    await second.set_progress("translating", 7, language="es")
+    async with transaction(engine) as connection:
+        events = await events_after(connection, user_id, job_id)
+    told = [event.data for event in events if event.type == "job.progress"]
+    assert [(data["stage"], data["percent"]) for data in told] == [
+        ("dubbing", 62),
+        ("speaking", 40),
+        ("transcribing", 62),
+        ("translating", 40),
     ]
 
 
