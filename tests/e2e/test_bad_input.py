@@ -13,8 +13,6 @@ import pytest
 from tests.e2e import bad_media
 from tests.e2e.stack import Stack
 
-pytestmark = pytest.mark.xdist_group("local")
-
 REJECTED = [
     (bad_media.text, {"not_media"}),
     (bad_media.truncated, {"truncated_media"}),

@@ -41,13 +41,7 @@ class Dub:
         return next(part for part in self.report["languages"] if part["language"] == language)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("local_stack", marks=pytest.mark.xdist_group("local")),
-        pytest.param("aws_stack", marks=pytest.mark.xdist_group("aws")),
-    ],
-)
+@pytest.fixture(scope="module", params=["local_stack", "aws_stack"])
 def dub(request: pytest.FixtureRequest, clip: Clip, tmp_path_factory: pytest.TempPathFactory) -> Dub:
     stack: Stack = request.getfixturevalue(request.param)
     out = tmp_path_factory.mktemp("out")

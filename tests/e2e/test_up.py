@@ -15,8 +15,6 @@ from onevoice_cli.sample import Clip
 from tests.e2e.stack import Stack, deployment_folder, running_stack
 from tests.e2e.test_bad_input import ended, upload
 
-pytestmark = pytest.mark.xdist_group("up")
-
 
 @pytest.fixture
 def data() -> Iterator[Path]:
