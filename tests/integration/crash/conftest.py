@@ -1,0 +1,247 @@
+"""A deployment whose orchestrators are processes that can be told where to die; the rest lives on in the test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import grpc
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from onevoice_jobs import migrations as jobs_migrations
+from onevoice_jobs.control import request_cancel
+from onevoice_jobs.models import jobs, notifications, outbox, steps
+from onevoice_jobs.states import JobStatus
+from onevoice_jobs.submit import NewJob, insert_job
+from onevoice_kit.db import asyncpg_dsn, create_engine, migrate, transaction
+from onevoice_kit.grpc.server import GrpcServer
+from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings
+from onevoice_kit.storage.base import ObjectRef, Storage
+from onevoice_kit.testing.postgres import PostgresDatabases
+from onevoice_kit.testing.storage import file_storage
+from onevoice_kit.testing.waiting import eventually
+from services.billing import migrations as billing_migrations
+from services.billing.ledger import Ledger
+from services.billing.servicer import BillingServicer
+from tests.support.crash_points import read_log
+from tests.support.instant_stages import Script
+from tests.support.storing_stages import register_stages
+from tests.support.zygote import Child, Zygote
+
+USER = UUID("01900000-0000-7000-8000-000000000001")
+JOB = UUID("01900000-0000-7000-8000-000000000002")
+"""Always the same, so that everything a job makes is the same to the byte, whoever made it."""
+LINES = 4
+PATIENCE_S = 120.0
+"""How long anything may take on a machine that is busy with other things."""
+FREE_CREDITS, RESERVED = 600, 100
+_EMPTY = (
+    # The ledger does not let itself be emptied: for this one transaction its trigger is off.
+    "SET LOCAL session_replication_role = replica",
+    "TRUNCATE jobs.jobs, jobs.outbox, jobs.workers, jobs.notifications CASCADE",
+    "TRUNCATE billing.entries, billing.reservations, billing.accounts CASCADE",
+)
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """What the processes are forked from."""
+    zygote = Zygote("tests.support.crashing_processes")
+    yield zygote
+    zygote.close()
+
+
+async def _prepare(url: str) -> None:
+    await migrate(url, jobs_migrations.migrations_path(), "jobs")
+    await migrate(url, billing_migrations.migrations_path(), "billing")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def migrated_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
+    """A database with every table, shared within a module: making one takes longer than a job."""
+    template = await postgres.prepare_template("jobs_and_billing", _prepare)
+    async with postgres.fresh(template) as url:
+        yield url
+
+
+@dataclass
+class Orchestrator:
+    """A running process and the points it has passed."""
+
+    child: Child
+    log: Path
+
+    @property
+    def passed(self) -> list[str]:
+        return read_log(self.log)
+
+
+@dataclass
+class World:
+    """What is around the orchestrators."""
+
+    database_url: str
+    engine: AsyncEngine
+    storage: Storage
+    ledger: Ledger
+    script: Script
+    zygote: Zygote
+    folder: Path
+    environment: dict[str, str]
+    """Settings of the processes."""
+    stack: AsyncExitStack
+    processes: list[Orchestrator] = field(default_factory=list)
+    names: Iterator[int] = field(default_factory=itertools.count)
+
+    async def start(
+        self,
+        role: str = "orchestrator",
+        *,
+        die_at: str = "",
+        occurrence: int = 1,
+        hold: tuple[str, ...] = (),
+        environment: Mapping[str, str] | None = None,
+        **request: Any,
+    ) -> Orchestrator:
+        """A process that dies at a point, or with the test."""
+        name = next(self.names)
+        log, output = self.folder / f"points-{name}", self.folder / f"output-{name}"
+        child = await self.zygote.start(
+            output,
+            {**self.environment, **(environment or {})},
+            role=role,
+            log=str(log),
+            die_at=die_at,
+            occurrence=occurrence,
+            hold=hold,
+            **request,
+        )
+        self.stack.push_async_callback(child.kill)
+        self.processes.append(Orchestrator(child, log))
+        return self.processes[-1]
+
+    def times(self, point: str) -> int:
+        """How often any process has passed a point."""
+        return sum(process.passed.count(point) for process in self.processes)
+
+    async def submit(self) -> None:
+        """The job, its credits reserved as the gateway does."""
+        await self.ledger.reserve(str(USER), str(JOB), RESERVED)
+        job = NewJob(
+            user_id=USER,
+            video_id=UUID(int=3),
+            source=ObjectRef("file:///users/u/videos/v/original.mp4", "a" * 64, 1234, "video/mp4"),
+            filename="My talk.mp4",
+            target_languages=("es", "ca"),
+            duration_ms=LINES * 2_000,
+            quoted_credits=RESERVED,
+            source_language="en",
+            notify_email="ada@example.com",
+        )
+        async with transaction(self.engine) as connection:
+            await insert_job(connection, job, JOB)
+
+    async def cancel(self) -> None:
+        """What the user's request does."""
+        async with transaction(self.engine) as connection:
+            await request_cancel(connection, USER, JOB)
+
+    async def leases_run_out(self) -> None:
+        """Ends the lease and hides the message no longer, as the time of a lease would; waits that are due are over."""
+        async with transaction(self.engine) as connection:
+            await connection.execute(text("UPDATE jobs.jobs SET lease_until = now() WHERE lease_until IS NOT NULL"))
+            await connection.execute(text("UPDATE jobs.outbox SET claimed_until = now() WHERE claimed_until > now()"))
+            await connection.execute(text("UPDATE jobs.outbox SET available_at = now()"))
+            await connection.execute(text("UPDATE jobs.notifications SET available_at = now() WHERE sent_at IS NULL"))
+            await connection.execute(text("SELECT pg_notify('jobs_outbox', '')"))
+
+    async def completed_steps(self) -> set[str]:
+        """The steps whose result is stored."""
+        statement = select(steps.c.step_key).where(steps.c.job_id == JOB, steps.c.status == "completed")
+        async with transaction(self.engine) as connection:
+            return set((await connection.execute(statement)).scalars())
+
+    async def over(self) -> bool:
+        """Whether the job has ended, nothing of it is left in the queue, and everybody has been told."""
+        waiting = select(func.count()).select_from(outbox).where(outbox.c.dead_at.is_(None), outbox.c.sent_at.is_(None))
+        untold = select(func.count()).select_from(notifications).where(notifications.c.sent_at.is_(None))
+        async with transaction(self.engine) as connection:
+            status = (await connection.execute(select(jobs.c.status).where(jobs.c.id == JOB))).scalar_one()
+            left = [(await connection.execute(count)).scalar_one() for count in (waiting, untold)]
+            return JobStatus(status).terminal and not any(left)
+
+    async def until_over(self) -> None:
+        """Waits for the end."""
+        await eventually(self.over, PATIENCE_S)
+
+
+async def _emptied(url: str) -> str:
+    connection = await asyncpg.connect(asyncpg_dsn(url))
+    async with connection.transaction():
+        for statement in _EMPTY:
+            await connection.execute(statement)
+    await connection.close()
+    return url
+
+
+@asynccontextmanager
+async def new_world(database_url: str, zygote: Zygote, folder: Path) -> AsyncIterator[World]:
+    """A world in which nothing has happened yet; what was in the database is gone."""
+    script, storage = Script(segments=LINES), file_storage(folder / "objects")
+    async with AsyncExitStack() as stack:
+        engine = create_engine(DatabaseSettings(database_url=SecretStr(await _emptied(database_url))))
+        stack.push_async_callback(engine.dispose)
+        ledger = Ledger(engine, FREE_CREDITS)
+
+        def register(server: grpc.aio.Server) -> None:
+            register_stages(server, script, storage)
+            BillingServicer(ledger).register(server)
+
+        server = GrpcServer(GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0), "all", register, services=())
+        await server.start()
+        stack.push_async_callback(server.stop, 0)
+        addresses = {f"{name}_ADDRESS": server.address for name in ("ASR", "TRANSLATE", "TTS", "MIXER", "BILLING")}
+        environment = {
+            "DATABASE_URL": database_url,
+            "STORAGE_DIR": str(folder / "objects"),
+            "GRPC_HOST": "127.0.0.1",
+            "GRPC_PORT": "0",
+            "WORKER_CANCEL_POLL_S": "0.05",
+            "WORKER_GRACE_S": "0",
+            "NOTIFY_POLL_S": "0.05",
+            **addresses,
+        }
+        yield World(database_url, engine, storage, ledger, script, zygote, folder, environment, stack)
+
+
+Worlds = Callable[[], AbstractAsyncContextManager[World]]
+
+
+@pytest.fixture
+def worlds(migrated_url: str, zygote: Zygote, tmp_path: Path) -> Worlds:
+    """Makes worlds, one after the other."""
+    numbers = itertools.count()
+
+    def make() -> AbstractAsyncContextManager[World]:
+        folder = tmp_path / str(next(numbers))
+        folder.mkdir()
+        return new_world(migrated_url, zygote, folder)
+
+    return make
+
+
+@pytest.fixture
+async def world(worlds: Worlds) -> AsyncIterator[World]:
+    """The only world of a test."""
+    async with worlds() as world:
+        yield world

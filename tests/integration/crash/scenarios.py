@@ -1,0 +1,103 @@
+"""Ways in which a job can go, each as what is arranged before, done while it runs, and changed after the kill."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from onevoice_kit.errors import Busy, InvalidInput, PreconditionFailed
+from onevoice_kit.testing.waiting import eventually
+from tests.integration.crash.conftest import PATIENCE_S, Orchestrator, World
+from tests.support.instant_stages import fails, only
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A job that goes well."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    hold: tuple[str, ...] = ()
+    last: str = "queue.delete:after"
+    """The last that the first process does for an undisturbed job."""
+
+    def arrange(self, world: World) -> None:
+        """Before the job starts."""
+
+    async def act(self, world: World, orchestrator: Orchestrator) -> None:
+        """While the first process works on the job."""
+
+    def relieve(self, world: World) -> None:
+        """Before another process goes on."""
+
+
+class Halved(Scenario):
+    """One language cannot be had."""
+
+    def arrange(self, world: World) -> None:
+        error = InvalidInput("No engine.", reason="unsupported_language_pair")
+        world.script.faults["Translate"] = fails(error, only(target_language="ca"))
+
+
+class Refused(Scenario):
+    """The source cannot be dubbed."""
+
+    def arrange(self, world: World) -> None:
+        world.script.faults["DetectSpeech"] = fails(PreconditionFailed("No speech.", reason="no_speech"))
+
+
+class Exhausted(Scenario):
+    """The last attempt fails."""
+
+    def arrange(self, world: World) -> None:
+        world.script.faults["Probe"] = fails(Busy("The mixer is full.", reason="mixer_full"))
+
+
+class Retried(Scenario):
+    """An attempt fails; the next one is better."""
+
+    def arrange(self, world: World) -> None:
+        error = Busy("The translator is full.", reason="translator_full")
+        world.script.faults["Translate"] = fails(error, only(target_language="es"))
+
+    def relieve(self, world: World) -> None:
+        world.script.faults.clear()
+
+
+class Halted(Scenario):
+    """The mixer takes its time."""
+
+    def arrange(self, world: World) -> None:
+        world.script.gates["Mix"] = asyncio.Event()
+
+    def relieve(self, world: World) -> None:
+        world.script.gates["Mix"].set()
+
+
+class Cancelled(Halted):
+    """The user cancels the job."""
+
+    async def act(self, world: World, orchestrator: Orchestrator) -> None:
+        await eventually(lambda: world.script.count("Mix") == 2, PATIENCE_S)
+        await world.cancel()
+
+
+class Stopped(Halted):
+    """The process is told to stop."""
+
+    async def act(self, world: World, orchestrator: Orchestrator) -> None:
+        await eventually(lambda: world.script.count("Mix") == 2, PATIENCE_S)
+        orchestrator.child.signal(signal.SIGTERM)
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "dubbed": Scenario(),
+    "one language fails": Halved(),
+    "refused": Refused(),
+    "exhausted": Exhausted({"WORKER_MAX_ATTEMPTS": "1"}, last="queue.dead_letter:after"),
+    "retried": Retried(last="queue.release:after"),
+    "cancelled": Cancelled(),
+    "stopped": Stopped(last="jobs.goodbye:after"),
+    "renewed": Halted({"WORKER_RENEW_S": "0.05"}, last="queue.extend:after"),
+}

@@ -1,0 +1,99 @@
+"""Named moments before and after each side effect of a process, at one of which it kills itself."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar, cast
+
+T = TypeVar("T")
+
+READS = {
+    "completed_steps", "cancel_requested", "segments", "translations", "head", "get_bytes", "depth", "check", "close"
+}  # fmt: skip
+"""Methods without an effect: dying around them is dying after what came before."""
+
+
+class CrashPoints:
+    """
+    Counts the moments that the process passes and writes each as a line to a file; at one of them it dies.
+
+    Lines are written before anything else happens, straight to the file, so they tell the truth about a dead process.
+    """
+
+    def __init__(self, log: Path, die_at: str = "", occurrence: int = 1, hold: Collection[str] = ()) -> None:
+        """`hold` names effects that never happen: who comes there waits until the process ends."""
+        self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._die_at, self._occurrence = die_at, occurrence
+        self._hold = frozenset(hold)
+        self._passed: Counter[str] = Counter()
+
+    def reach(self, point: str) -> None:
+        """The process is at this point."""
+        self._passed[point] += 1
+        os.write(self._log, f"{point}\n".encode())
+        if point == self._die_at and self._passed[point] == self._occurrence:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    async def around(self, effect: str, work: Callable[[], Awaitable[T]]) -> T:
+        """Does something between its two points."""
+        self.reach(f"{effect}:before")
+        if effect in self._hold:
+            await asyncio.Event().wait()
+        result = await work()
+        self.reach(f"{effect}:after")
+        return result
+
+
+def read_log(log: Path) -> list[str]:
+    """The points that a process has passed, in order."""
+    return log.read_text().splitlines() if log.exists() else []
+
+
+class _Watched:
+    """Stands for an object; every method with an effect has its two points."""
+
+    def __init__(self, target: Any, name: str, points: CrashPoints) -> None:
+        self._target, self._name, self._points = target, name, points
+
+    def __getattr__(self, method: str) -> Any:
+        found = getattr(self._target, method)
+        if method == "store":  # the writes of a lease's holder are side effects of their own
+            return lambda lease: watched(found(lease), "store", self._points)
+        if method in READS or not inspect.iscoroutinefunction(found):
+            return found
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            effect = f"{self._name}.{method}{_detail(method, args, kwargs)}"
+            return await self._points.around(effect, lambda: found(*args, **kwargs))
+
+        return call
+
+
+def watched(target: T, name: str, points: CrashPoints) -> T:
+    """The object with crash points `NAME.METHOD:before` and `:after`, told apart by what they write where it helps."""
+    return cast(T, _Watched(target, name, points))
+
+
+def _detail(method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    detail = _DETAILS.get(method)
+    return f"[{detail(args, kwargs)}]" if detail else ""
+
+
+def _step(key: str) -> str:
+    name, _, rest = key.partition(":")
+    return f"{name}:*" if rest else name
+
+
+_DETAILS: Mapping[str, Callable[[tuple[Any, ...], Mapping[str, Any]], str]] = {
+    "finish_step": lambda args, _: _step(args[0]),
+    "save_artifacts": lambda args, _: "+".join(sorted(artifact.kind for artifact in args[0])),
+    "record": lambda args, _: "+".join(event.type for event in args),
+    "set_progress": lambda _, kwargs: "language" if kwargs.get("language") else "job",
+    "put_bytes": lambda args, _: PurePosixPath(args[0]).name.split(".")[0],
+}

@@ -1,0 +1,62 @@
+"""
+Our processes with crash points: `python -m tests.support.crashing_processes` forks one per request.
+
+Each is the production program, started by its own `main`; only the constructors of what it reaches the world by are
+wrapped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import services.orchestrator.__main__ as orchestrator
+
+from . import zygote
+from .crash_points import CrashPoints, watched
+from .storing_stages import run_stages
+
+_ORCHESTRATOR = {
+    "PostgresJobs": "jobs",
+    "open_queue": "queue",
+    "open_storage": "storage",
+    "AsrStage": "asr",
+    "TranslateStage": "translate",
+    "TtsStage": "tts",
+    "MixerStage": "mixer",
+    "BillingStage": "billing",
+    "open_mail": "mail",
+    "open_alerts": "alerts",
+}
+"""What makes the ports of the orchestrator, and how their points are called."""
+
+
+def _watch(module: ModuleType, constructors: Mapping[str, str], points: CrashPoints) -> None:
+    for constructor, name in constructors.items():
+        setattr(module, constructor, _watching(getattr(module, constructor), name, points))
+
+
+def _watching(make: Callable[..., Any], name: str, points: CrashPoints) -> Callable[..., Any]:
+    return lambda *args, **kwargs: watched(make(*args, **kwargs), name, points)
+
+
+def _points(request: Mapping[str, Any]) -> CrashPoints:
+    return CrashPoints(Path(request["log"]), request["die_at"], request["occurrence"], request["hold"])
+
+
+def _run_orchestrator(request: Mapping[str, Any]) -> None:
+    _watch(orchestrator, _ORCHESTRATOR, _points(request))
+    asyncio.run(orchestrator.main())
+
+
+def _run_stages(request: Mapping[str, Any]) -> None:
+    asyncio.run(run_stages(_points(request), request["segments"]))
+
+
+_ROLES = {"orchestrator": _run_orchestrator, "stages": _run_stages}
+
+if __name__ == "__main__":
+    zygote.serve(lambda request: _ROLES[request["role"]](request))
