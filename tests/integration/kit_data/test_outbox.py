@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import func, select, update
 
 from onevoice_kit import db
 from onevoice_kit.queue.base import Message
 from onevoice_kit.queue.outbox import OutboxQueue, enqueue
+from tests.support.blocked import done_or_blocked
 
 
 async def _enqueue(outbox, *messages: Message, priority: int = 0) -> None:
@@ -95,6 +97,31 @@ async def test_a_message_is_received_once_by_many_processes(outbox):
     assert len(bodies) == len(set(bodies))
     left = await outbox.queue.depth()
     assert left.visible + len(bodies) == 40
+
+
+async def test_a_message_that_another_is_claiming_holds_nobody_up(outbox):
+    await _enqueue(outbox, Message("first"), Message("second"))
+    async with outbox.engine.connect() as claiming:
+        await claiming.execute(select(outbox.table.c.id).where(outbox.table.c.body == "first").with_for_update())
+        receiving = asyncio.create_task(outbox.queue.receive(max_messages=2, wait_s=0))
+        await done_or_blocked(outbox.engine, receiving)
+        waited = not receiving.done()
+        await claiming.rollback()
+    assert [delivery.body for delivery in await receiving] == ["second"]
+    assert not waited
+
+
+async def test_a_receipt_that_ran_out_ends_nothing_of_the_next_receivers(outbox):
+    await _enqueue(outbox, Message("hello"))
+    (old,) = await outbox.queue.receive(wait_s=0)
+    async with db.transaction(outbox.engine) as connection:
+        await connection.execute(update(outbox.table).values(claimed_until=func.now()))
+    (new,) = await outbox.queue.receive(wait_s=0)
+    await outbox.queue.release(old)
+    await outbox.queue.delete(old)
+    await outbox.queue.dead_letter(old, "late")
+    await outbox.queue.extend(new, 30)
+    assert (await outbox.queue.depth()).in_flight == 1
 
 
 async def test_depth_knows_the_age_of_the_oldest_message(outbox):

@@ -103,6 +103,15 @@ async def test_a_second_run_does_nothing_again_but_still_finds_what_follows() ->
     assert work.ran == ["a", "b", "c"]
 
 
+async def test_a_step_that_was_broken_off_is_done_again() -> None:
+    journal, work = MemoryJournal(), Work()
+    with pytest.raises(InvalidInput):
+        await executor(journal).run([work.step("a", fails=[InvalidInput("No.")])])
+    outputs = await executor(journal).run([work.step("a")])
+    assert outputs == {"a": ["a", {}]}
+    assert work.ran == ["a", "a"]
+
+
 async def test_a_changed_parameter_redoes_the_step_and_what_depends_on_it_only_if_its_output_changed() -> None:
     work, journal = Work(), MemoryJournal()
     await executor(journal).run([work.step("a", params=1), work.step("b", "a"), work.step("other")])

@@ -1,0 +1,204 @@
+"""Leases, fences, checkpoints, events and the queue."""
+
+from __future__ import annotations
+
+from .mutation import Mutation
+
+_LEASES, _STATEMENTS = "libs/onevoice_jobs/leases.py", "libs/onevoice_jobs/statements.py"
+_OUTBOX, _EXECUTOR = "libs/onevoice_kit/queue/outbox.py", "services/orchestrator/pipeline/executor.py"
+_TEST_LEASES, _TEST_STORE = "tests/integration/jobs/test_leases.py::", "tests/integration/jobs/test_store.py::"
+_TEST_CONTROL = "tests/integration/jobs/test_control.py::"
+_TEST_EXECUTOR, _TEST_WORKER = (
+    "tests/unit/orchestrator/test_executor.py::",
+    "tests/integration/orchestrator/test_worker.py::",
+)
+_TEST_OUTBOX, _TEST_QUEUE = "tests/integration/kit_data/test_outbox.py::", "tests/contract/queue/test_queue.py::"
+
+_FENCES = (
+    Mutation(
+        "a checkpoint is written whatever the epoch of the lease",
+        _STATEMENTS,
+        "WHERE id = :job_id AND lease_epoch = :epoch FOR SHARE",
+        "WHERE id = :job_id AND (lease_epoch = :epoch OR true) FOR SHARE",
+        (f"{_TEST_STORE}test_a_stale_holder_changes_nothing[finish_step]",),
+    ),
+    Mutation(
+        "an event is written whatever the epoch of the lease",
+        _STATEMENTS,
+        "WHERE id = :job_id AND lease_epoch = :epoch{condition}",
+        "WHERE id = :job_id AND (lease_epoch = :epoch OR true){condition}",
+        (
+            f"{_TEST_STORE}test_a_stale_holder_changes_nothing[event]",
+            f"{_TEST_STORE}test_a_stale_holder_changes_nothing[job_completed]",
+        ),
+    ),
+    Mutation(
+        "the fence looks at the lease without locking it",
+        _STATEMENTS,
+        "lease_epoch = :epoch FOR SHARE",
+        "lease_epoch = :epoch",
+        ("tests/integration/jobs/test_fence.py::test_a_checkpoint_waits_for_a_claim_that_is_being_made",),
+    ),
+    Mutation(
+        "the epoch stays at the end of a job",
+        _STATEMENTS,
+        "        lease_epoch = lease_epoch + 1, estimated_completion = NULL",
+        "        estimated_completion = NULL",
+        (f"{_TEST_STORE}test_nothing_is_written_after_the_end[finish_step]",),
+    ),
+    Mutation(
+        "a lease is renewed and given back whatever its epoch",
+        _LEASES,
+        "return (jobs.c.id == lease.job_id) & (jobs.c.lease_epoch == lease.epoch)",
+        "return jobs.c.id == lease.job_id",
+        (
+            f"{_TEST_LEASES}test_an_expired_lease_is_taken_over_and_its_old_holder_fenced_off",
+            f"{_TEST_LEASES}test_giving_back_a_lost_lease_does_not_touch_the_new_one",
+        ),
+    ),
+    Mutation(
+        "the epoch stays when a job is cancelled behind a dead worker",
+        "libs/onevoice_jobs/control.py",
+        "lease_until=None,\n            lease_epoch=jobs.c.lease_epoch + 1,",
+        "lease_until=None,",
+        (f"{_TEST_CONTROL}test_a_job_whose_worker_died_is_cancelled_at_once_and_the_worker_fenced_off",),
+    ),
+)
+
+_CLAIMS = (
+    Mutation(
+        "a claim ignores the time left of another's lease",
+        _LEASES,
+        "if row.held_s > 0:",
+        "if False:",
+        (
+            f"{_TEST_LEASES}test_a_held_job_is_refused_with_the_time_left",
+            f"{_TEST_LEASES}test_of_many_claims_at_once_one_wins",
+        ),
+    ),
+    Mutation(
+        "a lease never runs out",
+        _LEASES,
+        "if row.held_s > 0:",
+        "if row.held_s != 0:",
+        (f"{_TEST_LEASES}test_an_expired_lease_is_taken_over_and_its_old_holder_fenced_off",),
+    ),
+    Mutation(
+        "the epoch stays at a claim",
+        _LEASES,
+        "lease_epoch=jobs.c.lease_epoch + 1,\n            attempts=jobs.c.attempts + 1,",
+        "attempts=jobs.c.attempts + 1,",
+        (f"{_TEST_LEASES}test_an_expired_lease_is_taken_over_and_its_old_holder_fenced_off",),
+    ),
+    Mutation(
+        "claims do not lock the job",
+        _LEASES,
+        "select(*columns).where(jobs.c.id == job_id).with_for_update())",
+        "select(*columns).where(jobs.c.id == job_id))",
+        (f"{_TEST_LEASES}test_of_many_claims_at_once_one_wins",),
+    ),
+    Mutation(
+        "a job is tried for ever",
+        _LEASES,
+        "return Verdict.EXHAUSTED if row.attempts >= max_attempts else Verdict.RUN",
+        "return Verdict.RUN",
+        (f"{_TEST_LEASES}test_the_sixth_attempt_is_not_run",),
+    ),
+)
+
+_CHECKPOINTS = (
+    Mutation(
+        "a checkpoint is saved before the work",
+        _EXECUTOR,
+        "                        output = await step.run(inputs)",
+        "                        await self._journal.save(step, Checkpoint(self._input_hash(step), None))\n"
+        "                        output = await step.run(inputs)",
+        (f"{_TEST_EXECUTOR}test_a_step_that_was_broken_off_is_done_again",),
+    ),
+    Mutation(
+        "a checkpoint is not saved",
+        _EXECUTOR,
+        "await self._record(step, partial(self._journal.save, step, Checkpoint(self._input_hash(step), output)))",
+        "pass",
+        (
+            f"{_TEST_EXECUTOR}test_a_second_run_does_nothing_again_but_still_finds_what_follows",
+            f"{_TEST_WORKER}test_a_stopped_worker_gives_its_job_to_another_which_does_only_what_is_left",
+        ),
+    ),
+    Mutation(
+        "a checkpoint of other inputs is taken",
+        _EXECUTOR,
+        "if stored and stored.input_hash == self._input_hash(step):",
+        "if stored:",
+        (
+            f"{_TEST_EXECUTOR}test_a_changed_parameter_redoes_the_step_and_what_depends_on_it_only_if_its_output_changed",
+        ),
+    ),
+    Mutation(
+        "a step goes on when its result cannot be stored",
+        _EXECUTOR,
+        "            except Exception as error:\n                raise JournalFailed from error",
+        "            except Exception:\n                return None",
+        (f"{_TEST_EXECUTOR}test_without_its_journal_a_job_does_not_go_on",),
+    ),
+)
+
+_EVENTS = (
+    Mutation(
+        "events are numbered by what is there, not under the lock",
+        _STATEMENTS,
+        "SELECT fence.id, fence.base + event.number,",
+        "SELECT fence.id, (SELECT max(id) FROM jobs.job_events WHERE job_id = :job_id) + event.number,",
+        (f"{_TEST_STORE}test_events_are_numbered_without_gaps_however_many_write_at_once",),
+    ),
+    Mutation(
+        "a language that has ended is told to end again",
+        _STATEMENTS,
+        ") THEN {events} ELSE '[]' END",
+        ") OR true THEN {events} ELSE '[]' END",
+        (f"{_TEST_STORE}test_a_language_that_has_ended_stays_as_it_ended",),
+    ),
+)
+
+_QUEUE = (
+    Mutation(
+        "a message is written outside of the transaction that decides about it",
+        _OUTBOX,
+        "    await connection.execute(insert(table).values(values))",
+        "    async with connection.engine.begin() as other:\n        await other.execute(insert(table).values(values))",
+        (
+            f"{_TEST_OUTBOX}test_a_message_of_a_failed_transaction_is_never_seen",
+            "tests/integration/jobs/test_submit.py::test_a_submission_that_fails_leaves_nothing",
+        ),
+    ),
+    Mutation(
+        "messages are claimed without a lock",
+        _OUTBOX,
+        '\n        .with_for_update(of=table, skip_locked=True)\n        .cte("chosen")',
+        '\n        .cte("chosen")',
+        (f"{_TEST_OUTBOX}test_a_message_is_received_once_by_many_processes",),
+    ),
+    Mutation(
+        "a claim waits for messages that another is claiming",
+        _OUTBOX,
+        "with_for_update(of=table, skip_locked=True)",
+        "with_for_update(of=table)",
+        (f"{_TEST_OUTBOX}test_a_message_that_another_is_claiming_holds_nobody_up",),
+    ),
+    Mutation(
+        "an old receipt ends a message that another has received",
+        _OUTBOX,
+        "return and_(self._table.c.id == int(delivery.id), self._table.c.handle == UUID(delivery.handle))",
+        "return and_(self._table.c.id == int(delivery.id))",
+        (f"{_TEST_OUTBOX}test_a_receipt_that_ran_out_ends_nothing_of_the_next_receivers",),
+    ),
+    Mutation(
+        "a received message is not hidden",
+        _OUTBOX,
+        "        or_(row.claimed_until.is_(None), row.claimed_until <= func.now()),\n",
+        "",
+        (f"{_TEST_QUEUE}test_a_received_message_is_hidden_from_others",),
+    ),
+)
+
+JOBS = (*_FENCES, *_CLAIMS, *_CHECKPOINTS, *_EVENTS, *_QUEUE)

@@ -1,0 +1,93 @@
+"""Copies the tree, puts one defect in and runs the tests that must notice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .mutation import Mutation
+from .watch import FILE, RESULT
+
+ROOT = Path(__file__).resolve().parents[2]
+_PARTS = ("bench", "cli", "gen", "libs", "services", "tests", "pyproject.toml")
+_TIME_LIMIT_S = 300.0
+_TEST_LIMIT_S = 30
+"""A defect may make a test wait for ever; that is noticing it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the tests said of a tree."""
+
+    failed: frozenset[str]
+    passed: frozenset[str]
+    imported: bool
+    """Whether the mutated file was the one that was imported."""
+    output: str
+
+    def survivors(self, tests: Sequence[str]) -> list[str]:
+        """Those of the tests of which no case failed."""
+        return [test for test in tests if not any(_is_case(node, test) for node in self.failed)]
+
+
+def _is_case(node: str, test: str) -> bool:
+    return node == test or node.startswith(f"{test}[")
+
+
+@contextmanager
+def copied_tree() -> Iterator[Path]:
+    """A copy of the code and its tests, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="onevoice-mutation-") as name:
+        root = Path(name).resolve()
+        for part in _PARTS:
+            source = ROOT / part
+            if source.is_dir():
+                shutil.copytree(source, root / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+            else:
+                shutil.copy(source, root / part)
+        yield root
+
+
+def run_tests(root: Path, tests: Sequence[str], file: str) -> Outcome:
+    """Runs tests of the tree at `root`, whose own code they import whatever else is installed."""
+    result = root / "result.json"
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-p", "tests.mutations.watch"]
+    command += [f"--timeout={_TEST_LIMIT_S}", *tests]
+    path = os.pathsep.join(str(root / part) for part in ("", "libs", "gen", "cli"))
+    # This may run inside of pytest, whose own settings are not for the tests of the copy.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "ONEVOICE_TEST_"))}
+    environment |= {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", FILE: str(root / file), RESULT: str(result)}
+    done = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, timeout=_TIME_LIMIT_S, check=False
+    )
+    if not result.exists():
+        raise RuntimeError(f"The tests could not be run.\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    said = json.loads(result.read_text(encoding="utf-8"))
+    return Outcome(frozenset(said["failed"]), frozenset(said["passed"]), said["imported"], done.stdout)
+
+
+def check(mutation: Mutation) -> list[str]:
+    """What is wrong with the tests of a mutation; nothing where each of them notices."""
+    with copied_tree() as root:
+        mutation.apply(root)
+        outcome = run_tests(root, mutation.tests, mutation.file)
+    if not outcome.imported:
+        return [f"{mutation.name}: the tests did not import {mutation.file} of the copy\n{outcome.output[-1500:]}"]
+    return [f"{mutation.name}: not noticed by {test}" for test in outcome.survivors(mutation.tests)]
+
+
+def check_unbroken(mutations: Sequence[Mutation]) -> list[str]:
+    """What fails although nothing is broken; such a test says nothing about a mutation."""
+    tests = sorted({test for mutation in mutations for test in mutation.tests})
+    with copied_tree() as root:
+        outcome = run_tests(root, tests, mutations[0].file)
+    missing = [test for test in tests if not any(_is_case(node, test) for node in outcome.passed)]
+    return [f"fails unbroken: {test}" for test in sorted({*outcome.failed, *missing})]
