@@ -86,10 +86,7 @@ class AwsServer:
         attributes = {"VisibilityTimeout": str(visibility_s), "RedrivePolicy": redrive}
         queue_url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         queue = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        # Only this queue may use the dead-letter queue. Letters stay as long as SQS keeps anything: 14 days.
-        allow = json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [queue]})
-        letters = {"RedriveAllowPolicy": allow, "MessageRetentionPeriod": str(14 * 86_400)}
-        sqs.set_queue_attributes(QueueUrl=dlq_url, Attributes=letters)
+        sqs.set_queue_attributes(QueueUrl=dlq_url, Attributes=dead_letter_attributes(queue))
         return Aws(self.endpoint_url, name, queue_url, dlq_url)
 
     def client(self, service: str) -> Any:
@@ -103,6 +100,12 @@ class AwsServer:
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,
         )
+
+
+def dead_letter_attributes(queue_arn: str) -> dict[str, str]:
+    """What makes a queue the dead-letter queue of this one alone, with letters kept as long as SQS can: 14 days."""
+    allow = json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [queue_arn]})
+    return {"RedriveAllowPolicy": allow, "MessageRetentionPeriod": str(14 * 86_400)}
 
 
 @contextmanager

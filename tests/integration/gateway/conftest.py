@@ -207,10 +207,10 @@ async def gateway(database_url: str, tmp_path: Path, options: dict[str, Any]) ->
         stack.push_async_callback(engine.dispose)
         ledger = Ledger(engine, FREE_CREDITS)
         registrations = {
-            "asr": lambda server: asr_grpc.add_AsrServiceServicer_to_server(Asr(), server),  # type: ignore[abstract]
-            "translate": lambda server: translate_grpc.add_TranslateServiceServicer_to_server(Translate(world), server),  # type: ignore[abstract]
-            "tts": lambda server: tts_grpc.add_TtsServiceServicer_to_server(Tts(), server),  # type: ignore[abstract]
-            "mixer": lambda server: mixer_grpc.add_MixerServiceServicer_to_server(Mixer(world), server),  # type: ignore[abstract]
+            "asr": lambda server: asr_grpc.add_AsrServiceServicer_to_server(Asr(), server),
+            "translate": lambda server: translate_grpc.add_TranslateServiceServicer_to_server(Translate(world), server),
+            "tts": lambda server: tts_grpc.add_TtsServiceServicer_to_server(Tts(), server),
+            "mixer": lambda server: mixer_grpc.add_MixerServiceServicer_to_server(Mixer(world), server),
             "billing": BillingServicer(ledger).register,
         }
         servers = {}

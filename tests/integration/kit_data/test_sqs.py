@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from onevoice_kit.errors import Unavailable
 from onevoice_kit.queue.base import Message
 from onevoice_kit.queue.sqs import SqsQueue
-from onevoice_kit.testing.aws import Aws, AwsServer
+from onevoice_kit.testing.aws import Aws, AwsServer, dead_letter_attributes
 
 
 @pytest.fixture
@@ -62,6 +63,22 @@ async def test_a_message_received_too_often_goes_to_the_dead_letter_queue(local_
     assert await queue.receive(wait_s=0) == []
     assert [message["Body"] for message in _received(local_aws, aws.dlq_url)] == ["poison"]
     await queue.close()
+
+
+def test_only_its_own_queue_may_use_a_dead_letter_queue(aws: Aws, local_aws: AwsServer):
+    client = local_aws.client("sqs")
+
+    def attributes(url: str) -> dict[str, str]:
+        found: dict[str, str] = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        return found
+
+    arn, letters = attributes(aws.queue_url)["QueueArn"], attributes(aws.dlq_url)
+    redrive = json.loads(attributes(aws.queue_url)["RedrivePolicy"])
+    assert (redrive["deadLetterTargetArn"], int(redrive["maxReceiveCount"])) == (letters["QueueArn"], 5)
+    # The stand-in takes the allow policy and does not give it back, so this looks at what it is given.
+    asked = dead_letter_attributes(arn)
+    assert json.loads(asked["RedriveAllowPolicy"]) == {"redrivePermission": "byQueue", "sourceQueueArns": [arn]}
+    assert letters["MessageRetentionPeriod"] == asked["MessageRetentionPeriod"] == "1209600"
 
 
 async def test_a_queue_that_does_not_answer_is_unavailable(aws: Aws):
