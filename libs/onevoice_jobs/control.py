@@ -41,6 +41,15 @@ async def request_cancel(connection: AsyncConnection, user_id: UUID, job_id: UUI
     return JobStatus.CANCELLED
 
 
+async def note_spent(connection: AsyncConnection, job_id: UUID, spent_credits: int) -> None:
+    """Notes what a job that was cancelled had cost before: its worker had settled, and died before it could say so."""
+    await connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.status == JobStatus.CANCELLED)
+        .values(spent_credits=func.least(spent_credits, jobs.c.quoted_credits))
+    )
+
+
 async def resume_job(
     connection: AsyncConnection, user_id: UUID, job_id: UUID, *, reservation_id: str | None = None
 ) -> None:

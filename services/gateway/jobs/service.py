@@ -9,9 +9,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onevoice_jobs.control import request_cancel
+from onevoice_jobs.control import note_spent, request_cancel
 from onevoice_jobs.queries import JobView, get_job, list_artifacts, list_jobs, list_segments, list_translations
-from onevoice_jobs.records import Artifact, Page, Segment
+from onevoice_jobs.records import Artifact, JobRecord, Page, Segment
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import transaction
 from onevoice_kit.errors import NotFound, OneVoiceError
@@ -68,8 +68,8 @@ class JobService:
         async with transaction(self._engine) as connection:
             status = await request_cancel(connection, user_id, job_id)
             view = await get_job(connection, user_id, job_id)
-        if status is JobStatus.CANCELLED:
-            await self._release(job_id, view.job.reservation)
+        if status is JobStatus.CANCELLED and await self._spent(view.job):
+            return await self.get(user_id, job_id)
         return view
 
     async def downloads(
@@ -133,12 +133,18 @@ class JobService:
         content = await self._storage.get_bytes(self._storage.key(artifact.ref.uri), _MAX_TEXT_BYTES)
         return TextFile(content, artifact.ref.content_type)
 
-    async def _release(self, job_id: UUID, reservation: str) -> None:
+    async def _spent(self, job: JobRecord) -> int:
+        """Gives the credits of a cancelled job back; returns and notes what it had cost before."""
         try:
-            await self._billing.release(reservation)
+            spent = await self._billing.close(job.reservation)
+            if spent != job.spent_credits:
+                async with transaction(self._engine) as connection:
+                    await note_spent(connection, job.id, spent)
         except OneVoiceError:
             # The worker that meets the cancelled job's message releases the credits too.
-            logger.warning("credits of a cancelled job not released yet", extra={"job_id": str(job_id)}, exc_info=True)
+            logger.warning("credits of a cancelled job not released yet", extra={"job_id": str(job.id)}, exc_info=True)
+            return 0
+        return spent
 
 
 def _line(segment: Segment, text: str) -> LineOut:

@@ -128,6 +128,18 @@ async def test_a_job_that_was_settled_before_it_was_cancelled_is_not_paid_twice(
     assert await reservation(gateway, job["id"]) == job["id"]
 
 
+async def test_a_job_whose_worker_settled_and_died_says_what_it_has_cost_when_cancelled(
+    gateway: Gateway, ada: User
+) -> None:
+    job = await dub(ada, ["es"])
+    await claim(gateway.database, UUID(job["id"]), "dies", ttl_s=0)
+    await gateway.ledger.settle(job["id"], 40)
+    for _ in range(2):
+        cancelled = (await ada.client.post(f"/api/jobs/{job['id']}/cancel")).json()
+        assert (cancelled["status"], cancelled["spent_credits"]) == ("cancelled", 40)
+    assert await gateway.credits(ada) == (FREE_CREDITS - 40, 0)
+
+
 async def test_a_job_whose_video_is_gone_cannot_be_resumed(gateway: Gateway, ada: User) -> None:
     job_id = await failed(gateway, ada)
     video_id = (await ada.client.get(f"/api/jobs/{job_id}")).json()["video_id"]
