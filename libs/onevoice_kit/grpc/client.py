@@ -11,8 +11,6 @@ from onevoice_kit.grpc.limits import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES
 from onevoice_kit.grpc.tls import client_credentials
 from onevoice_kit.settings import ClientSettings
 
-_KEEPALIVE_TIMEOUT_MS = 10_000
-
 
 def connect(target: str, settings: ClientSettings | None = None) -> grpc.aio.Channel:
     """
@@ -39,7 +37,9 @@ def _options(settings: ClientSettings) -> list[tuple[str, int | str]]:
         ("grpc.max_metadata_size", MAX_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
         ("grpc.keepalive_time_ms", int(settings.grpc_client_keepalive_s * 1000)),
-        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        ("grpc.keepalive_timeout_ms", int(settings.grpc_client_keepalive_timeout_s * 1000)),
+        # The same for gRPC's other pings; while one of them is under way, gRPC waits for it alone, a minute by default.
+        ("grpc.http2.ping_timeout_ms", int(settings.grpc_client_keepalive_timeout_s * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         # A replaced replica is back in a second; the default waits up to two minutes.
