@@ -69,7 +69,8 @@ class Worker:
         self._settings = settings
         self._alerts = alerts
         self._stopping = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
+        # In the order of their start: a set's order would differ from run to run.
+        self._running: dict[asyncio.Task[None], None] = {}
         self._rng = rng or random.Random()
         self.id = worker_id or f"{socket.gethostname()}-{os.getpid()}-{str(uuid7())[-6:]}"
 
@@ -83,8 +84,8 @@ class Worker:
                 deliveries = await self._receive(free)
                 for delivery in deliveries:
                     task = asyncio.create_task(self._handle(delivery))
-                    self._running.add(task)
-                    task.add_done_callback(self._running.discard)
+                    self._running[task] = None
+                    task.add_done_callback(self._running.pop)
                     task.add_done_callback(lambda _: slots.release())
                 for _ in range(free - len(deliveries)):
                     slots.release()
