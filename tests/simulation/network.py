@@ -82,7 +82,7 @@ def task_factory(
 ) -> asyncio.Task[T]:
     """Makes tasks that belong to the process of whoever begins them."""
     task: asyncio.Task[T] = asyncio.Task(coro, loop=loop, context=context)
-    process = context.get(_PROCESS) if context else _PROCESS.get()
+    process = _PROCESS.get() if context is None else context.get(_PROCESS)
     if process:
         process.own(task)
     return task
