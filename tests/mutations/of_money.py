@@ -70,8 +70,8 @@ MONEY = (
     Mutation(
         "a cancelled job keeps its credits: the gateway's end",
         "services/gateway/jobs/service.py",
-        "            await self._release(job_id, view.job.reservation)",
-        "            pass",
+        "spent = await self._billing.close(job.reservation)",
+        "spent = 0",
         (f"{_TEST_JOBS}test_a_waiting_job_is_cancelled_at_once_and_its_credits_come_back",),
     ),
     Mutation(
