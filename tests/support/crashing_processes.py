@@ -13,7 +13,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import services.billing.__main__ as billing
 import services.orchestrator.__main__ as orchestrator
+from onevoice_jobs.models import outbox
+from onevoice_kit.db import create_engine
+from onevoice_kit.queue.relay import OutboxRelay
+from onevoice_kit.queue.sqs import SqsQueue
+from services.orchestrator.settings import OrchestratorSettings
 
 from . import zygote
 from .crash_points import CrashPoints, watched
@@ -56,7 +62,28 @@ def _run_stages(request: Mapping[str, Any]) -> None:
     asyncio.run(run_stages(_points(request), request["segments"]))
 
 
-_ROLES = {"orchestrator": _run_orchestrator, "stages": _run_stages}
+def _run_billing(request: Mapping[str, Any]) -> None:
+    _watch(billing, {"Ledger": "ledger"}, _points(request))
+    asyncio.run(billing.main())
+
+
+def _run_relay(request: Mapping[str, Any]) -> None:
+    """What relays the outbox within the gateway, alone."""
+    asyncio.run(_relay(_points(request)))
+
+
+async def _relay(points: CrashPoints) -> None:
+    settings = OrchestratorSettings()
+    sender = watched(SqsQueue(settings), "sqs", points)
+    await OutboxRelay(create_engine(settings), outbox, sender).run()
+
+
+_ROLES = {
+    "orchestrator": _run_orchestrator,
+    "stages": _run_stages,
+    "billing": _run_billing,
+    "relay": _run_relay,
+}
 
 if __name__ == "__main__":
     zygote.serve(lambda request: _ROLES[request["role"]](request))

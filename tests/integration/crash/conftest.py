@@ -101,6 +101,8 @@ class World:
     """Settings of the processes."""
     stack: AsyncExitStack
     processes: list[Orchestrator] = field(default_factory=list)
+    become_visible: Callable[[], None] = lambda: None
+    """Ends the time for which another queue than the outbox hides messages."""
     names: Iterator[int] = field(default_factory=itertools.count)
 
     async def start(
@@ -164,6 +166,7 @@ class World:
             await connection.execute(text("UPDATE jobs.outbox SET available_at = now()"))
             await connection.execute(text("UPDATE jobs.notifications SET available_at = now() WHERE sent_at IS NULL"))
             await connection.execute(text("SELECT pg_notify('jobs_outbox', '')"))
+        self.become_visible()
 
     async def completed_steps(self) -> set[str]:
         """The steps whose result is stored."""

@@ -1,0 +1,80 @@
+"""A job with and without a kill, from its submission to what it leaves behind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from onevoice_kit.testing.waiting import eventually
+from tests.integration.crash.conftest import PATIENCE_S, World
+from tests.integration.crash.outcome import Outcome, outcome
+from tests.integration.crash.points import Point
+from tests.integration.crash.scenarios import SCENARIOS
+from tests.support.storing_stages import step_of
+
+OPEN_ENDED = ("cancelled", "exhausted")
+"""What such a job leaves depends on when it was stopped, and its reason on who found it so."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job that nobody disturbed."""
+
+    outcome: Outcome
+    passed: Counter[str]
+    """How often each effect happened."""
+    calls: list[str]
+
+
+def calls(world: World) -> list[str]:
+    """Which steps asked the stages for their work, in order."""
+    return [step_of(method, request) for method, request in world.script.calls]
+
+
+async def undisturbed(world: World, name: str) -> Run:
+    """Runs a scenario in which nobody is killed."""
+    scenario = SCENARIOS[name]
+    scenario.arrange(world)
+    await world.submit()
+    first = await world.start(environment=scenario.environment)
+    await scenario.act(world, first)
+    await eventually(lambda: scenario.last in first.passed, PATIENCE_S)
+    if not await world.over():
+        scenario.relieve(world)
+        await world.start()
+        await world.until_over()
+    done = [point.removesuffix(":after") for point in first.passed if point.endswith(":after")]
+    return Run(await outcome(world), Counter(done), calls(world))
+
+
+async def disturbed(world: World, point: Point) -> Outcome:
+    """
+    Runs a scenario in which the first process is killed at a point, and a second one takes over. Checks that work
+    whose result was stored is not done again.
+    """
+    scenario = SCENARIOS[point.scenario]
+    scenario.arrange(world)
+    await world.submit()
+    doomed = await world.start(die_at=point.name, occurrence=point.occurrence, environment=scenario.environment)
+    await scenario.act(world, doomed)
+    await doomed.child.ended()
+    assert doomed.passed[-1] == point.name, doomed.child.output.read_text()
+    stored, asked = await world.completed_steps(), len(world.script.calls)
+
+    scenario.relieve(world)
+    await world.leases_run_out()
+    await world.start(environment=scenario.environment)
+    await world.until_over()
+    assert stored.isdisjoint(calls(world)[asked:]), "work whose result was stored was done again"
+    return await outcome(world)
+
+
+def comparable(found: Outcome, point: Point) -> Outcome:
+    """What must be the same however the job was disturbed."""
+    if point.name in ("mail.send:after", "alerts.send:after"):
+        # It is out, but nobody knows: it goes out again, under the same key.
+        found = replace(found, sent=dict.fromkeys(found.sent, 0))
+    if point.scenario not in OPEN_ENDED:
+        return found
+    ends = Counter(event.split()[0] for event in found.events.elements() if event.startswith("job."))
+    return replace(found, error=None, languages=None, artifacts=None, objects={}, translations=None, events=ends)
