@@ -145,7 +145,7 @@ async def _until(world: World, seconds: float, done: Callable[[], bool]) -> None
 
 
 class _Defects(logging.Handler):
-    """Takes the orchestrator's log. Only errors of ours are expected in it: anything else is a defect."""
+    """Takes the orchestrator's log. Only errors of ours and timeouts are expected in it: the rest are defects."""
 
     def __init__(self, fail: Callable[[BaseException], None]) -> None:
         super().__init__(logging.ERROR)
@@ -153,7 +153,7 @@ class _Defects(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if error and not isinstance(error, OneVoiceError):
+        if error and not isinstance(error, OneVoiceError | TimeoutError):
             self._fail(error)
 
 
