@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -22,6 +23,8 @@ _MP4 = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 8
 _PAUSE_S = 0.2
 _LOOK_S = 0.1
 _TIMEOUT_S = 15.0
+_PATIENCE_S = 120.0
+"""How long a request is repeated; one that has no answer then counts as refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +55,18 @@ class Load:
         """Submits for so long, then returns once every request has been answered."""
         slots = asyncio.Semaphore(self.in_flight)
         watcher = asyncio.create_task(self._watch(slots, database))
-        until = time.monotonic() + seconds
         limits = httpx.Limits(max_connections=2 * self.in_flight)
         gateway = httpx.AsyncClient(base_url=self.url, timeout=_TIMEOUT_S, trust_env=False, limits=limits)
         async with gateway as client, asyncio.TaskGroup() as tasks:
-            for number in itertools.count():
-                await slots.acquire()
-                if time.monotonic() > until or watcher.done():
-                    break
-                tasks.create_task(self._submit(client, number))
+            with suppress(TimeoutError):  # also where no job ends any more: the checks then say which are lost
+                async with asyncio.timeout(seconds):
+                    for number in itertools.count():
+                        await slots.acquire()
+                        tasks.create_task(self._submit(client, number, slots))
         watcher.cancel()
         await asyncio.gather(watcher, return_exceptions=True)
 
-    async def _submit(self, client: httpx.AsyncClient, number: int) -> None:
+    async def _submit(self, client: httpx.AsyncClient, number: int, slots: asyncio.Semaphore) -> None:
         user = self.users[number % len(self.users)]
         headers = {**user.headers, "Idempotency-Key": f"soak-{number}"}
         body = {"video_id": user.video_id, "target_languages": ["es"]}
@@ -72,20 +74,21 @@ class Load:
         answer = await self._answer(client, headers, body)
         if answer.status_code != httpx.codes.ACCEPTED:
             self.refused.append(answer.text)
+            slots.release()
             return
         job_id = UUID(answer.json()["id"])
         self.sent_at[job_id] = began
         self._open.add(job_id)
 
     async def _answer(self, client: httpx.AsyncClient, headers: dict[str, str], body: object) -> httpx.Response:
+        until = time.monotonic() + _PATIENCE_S
         while True:
             try:
                 answer = await client.post("/api/jobs", headers=headers, json=body)
-            except httpx.TransportError:
-                pass  # the gateway is being restarted
-            else:
-                if not _try_again(answer):
-                    return answer
+            except httpx.TransportError as error:  # the gateway is being restarted
+                answer = httpx.Response(503, text=str(error))
+            if not _try_again(answer) or time.monotonic() > until:
+                return answer
             self.repeats += 1
             await asyncio.sleep(_PAUSE_S)
 
