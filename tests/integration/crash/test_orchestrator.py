@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.integration.crash.conftest import Worlds
+from tests.integration.crash.outcome import outcome
 from tests.integration.crash.points import EFFECTS, ENDINGS, TIMED, Point, chosen_points
 from tests.integration.crash.runs import Run, comparable, disturbed, undisturbed
 
@@ -55,3 +56,17 @@ async def test_after_a_kill_another_process_ends_the_job_as_if_nothing_had_happe
 ) -> None:
     async with worlds() as world:
         assert comparable(await disturbed(world, point), point) == comparable(reference.outcome, point)
+
+
+@pytest.mark.parametrize("scenario", ["dubbed"])
+async def test_a_job_goes_on_by_itself_when_the_lease_of_a_killed_process_has_run_out(
+    reference: Run, worlds: Worlds
+) -> None:
+    async with worlds() as world:
+        await world.submit()
+        short = {"WORKER_LEASE_S": "1", "WORKER_RENEW_S": "0.3"}
+        doomed = await world.start(die_at="mixer.mix:before", environment=short)
+        await doomed.child.ended()
+        await world.start()
+        await world.until_over()
+        assert await outcome(world) == reference.outcome
