@@ -13,7 +13,7 @@ from typing import Any
 from onevoice_jobs.leases import Claim, Lease, LeaseLost
 from onevoice_jobs.records import JobError
 from onevoice_jobs.service import Jobs
-from onevoice_kit.errors import Conflict, Kind, OneVoiceError
+from onevoice_kit.errors import Kind, OneVoiceError
 from onevoice_kit.queue.base import Delivery, Queue
 from onevoice_kit.storage.base import Storage
 
@@ -149,23 +149,31 @@ class JobRun:
         while missed < _MISSED_RENEWALS:
             await asyncio.sleep(self._settings.worker_renew_s)
             try:
-                await self._renew()
+                # One that is not answered is missed too: two of them, and the waits before, fit into a lease.
+                async with asyncio.timeout(self._settings.worker_renew_s / 2):
+                    await self._renew()
                 missed = 0
             except LeaseLost:
                 break
             except Exception:  # noqa: BLE001 - whatever it was, it is a missed renewal
                 missed += 1
                 _log.exception("The lease could not be renewed", extra={"job_id": str(self._job.id), "missed": missed})
+            else:
+                await self._extend()
         return Ending(Outcome.LOST)
 
     async def _renew(self) -> None:
-        """The lease decides who works; a message that is lost or doubled is only worth a line in the log."""
         renewal = await self._jobs.renew(self._lease, ttl_s=self._settings.worker_lease_s)
         self._lease = renewal.lease
+
+    async def _extend(self) -> None:
+        """The lease decides who works; a message that is lost or doubled is only worth a line in the log."""
         try:
-            await self._queue.extend(self._delivery, int(self._settings.worker_lease_s))
-        except Conflict as error:
-            _log.warning("The message is no longer ours: %s", error, extra={"job_id": str(self._job.id)})
+            async with asyncio.timeout(self._settings.worker_renew_s / 2):
+                await self._queue.extend(self._delivery, int(self._settings.worker_lease_s))
+        except (OneVoiceError, TimeoutError) as error:
+            facts = {"job_id": str(self._job.id), "error": repr(error)}
+            _log.warning("The message may be delivered again while its job is worked on", extra=facts)
 
     async def _until_overdue(self) -> Ending:
         await asyncio.sleep(self._left_s)

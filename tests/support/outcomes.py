@@ -26,11 +26,11 @@ _TABLES = {
 _TERMINAL = {"job.completed", "job.failed", "job.cancelled"}
 _LANGUAGES = ("ca", "es")
 _ARTIFACTS: Counter[tuple[str, str | None]] = Counter(
-    {
-        **{(kind, None): 1 for kind in ("thumbnail", "report", "manifest")},
-        **{(kind, language): 1 for kind in ("captions_srt", "captions_vtt") for language in ("en", *_LANGUAGES)},
-        **{("video", language): 1 for language in _LANGUAGES},
-    }
+    [
+        *((kind, None) for kind in ("thumbnail", "report", "manifest")),
+        *((kind, language) for kind in ("captions_srt", "captions_vtt") for language in ("en", *_LANGUAGES)),
+        *(("video", language) for language in _LANGUAGES),
+    ]
 )
 
 

@@ -22,7 +22,7 @@ from onevoice_jobs import migrations as jobs_migrations
 from onevoice_jobs import queries
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.models import outbox
-from onevoice_jobs.records import EventRecord
+from onevoice_jobs.records import EventRecord, JobRecord
 from onevoice_jobs.service import PostgresJobs
 from onevoice_jobs.submit import NewJob, insert_job
 from onevoice_kit.db import create_engine, migrate, transaction, uuid7
@@ -30,6 +30,8 @@ from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.queue.base import Queue
 from onevoice_kit.queue.outbox import OutboxQueue, enqueue
+from onevoice_kit.queue.relay import OutboxRelay
+from onevoice_kit.queue.sqs import SqsQueue
 from onevoice_kit.settings import ClientSettings, DatabaseSettings, GrpcServerSettings
 from onevoice_kit.storage.base import ObjectRef, Storage
 from onevoice_kit.testing.tcp_proxy import Dial, tcp, unix
@@ -137,6 +139,16 @@ class Rig:
                 running.cancel()
                 with contextlib.suppress(asyncio.CancelledError):  # it was asked to
                     await running
+
+    async def relay(self, sender: SqsQueue) -> None:
+        """Moves what waits in the outbox to SQS, once."""
+        await OutboxRelay(self.engine, outbox, sender).relay_batch()
+        await sender.close()
+
+    async def job(self, job_id: UUID) -> JobRecord:
+        """The job as it is now."""
+        async with transaction(self.engine) as connection:
+            return (await queries.get_job(connection, self.user_id, job_id)).job
 
     async def events(self, job_id: UUID) -> list[EventRecord]:
         """Everything the job's watchers were told."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import pytest
 
 from onevoice_kit.storage.file import FileStorage
+from onevoice_kit.testing.aws import Aws, AwsServer
 from onevoice_kit.testing.postgres import PostgresDatabases
-from onevoice_kit.testing.tcp_proxy import TcpProxy, tcp_proxy
+from onevoice_kit.testing.tcp_proxy import TcpProxy, tcp, tcp_proxy
 from tests.support.rig import Rig, dial_postgres, prepare
 from tests.support.rig import rig as new_rig
 
@@ -31,4 +33,18 @@ async def rig(database_url: str, file_storage: FileStorage, tmp_path) -> AsyncIt
 async def database_proxy(database_url: str) -> AsyncIterator[TcpProxy]:
     """A way to the database that can be broken."""
     async with tcp_proxy(dial_postgres(database_url)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def aws(local_aws: AwsServer) -> Aws:
+    """A bucket, and queues that bear many receives of one message."""
+    return local_aws.create(max_receives=100)
+
+
+@pytest.fixture
+async def aws_proxy(aws: Aws) -> AsyncIterator[TcpProxy]:
+    """A way to AWS that can be broken."""
+    address = urlsplit(aws.endpoint_url)
+    async with tcp_proxy(tcp(address.hostname or "", address.port or 80)) as proxy:
         yield proxy

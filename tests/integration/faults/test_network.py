@@ -7,7 +7,6 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -16,7 +15,7 @@ from onevoice_kit.queue.relay import OutboxRelay
 from onevoice_kit.queue.sqs import SqsQueue
 from onevoice_kit.settings import ClientSettings
 from onevoice_kit.storage.s3 import S3Storage
-from onevoice_kit.testing.aws import Aws, AwsServer
+from onevoice_kit.testing.aws import Aws
 from onevoice_kit.testing.tcp_proxy import TcpProxy, tcp, tcp_proxy
 from onevoice_kit.testing.waiting import eventually
 from tests.support.moments import at, some_moment
@@ -24,7 +23,7 @@ from tests.support.outcomes import assert_completed_once
 from tests.support.rig import Rig, through
 from tests.support.rig import rig as new_rig
 
-IMPATIENT = {"aws_connect_timeout_s": 0.5, "aws_read_timeout_s": 1.5, "aws_max_attempts": 2}
+IMPATIENT: dict[str, float] = {"aws_connect_timeout_s": 0.5, "aws_read_timeout_s": 1.5, "aws_max_attempts": 2}
 
 
 def _slow(proxy: TcpProxy) -> None:
@@ -86,20 +85,6 @@ async def _s3(aws: Aws, proxy: TcpProxy | None) -> AsyncIterator[S3Storage]:
         await storage.close()
 
 
-def _dial(aws: Aws) -> TcpProxy:
-    address = urlsplit(aws.endpoint_url)
-    return TcpProxy(tcp(address.hostname or "", address.port or 80))
-
-
-@pytest.fixture
-async def aws_proxy(aws: Aws) -> AsyncIterator[TcpProxy]:
-    """A way to AWS that can be broken."""
-    proxy = _dial(aws)
-    await proxy.start()
-    yield proxy
-    await proxy.close()
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_job_survives_the_network_to_the_store(
     fault: str, database_url: str, tmp_path: Path, aws: Aws, aws_proxy: TcpProxy
@@ -114,12 +99,6 @@ async def test_a_job_survives_the_network_to_the_store(
             await breaks(aws_proxy, fault, rig, f"store {fault}")
             await rig.until_over(job_id)
         await assert_completed_once(rig, job_id)
-
-
-@pytest.fixture
-def aws(local_aws: AwsServer) -> Aws:
-    """Queues that bear many receives of one message."""
-    return local_aws.create(max_receives=100)
 
 
 @asynccontextmanager
