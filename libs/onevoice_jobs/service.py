@@ -7,9 +7,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onevoice_jobs import leases, workers
+from onevoice_jobs import control, leases, workers
 from onevoice_jobs.leases import Claim, Lease, Refused, Renewal
 from onevoice_jobs.store import JobStore
+from onevoice_kit.db import transaction
 
 
 class Jobs(Protocol):
@@ -25,6 +26,10 @@ class Jobs(Protocol):
 
     async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
         """See `leases.give_back`."""
+        ...
+
+    async def correct_price(self, job_id: UUID, credits_: int) -> None:
+        """See `control.correct_price`."""
         ...
 
     def store(self, lease: Lease) -> JobStore:
@@ -57,6 +62,11 @@ class PostgresJobs:
     async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
         """See `leases.give_back`."""
         await leases.give_back(self._engine, lease, count_attempt=count_attempt)
+
+    async def correct_price(self, job_id: UUID, credits_: int) -> None:
+        """See `control.correct_price`."""
+        async with transaction(self._engine) as connection:
+            await control.correct_price(connection, job_id, credits_)
 
     def store(self, lease: Lease) -> JobStore:
         """A store whose every write is fenced by the lease."""

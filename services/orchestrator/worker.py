@@ -165,7 +165,9 @@ class Worker:
             await self._queue.release(delivery, delay_s=max(1, int(refused.retry_in_s)))
         else:
             if refused.job and refused.job.status is not JobStatus.COMPLETED:
-                await self._stages.billing.release(refused.job.reservation)
+                spent = await self._endings.give_credits_back(refused.job)
+                if spent != (refused.job.spent_credits or 0):
+                    await self._jobs.correct_price(refused.job.id, spent)
             if refused.job and self._is_exhausted(refused.job):
                 await self._queue.dead_letter(delivery, refused.job.error.reason if refused.job.error else "failed")
             else:

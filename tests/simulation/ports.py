@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy import TextClause
 
@@ -68,7 +69,7 @@ class LineJobs:
         self._line = line
         self._jobs = jobs
 
-    async def claim(self, job_id: Any, owner: str, *, ttl_s: float, max_attempts: int) -> Claim | Refused:
+    async def claim(self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int) -> Claim | Refused:
         async def effect() -> Claim | Refused:
             answer = await self._jobs.claim(job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts)
             if isinstance(answer, Claim):
@@ -91,6 +92,10 @@ class LineJobs:
             self._line.watch.given_back(lease)
 
         await self._line.call("db.give_back", effect, f"{_of(lease)} {count_attempt}")
+
+    async def correct_price(self, job_id: UUID, credits_: int) -> None:
+        detail = f"{job_id.hex[:6]} {credits_}"
+        await self._line.call("db.correct_price", lambda: self._jobs.correct_price(job_id, credits_), detail)
 
     def store(self, lease: Lease) -> JobStore:
         _LEASE.set(lease)

@@ -248,6 +248,16 @@ async def test_a_job_nobody_works_on_is_cancelled_at_once_and_whoever_did_is_fen
         await under_test.cancel(job_id, uuid7())
 
 
+async def test_what_a_cancelled_job_has_cost_is_noted_afterwards_and_of_others_never(under_test):
+    cancelled, pending = await under_test.submit(), await under_test.submit()
+    await under_test.cancel(cancelled)
+    for job_id in (cancelled, pending):
+        await under_test.jobs.correct_price(job_id, 7)
+    assert [(await under_test.job(job_id)).spent_credits for job_id in (cancelled, pending)] == [7, None]
+    await under_test.jobs.correct_price(cancelled, 10_000)
+    assert (await under_test.job(cancelled)).spent_credits == 120
+
+
 async def test_a_job_in_work_is_told_once_that_it_is_cancelled(under_test, take):
     job_id = await under_test.submit()
     store = await take(job_id)
