@@ -1,0 +1,107 @@
+"""Stories that the seeds told once, told on purpose."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from onevoice_jobs.testing import MemoryJob
+from onevoice_kit.errors import Unavailable
+from services.orchestrator.journal import JobJournal
+from tests.simulation import run
+from tests.simulation.outcome import check_end
+from tests.simulation.ports import LineJobs
+from tests.simulation.profile import CALM
+from tests.simulation.scenario import Spec, Submission, new_job, price
+from tests.simulation.world import World
+
+JOB = UUID(int=9)
+BOTH = Spec(languages=("es", "ca"), lines=(1, 1))
+
+
+def story(spec: Spec) -> Submission:
+    return Submission(0.0, spec, JOB, new_job(spec, UUID(int=1), UUID(int=2)), None, gateway_dies=False)
+
+
+def told(submission: Submission) -> tuple[World, MemoryJob]:
+    world = run._simulate("story", CALM, [submission])
+    world.check()
+    return world, world.jobs.jobs[JOB]
+
+
+def loses(patch: pytest.MonkeyPatch, step: str) -> None:
+    """The first checkpoint of this step cannot be written."""
+    save = JobJournal.save
+    lost: list[str] = []
+
+    async def losing(self: JobJournal, saved: Any, checkpoint: Any) -> None:
+        if saved.key == step and not lost:
+            lost.append(step)
+            raise Unavailable
+        await save(self, saved, checkpoint)
+
+    patch.setattr(JobJournal, "save", losing)
+
+
+def test_a_job_settled_and_then_cancelled_while_nobody_held_it_says_what_it_has_cost(monkeypatch: pytest.MonkeyPatch):
+    submission, reference = story(BOTH), run.reference(BOTH)
+    worlds: list[World] = []
+    world_init, give_back = World.__init__, LineJobs.give_back
+
+    def remember(self: World, *args: Any) -> None:
+        worlds.append(self)
+        world_init(self, *args)
+
+    async def cancelled_meanwhile(self: LineJobs, *args: Any, **named: Any) -> None:
+        await give_back(self, *args, **named)
+        worlds[0].cancel(submission)
+
+    loses(monkeypatch, "settle")
+    monkeypatch.setattr(World, "__init__", remember)
+    monkeypatch.setattr(LineJobs, "give_back", cancelled_meanwhile)
+    world, job = told(submission)
+    cost = price(BOTH.duration_ms, 2)
+    assert (job.record.status.value, job.record.spent_credits) == ("cancelled", cost)
+    assert world.ledger.spent == cost
+    check_end(world, {BOTH: reference})
+
+
+def test_a_language_that_has_failed_stays_failed_for_the_same_reason(monkeypatch: pytest.MonkeyPatch):
+    spec = Spec(languages=("es", "ca"), lines=(1, 1), refused=("es",))
+    reference = run.reference(spec)
+    loses(monkeypatch, "done:ca")
+    world, job = told(story(spec))
+    asked = [line for line in world.lines if "translate.translate" in line and "translate:es:" in line]
+    assert job.record.attempts == 2
+    assert len(asked) <= len(spec.lines), "the second run does not ask again"
+    assert job.languages["es"].error is not None
+    assert job.languages["es"].error.reason == "unsupported_language_pair"
+    check_end(world, {spec: reference})
+
+
+def test_a_language_that_failed_as_its_worker_died_is_ended_by_the_next(monkeypatch: pytest.MonkeyPatch):
+    """The checkpoint was written, and that the language has failed was not."""
+    spec = Spec(languages=("es", "ca"), lines=(1,), refused=("es",))
+    reference = run.reference(spec)
+    failed = JobJournal.scope_failed
+    dead: list[str] = []
+
+    async def dying(self: JobJournal, scope: str, error: Any) -> Any:
+        if dead:
+            return await failed(self, scope, error)
+        dead.append(scope)
+        with monkeypatch.context() as patch:
+            patch.setattr("services.orchestrator.journal.language_failed", _refused)
+            return await failed(self, scope, error)
+
+    monkeypatch.setattr(JobJournal, "scope_failed", dying)
+    world, job = told(story(spec))
+    assert job.record.attempts == 2
+    assert job.languages["es"].status.value == "failed"
+    check_end(world, {spec: reference})
+
+
+async def _refused(*_: Any) -> None:
+    raise Unavailable
