@@ -18,8 +18,12 @@ POOL_TIMEOUT_S = 10.0
 _QUERY_CANCELED = "57014"
 _LOST_TO_ANOTHER = {"40001", "40P01", "55P03"}
 """Serialization failure, deadlock, lock timeout."""
-_SERVER_GOES_OR_COMES = {"57P01", "57P02", "57P03", "53300"}
-"""Admin shutdown, crash shutdown, cannot connect now, too many connections."""
+_OUT_OF_ORDER = ("08", "53", "57", "58", "25006", "25P03")
+"""
+Begin of the code where the server cannot do what any other could: connection lost, short of disk, memory or
+connections, shut down, broken, become a read-only replica, tired of an idle transaction.
+https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
 
 
 def sqlalchemy_url(database_url: str) -> URL:
@@ -92,10 +96,10 @@ async def _connect(engine: AsyncEngine) -> AsyncConnection:
 
 
 def _translated(error: DBAPIError) -> OneVoiceError | None:
-    code = getattr(error.orig, "sqlstate", None)
+    code = getattr(error.orig, "sqlstate", None) or ""
     if code == _QUERY_CANCELED:
         return DeadlineExceeded("The database took too long.", reason="database_timeout")
-    if error.connection_invalidated or code in _SERVER_GOES_OR_COMES:
+    if error.connection_invalidated or code.startswith(_OUT_OF_ORDER):
         return Unavailable("The database does not answer.", reason="database_unavailable")
     if code in _LOST_TO_ANOTHER:
         return Busy("Another transaction was in the way.", reason="database_busy")

@@ -8,6 +8,8 @@ import pytest
 
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.errors import InvalidInput
+from onevoice_kit.queue.sqs import SqsQueue
+from onevoice_kit.testing.aws import Aws
 from onevoice_kit.testing.faulty_queue import Faults, FaultyQueue
 from tests.support.instant_stages import fails
 from tests.support.outcomes import assert_completed_once, assert_given_back_once, rows_of
@@ -23,6 +25,19 @@ async def test_copies_taken_by_several_workers_at_once_make_one_job(rig: Rig, co
     async with AsyncExitStack() as stack:
         for _ in range(WORKERS):
             await stack.enter_async_context(rig.worker(worker_max_jobs=3))
+        await rig.until_over(*job_ids)
+    for job_id in job_ids:
+        await assert_completed_once(rig, job_id, jobs=3)
+
+
+async def test_copies_in_sqs_taken_by_several_workers_at_once_make_one_job(rig: Rig, aws: Aws) -> None:
+    job_ids = [await rig.submit() for _ in range(3)]
+    await rig.duplicate_messages(3)
+    await rig.relay(SqsQueue(aws.queue_settings()))
+    async with AsyncExitStack() as stack:
+        for _ in range(WORKERS):
+            queue = SqsQueue(aws.queue_settings(), visibility_s=2)
+            await stack.enter_async_context(rig.worker(queue=queue, worker_max_jobs=3, worker_lease_s=2.0))
         await rig.until_over(*job_ids)
     for job_id in job_ids:
         await assert_completed_once(rig, job_id, jobs=3)
