@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,14 +27,14 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_the_same_content_is_probed_once(probed: list[str]) -> None:
-    known = KnownFacts(Ffmpeg())
+    known: Any = KnownFacts(Ffmpeg())
     first = await known.of("a" * 64, Path("one"), None)
     assert await known.of("a" * 64, Path("two"), None) is first
     assert probed == ["one"]
 
 
 async def test_what_a_call_asks_for_is_checked_also_on_known_facts(probed: list[str]) -> None:
-    known = KnownFacts(Ffmpeg())
+    known: Any = KnownFacts(Ffmpeg())
     await known.of("a" * 64, Path("one"), None)
     with pytest.raises(InvalidInput) as caught:
         await known.of("a" * 64, Path("one"), None, require_audio=True)
@@ -41,7 +42,7 @@ async def test_what_a_call_asks_for_is_checked_also_on_known_facts(probed: list[
 
 
 async def test_the_oldest_are_forgotten(probed: list[str]) -> None:
-    known = KnownFacts(Ffmpeg(), capacity=2)
+    known: Any = KnownFacts(Ffmpeg(), capacity=2)
     for name in ("a", "b", "a", "c", "a", "b"):
         await known.of(name, Path(name), None)
     assert probed == ["a", "b", "c", "b"]
