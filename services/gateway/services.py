@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -20,6 +21,7 @@ from onevoice_kit.grpc.client import connect
 from onevoice_kit.queue import open_queue
 from onevoice_kit.queue.relay import OutboxRelay
 from onevoice_kit.storage import Storage, open_storage
+from onevoice_kit.storage.file import FileStorage
 from services.gateway.auth.service import Authenticator
 from services.gateway.catalogue.service import Catalogue
 from services.gateway.clients.billing import BillingClient
@@ -45,6 +47,9 @@ from services.gateway.uploads.transfers import TransferLimits, Transfers
 from services.gateway.videos.service import VideoService
 
 logger = logging.getLogger(__name__)
+
+_SWEEP_INTERVAL_S = 3600.0
+_SWEEP_AGE_S = 48 * 3600.0
 
 SERVICE_NAMES = {
     "asr": "onevoice.asr.v1.AsrService",
@@ -168,9 +173,18 @@ def _background(services: Services, listener: Listener) -> list[Coroutine[Any, A
         _regularly("idempotency", services.idempotency.housekeeping, interval_s),
         _regularly("uploads", services.uploads.remove_stale, interval_s),
     ]
+    if isinstance(services.storage, FileStorage):
+        tasks.append(_regularly("storage", partial(_sweep, services.storage), _SWEEP_INTERVAL_S))
     if services.settings.use_sqs_task_queue:
         tasks.append(_relay(services, listener))
     return tasks
+
+
+async def _sweep(storage: FileStorage) -> None:
+    """Deletes parts of uploads that were given up; a bucket has a lifecycle rule for that."""
+    removed = await storage.sweep(_SWEEP_AGE_S)
+    if removed:
+        logger.info("removed what uploads left behind", extra={"files": removed})
 
 
 async def _relay(services: Services, listener: Listener) -> None:
