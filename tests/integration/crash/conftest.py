@@ -132,10 +132,6 @@ class World:
         self.processes.append(Orchestrator(child, log))
         return self.processes[-1]
 
-    def times(self, point: str) -> int:
-        """How often any process has passed a point."""
-        return sum(process.passed.count(point) for process in self.processes)
-
     async def submit(self) -> None:
         """The job, its credits reserved as the gateway does."""
         await self.ledger.reserve(str(USER), str(JOB), RESERVED)
