@@ -22,8 +22,10 @@ from services.mixer.mixing.voice import Placed
 from services.mixer.mixing.wav import WavHeader, read_header, read_mono
 from services.mixer.progress import Report
 
-BATCH = 24
-"""Clips handled by one process: its start then costs each clip little."""
+BATCH = 48
+"""Clips fetched and written together."""
+AT_ONCE = 24
+"""Clips that one process stretches at most: its start then costs each clip little, and its memory stays small."""
 NATURAL = 0.005
 """A speed this near to 1 is left alone; nobody hears it, and every filter costs quality."""
 MAX_CLIP_S = 300
@@ -63,7 +65,8 @@ class ClipPreparer:
         `clip_out_of_range`.
         """
         self._filter = "rubberband=tempo" if await self._ffmpeg.has_filter("rubberband") else "atempo"
-        places = asyncio.Semaphore(os.cpu_count() or 1)
+        # One more than there are cores: while one batch is fetched or written the others keep the cores busy.
+        places = asyncio.Semaphore((os.cpu_count() or 1) + 1)
         placed: dict[int, Placed] = {}
 
         async def batch(first: int) -> None:
@@ -85,7 +88,10 @@ class ClipPreparer:
                 *(stack.enter_async_context(self._storage.open_local(clip.audio)) for clip in clips)
             )
             opened = await asyncio.to_thread(self._open, first, clips, paths)
-            stretched = await self._stretch([one for one in opened if effective_speed(one.clip.speed) != 1.0])
+            changed = [one for one in opened if effective_speed(one.clip.speed) != 1.0]
+            stretched: dict[int, MediaFile] = {}
+            for begin in range(0, len(changed), AT_ONCE):
+                stretched |= await self._stretch(changed[begin : begin + AT_ONCE])
             offsets = [self._reserve(one.length) for one in opened]
             return await asyncio.to_thread(self._write, opened, stretched, offsets)
 
@@ -102,8 +108,6 @@ class ClipPreparer:
 
     async def _stretch(self, opened: Sequence[_Opened]) -> dict[int, MediaFile]:
         """Clips at their speed, in files of raw mono samples at their own rate, by the clip's number."""
-        if not opened:
-            return {}
         files = {one.number: self._workspace.new("f32") for one in opened}
         inputs = tuple(Input(self._workspace.link(one.path), own="wav") for one in opened)
         outputs = tuple(
