@@ -103,8 +103,10 @@ class Worker:
             return await self._queue.receive(max_messages=most, wait_s=float(self._settings.sqs_wait_time_seconds))
         except OneVoiceError as error:
             _log.warning("The queue does not answer: %s", error)
-            await asyncio.sleep(_ERROR_PAUSE_S)
-            return ()
+        except Exception:  # noqa: BLE001 - the running jobs must not end with it
+            _log.exception("Messages cannot be received")
+        await asyncio.sleep(_ERROR_PAUSE_S)
+        return ()
 
     async def _heartbeat(self) -> None:
         while True:
