@@ -50,18 +50,6 @@ async def note_spent(connection: AsyncConnection, job_id: UUID, spent_credits: i
     )
 
 
-async def correct_price(connection: AsyncConnection, job_id: UUID, credits_: int) -> None:
-    """
-    Notes what a cancelled job has cost. It may have been settled by a worker that could not say so any more: who
-    cancels a job that nobody works on does not know.
-    """
-    await connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.status == JobStatus.CANCELLED)
-        .values(spent_credits=func.least(credits_, jobs.c.quoted_credits))
-    )
-
-
 async def resume_job(
     connection: AsyncConnection, user_id: UUID, job_id: UUID, *, reservation_id: str | None = None
 ) -> None:

@@ -28,8 +28,8 @@ class Jobs(Protocol):
         """See `leases.give_back`."""
         ...
 
-    async def correct_price(self, job_id: UUID, credits_: int) -> None:
-        """See `control.correct_price`."""
+    async def note_spent(self, job_id: UUID, spent_credits: int) -> None:
+        """See `control.note_spent`."""
         ...
 
     def store(self, lease: Lease) -> JobStore:
@@ -63,10 +63,10 @@ class PostgresJobs:
         """See `leases.give_back`."""
         await leases.give_back(self._engine, lease, count_attempt=count_attempt)
 
-    async def correct_price(self, job_id: UUID, credits_: int) -> None:
-        """See `control.correct_price`."""
+    async def note_spent(self, job_id: UUID, spent_credits: int) -> None:
+        """See `control.note_spent`."""
         async with transaction(self._engine) as connection:
-            await control.correct_price(connection, job_id, credits_)
+            await control.note_spent(connection, job_id, spent_credits)
 
     def store(self, lease: Lease) -> JobStore:
         """A store whose every write is fenced by the lease."""

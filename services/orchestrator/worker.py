@@ -169,7 +169,7 @@ class Worker:
             if refused.job and refused.job.status is not JobStatus.COMPLETED:
                 spent = await self._endings.give_credits_back(refused.job)
                 if spent != (refused.job.spent_credits or 0):
-                    await self._jobs.correct_price(refused.job.id, spent)
+                    await self._jobs.note_spent(refused.job.id, spent)
             if refused.job and self._is_exhausted(refused.job):
                 await self._queue.dead_letter(delivery, refused.job.error.reason if refused.job.error else "failed")
             else:

@@ -93,9 +93,9 @@ class LineJobs:
 
         await self._line.call("db.give_back", effect, f"{_of(lease)} {count_attempt}")
 
-    async def correct_price(self, job_id: UUID, credits_: int) -> None:
-        detail = f"{job_id.hex[:6]} {credits_}"
-        await self._line.call("db.correct_price", lambda: self._jobs.correct_price(job_id, credits_), detail)
+    async def note_spent(self, job_id: UUID, spent_credits: int) -> None:
+        detail = f"{job_id.hex[:6]} {spent_credits}"
+        await self._line.call("db.note_spent", lambda: self._jobs.note_spent(job_id, spent_credits), detail)
 
     def store(self, lease: Lease) -> JobStore:
         _LEASE.set(lease)

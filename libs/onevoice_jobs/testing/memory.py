@@ -76,11 +76,11 @@ class MemoryJobs:
             job.lease(None, None)
             job.change(attempts=max(0, job.record.attempts - (not count_attempt)))
 
-    async def correct_price(self, job_id: UUID, credits_: int) -> None:
-        """See `control.correct_price`."""
+    async def note_spent(self, job_id: UUID, spent_credits: int) -> None:
+        """See `control.note_spent`."""
         job = self.jobs.get(job_id)
         if job and job.record.status is JobStatus.CANCELLED:
-            job.change(spent_credits=min(credits_, job.record.quoted_credits))
+            job.change(spent_credits=min(spent_credits, job.record.quoted_credits))
 
     def store(self, lease: Lease) -> JobStore:
         """What the holder of the lease writes to."""

@@ -70,6 +70,14 @@ def _outside(name: str, *args: Any, **named: Any) -> Op:
     return run
 
 
+def _requeue(older_than_s: float) -> Op:
+    async def run(engine: Any, _: list[Lease]) -> Any:
+        # Those sent in one transaction were sent at the same time: their order is open.
+        return sorted(await engine.requeue_stuck(older_than_s=older_than_s, limit=5))
+
+    return run
+
+
 def draw_op(draw: random.Random) -> tuple[str, Op]:
     """Something that may happen."""
     job_id, lang, key = draw.choice(JOBS), draw.choice(["es", "ca", "xx"]), draw.choice("abc")
@@ -80,7 +88,7 @@ def draw_op(draw: random.Random) -> tuple[str, Op]:
         *[("lease", _lease(draw))] * 2,
         ("cancel", _outside("cancel", job_id)),
         ("resume", _outside("resume", job_id)),
-        ("requeue", _outside("requeue_stuck", older_than_s=draw.choice([0, 900]), limit=5)),
+        ("requeue", _requeue(draw.choice([0, 900]))),
         ("start_step", _store(draw, "start_step", key, hash_)),
         *[("finish_step", _store(draw, "finish_step", key, hash_, {"n": some}, events=events))] * 2,
         ("fail_step", _store(draw, "fail_step", key, hash_, ERROR, events=events)),
@@ -111,7 +119,7 @@ async def done(op: Op, engine: Any, leases: list[Lease]) -> Any:
 
 async def seen(engine: Any, leases: list[Lease]) -> Any:
     """Everything that can be seen of every job, without times."""
-    view: list[Any] = [await engine.sent(), await engine.notifications(), await engine.overdue()]
+    view: list[Any] = [sorted(await engine.sent()), await engine.notifications(), await engine.overdue()]
     for job_id in JOBS:
         job = await engine.job(job_id)
         times = [job.started_at, job.completed_at, job.cancel_requested_at, job.estimated_completion]

@@ -252,9 +252,9 @@ async def test_what_a_cancelled_job_has_cost_is_noted_afterwards_and_of_others_n
     cancelled, pending = await under_test.submit(), await under_test.submit()
     await under_test.cancel(cancelled)
     for job_id in (cancelled, pending):
-        await under_test.jobs.correct_price(job_id, 7)
+        await under_test.jobs.note_spent(job_id, 7)
     assert [(await under_test.job(job_id)).spent_credits for job_id in (cancelled, pending)] == [7, None]
-    await under_test.jobs.correct_price(cancelled, 10_000)
+    await under_test.jobs.note_spent(cancelled, 10_000)
     assert (await under_test.job(cancelled)).spent_credits == 120
 
 
