@@ -8,7 +8,7 @@ SEEDS ?= 1000
 PROTOS := $(shell find proto -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help install system lock demo up test test-unit test-contract test-integration test-e2e lint fmt types arch proto proto-check bench check simulate soak mutations clean
+.PHONY: help install system lock demo up test test-unit test-contract test-integration test-e2e lint fmt types arch proto proto-check bench check simulate crash-matrix soak mutations clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ bench: install ## Print one table of ratios measured on this machine (12 minutes
 
 simulate: install ## The job engine under seeded faults: make simulate SEEDS=10000
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+crash-matrix: install ## Kill at every point of a job (`make test` takes a sample)
+	CRASH_MATRIX=full $(BIN)/pytest tests/integration/crash
 
 soak: install ## Jobs for five minutes while processes are killed; what was lost, doubled, and how fast it was
 	$(BIN)/python -m bench.soak --seconds 300 --kill-every 5
