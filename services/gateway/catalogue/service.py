@@ -28,17 +28,19 @@ class Remembered(Generic[T]):
     async def get(self) -> T:
         """The value, at most `ttl_s` old. An error is told to those who wait, and not remembered."""
         if self._fetching is None or self._is_over(self._fetching):
-            self._fetching = asyncio.create_task(self._fetch())
-            self._fetching.add_done_callback(self._note)
+            self._fetching = asyncio.create_task(self._fetch_anew())
         # Shielded: a caller that goes away does not take the others' answer along.
         return await asyncio.shield(self._fetching)
 
     def _is_over(self, task: asyncio.Task[T]) -> bool:
         return task.done() and time.monotonic() >= self._fetched_at + self._ttl_s
 
-    def _note(self, task: asyncio.Task[T]) -> None:
-        failed = task.cancelled() or task.exception() is not None
-        self._fetched_at = -math.inf if failed else time.monotonic()
+    async def _fetch_anew(self) -> T:
+        # Noted within the task: whoever finds it done finds its age too. A failure leaves it old.
+        self._fetched_at = -math.inf
+        value = await self._fetch()
+        self._fetched_at = time.monotonic()
+        return value
 
 
 @dataclass(frozen=True, slots=True)

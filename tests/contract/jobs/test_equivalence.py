@@ -21,6 +21,9 @@ JOBS = [UUID(int=100 + n) for n in range(3)]
 REF = ObjectRef("file:///a", "c" * 64, 5, "audio/wav")
 ERROR = JobError("engine_failed", "The engine failed.")
 
+OVER = -5
+"""Seconds: a time that is past on both clocks, also where one of them is set back a little."""
+
 Op = Callable[[Any, list[Lease]], Awaitable[Any]]
 """Something done to an engine, given the leases that it has granted so far."""
 
@@ -50,7 +53,7 @@ def _claim(job_id: UUID, owner: str, ttl_s: float, max_attempts: int) -> Op:
 
 
 def _lease(draw: random.Random) -> Op:
-    which, back, ttl_s, counted = draw.random(), draw.random() < 0.5, draw.choice([0, 90]), draw.random() < 0.5
+    which, back, ttl_s, counted = draw.random(), draw.random() < 0.5, draw.choice([OVER, 90]), draw.random() < 0.5
 
     async def run(engine: Any, leases: list[Lease]) -> Any:
         if not leases:
@@ -84,11 +87,11 @@ def draw_op(draw: random.Random) -> tuple[str, Op]:
     some, percent, hash_ = draw.randrange(3), draw.uniform(-5, 105), draw.choice(["h", "i"])
     events = [Event("said", {"n": n}) for n in range(draw.randrange(3))]
     ops: list[tuple[str, Op]] = [
-        *[("claim", _claim(job_id, "w", draw.choice([0, 0, 90]), 4))] * 6,
+        *[("claim", _claim(job_id, "w", draw.choice([OVER, OVER, 90]), 4))] * 6,
         *[("lease", _lease(draw))] * 2,
         ("cancel", _outside("cancel", job_id)),
         ("resume", _outside("resume", job_id)),
-        ("requeue", _requeue(draw.choice([0, 900]))),
+        ("requeue", _requeue(draw.choice([OVER, 900]))),
         ("start_step", _store(draw, "start_step", key, hash_)),
         *[("finish_step", _store(draw, "finish_step", key, hash_, {"n": some}, events=events))] * 2,
         ("fail_step", _store(draw, "fail_step", key, hash_, ERROR, events=events)),
@@ -143,7 +146,7 @@ async def test_both_engines_give_the_same_answers_to_the_same_random_calls(on_po
     for engine, _ in pairs:
         for number, job_id in enumerate(JOBS):
             mail = "owner@example.org" if number else None
-            await engine.submit(job_id, notify_email=mail, deadline_s=0 if number == seed % 9 else 3600)
+            await engine.submit(job_id, notify_email=mail, deadline_s=OVER if number == seed % 9 else 3600)
     for _ in range(60):
         name, op = draw_op(draw)
         answers = [await done(op, engine, leases) for engine, leases in pairs]

@@ -99,5 +99,5 @@ SCENARIOS: Mapping[str, Scenario] = {
     "retried": Retried(last="queue.release:after"),
     "cancelled": Cancelled(),
     "stopped": Stopped(last="jobs.goodbye:after"),
-    "renewed": Halted({"WORKER_RENEW_S": "0.05"}, last="queue.extend:after"),
+    "renewed": Halted({"WORKER_RENEW_S": "1.5"}, last="jobs.renew:after"),
 }

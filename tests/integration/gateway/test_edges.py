@@ -72,7 +72,7 @@ async def test_every_error_is_a_problem(gateway: Gateway, ada: User) -> None:
     assert_problem(await ada.client.get("/api/jobs/no-uuid"), 422, "invalid_request")
     assert_problem(await ada.client.get("/api/jobs", params={"limit": 0}), 422, "invalid_request")
     too_long = await ada.client.post("/api/videos", headers={"Idempotency-Key": "k" * 300}, json={})
-    assert_problem(too_long, 422, "invalid_request")
+    assert_problem(too_long, 400, "idempotency_key_malformed")
 
 
 async def test_a_json_body_has_a_limit(gateway: Gateway, ada: User) -> None:
