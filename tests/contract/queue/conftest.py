@@ -107,6 +107,13 @@ def under_test(request: pytest.FixtureRequest) -> QueueUnderTest:
     return queue
 
 
+@pytest.fixture(params=["outbox", "memory"])
+def exclusive(request: pytest.FixtureRequest) -> QueueUnderTest:
+    """Each adapter that never hands out a message twice at once; standard SQS queues promise no such thing."""
+    queue: QueueUnderTest = request.getfixturevalue(request.param)
+    return queue
+
+
 @pytest.fixture(params=["outbox", "sqs"])
 def with_letters(request: pytest.FixtureRequest) -> QueueUnderTest:
     """Each adapter that operators use."""

@@ -38,11 +38,18 @@ async def test_a_received_message_is_hidden_from_others(under_test):
     assert await under_test.queue.receive(wait_s=0) == []
 
 
-async def test_no_message_goes_to_two_receivers_at_once(under_test):
-    for number in range(20):
-        await under_test.send(Message(str(number)))
-    batches = await asyncio.gather(*(under_test.queue.receive(max_messages=5, wait_s=1) for _ in range(8)))
-    bodies = [delivery.body for batch in batches for delivery in batch]
+async def test_receivers_at_once_get_every_message(under_test):
+    """A standard SQS queue may hand one out twice; none may lose one."""
+    await _send_numbers(under_test, 20)
+    received: set[str] = set()
+    while len(received) < 20:
+        received.update(await _receive_at_once(under_test, receivers=8))
+    assert received == {str(number) for number in range(20)}
+
+
+async def test_no_message_goes_to_two_receivers_at_once(exclusive):
+    await _send_numbers(exclusive, 20)
+    bodies = await _receive_at_once(exclusive, receivers=8)
     assert sorted(bodies, key=int) == [str(number) for number in range(20)]
 
 
@@ -178,3 +185,14 @@ async def test_a_queue_with_a_long_poll_under_way_closes_without_waiting_for_it(
         await asyncio.wait([polling])
         await under_test.queue.close()
     assert polling.cancelled()
+
+
+async def _send_numbers(under_test, count):
+    for number in range(count):
+        await under_test.send(Message(str(number)))
+
+
+async def _receive_at_once(under_test, receivers):
+    """Bodies of five messages at most for each receiver."""
+    batches = await asyncio.gather(*(under_test.queue.receive(max_messages=5, wait_s=1) for _ in range(receivers)))
+    return [delivery.body for batch in batches for delivery in batch]
