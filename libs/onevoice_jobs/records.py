@@ -175,6 +175,42 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class CompletedLanguage:
+    """A language that has ended well."""
+
+    language: str
+    metrics: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What users get to see of a step's result; stored with it, in one statement."""
+
+    events: tuple[Event, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    """One with the same index is replaced."""
+    translations: tuple[Translation, ...] = ()
+    """One with the same language and index is replaced."""
+    artifacts: tuple[Artifact, ...] = ()
+    """One of the same kind and language is replaced."""
+    completed: tuple[CompletedLanguage, ...] = ()
+    """Watchers are told; a language that has ended before stays as it ended."""
+
+
+NOTHING = Shown()
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """A step that is done."""
+
+    key: str
+    input_hash: str
+    output: Json
+    shown: Shown = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
 class EventRecord:
     """An event as it was recorded."""
 

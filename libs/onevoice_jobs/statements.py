@@ -78,61 +78,42 @@ def _job(changes: str, body: str = "", condition: str = "", returned: str = "", 
     return text(f"{fence}{body} SELECT id, NULL AS result, {_NOTIFY} FROM fence")  # noqa: S608 - constants of this file
 
 
-START_STEPS = _fenced(
-    """, written AS (
-        INSERT INTO jobs.steps AS old (job_id, step_key, input_hash, status, attempt, lease_epoch)
-        SELECT fence.id, new.key, new.input_hash, 'running', 1, :epoch
-        FROM fence, jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (key text, input_hash text)
-        ON CONFLICT (job_id, step_key) DO UPDATE SET
-            attempt = CASE WHEN old.input_hash = excluded.input_hash AND old.status <> 'completed'
-                           THEN old.attempt + 1 ELSE 1 END,
-            input_hash = excluded.input_hash, status = 'running', output = NULL, error = NULL,
-            lease_epoch = excluded.lease_epoch, started_at = now(), completed_at = NULL
-        RETURNING step_key, attempt
-    )""",
-    result="(SELECT jsonb_object_agg(step_key, attempt) FROM written)",
-)
+# A step that is written again, because nobody knows whether it was, tells its news once.
+_NEWS_OF_STEPS = """COALESCE((
+        SELECT jsonb_agg(item ORDER BY number)
+        FROM jsonb_array_elements({events}) WITH ORDINALITY AS told (item, number)
+        WHERE NOT EXISTS (
+            SELECT FROM jobs.steps
+            WHERE job_id = :job_id AND step_key = item ->> 'step' AND input_hash = item ->> 'input_hash'
+                AND status = 'completed'
+        )
+    ), '[]')"""
 
-FINISH_STEPS = _fenced(
-    """, written AS (
+_STEPS = """, wrote_steps AS (
         INSERT INTO jobs.steps AS old (job_id, step_key, input_hash, status, output, lease_epoch, completed_at)
         SELECT fence.id, new.key, new.input_hash, 'completed', new.output, :epoch, now()
-        FROM fence, jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (key text, input_hash text, output jsonb)
+        FROM fence, jsonb_to_recordset(CAST(:steps AS jsonb)) AS new (key text, input_hash text, output jsonb)
         ON CONFLICT (job_id, step_key) DO UPDATE SET
-            input_hash = excluded.input_hash, status = 'completed', output = excluded.output, error = NULL,
+            input_hash = excluded.input_hash, status = 'completed', output = excluded.output,
             lease_epoch = excluded.lease_epoch, completed_at = now()
     )"""
-)
 
-FAIL_STEP = _fenced(
-    """, written AS (
-        INSERT INTO jobs.steps AS old (job_id, step_key, input_hash, status, error, lease_epoch)
-        SELECT fence.id, :key, :input_hash, 'failed', CAST(:error AS jsonb), :epoch FROM fence
-        ON CONFLICT (job_id, step_key) DO UPDATE SET
-            input_hash = excluded.input_hash, status = 'failed', output = NULL, error = excluded.error,
-            lease_epoch = excluded.lease_epoch, completed_at = NULL
-    )"""
-)
-
-SAVE_SEGMENTS = _fenced(
-    """, written AS (
+_SEGMENTS = """, wrote_segments AS (
         INSERT INTO jobs.segments (job_id, index, chunk, start_ms, end_ms, speaker, source_text, words)
         SELECT fence.id, new.index, new.chunk, new.start_ms, new.end_ms, new.speaker, new.source_text, new.words
-        FROM fence, jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (
+        FROM fence, jsonb_to_recordset(CAST(:segments AS jsonb)) AS new (
             index int, chunk int, start_ms bigint, end_ms bigint, speaker text, source_text text, words jsonb)
         ON CONFLICT (job_id, index) DO UPDATE SET
             chunk = excluded.chunk, start_ms = excluded.start_ms, end_ms = excluded.end_ms,
             speaker = excluded.speaker, source_text = excluded.source_text, words = excluded.words
     )"""
-)
 
-SAVE_TRANSLATIONS = _fenced(
-    """, written AS (
+_TRANSLATIONS = """, wrote_translations AS (
         INSERT INTO jobs.translations (job_id, language, index, text, audio, natural_ms, start_ms, end_ms, speed,
                                        onset_error_ms, flags, revision)
         SELECT fence.id, new.language, new.index, new.text, new.audio, new.natural_ms, new.start_ms, new.end_ms,
                new.speed, new.onset_error_ms, new.flags, new.revision
-        FROM fence, jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (
+        FROM fence, jsonb_to_recordset(CAST(:translations AS jsonb)) AS new (
             language text, index int, text text, audio jsonb, natural_ms bigint, start_ms bigint, end_ms bigint,
             speed float8, onset_error_ms bigint, flags text[], revision int)
         ON CONFLICT (job_id, language, index) DO UPDATE SET
@@ -140,20 +121,36 @@ SAVE_TRANSLATIONS = _fenced(
             start_ms = excluded.start_ms, end_ms = excluded.end_ms, speed = excluded.speed,
             onset_error_ms = excluded.onset_error_ms, flags = excluded.flags, revision = excluded.revision
     )"""
-)
 
-SAVE_ARTIFACTS = _fenced(
-    """, written AS (
+_ARTIFACTS = """, wrote_artifacts AS (
         INSERT INTO jobs.artifacts (id, job_id, kind, language, filename, object, sha256, size, content_type)
         SELECT new.id, fence.id, new.kind, new.language, new.filename, new.object, new.object ->> 'sha256',
                CAST(new.object ->> 'size' AS bigint), new.object ->> 'content_type'
-        FROM fence, jsonb_to_recordset(CAST(:rows AS jsonb)) AS new (
+        FROM fence, jsonb_to_recordset(CAST(:artifacts AS jsonb)) AS new (
             id uuid, kind text, language text, filename text, object jsonb)
         ON CONFLICT (job_id, kind, language) DO UPDATE SET
             filename = excluded.filename, object = excluded.object, sha256 = excluded.sha256,
             size = excluded.size, content_type = excluded.content_type
     )"""
+
+_COMPLETED = """, completed_languages AS (
+        UPDATE jobs.language_tasks AS task SET
+            status = 'completed', error = NULL, metrics = new.metrics, progress = 100,
+            started_at = COALESCE(task.started_at, now()), completed_at = now()
+        FROM fence, jsonb_to_recordset(CAST(:completed AS jsonb)) AS new (language text, metrics jsonb)
+        WHERE task.job_id = fence.id AND task.language = new.language AND task.status IN ('pending', 'processing')
+    )"""
+
+FINISH_STEPS = _fenced(_STEPS, events=_NEWS_OF_STEPS.format(events=_EVENTS))
+"""Takes `steps`; an event names the `step` and the `input_hash` it belongs to."""
+
+FINISH_STEPS_WITH_RESULTS = _fenced(
+    _STEPS + _SEGMENTS + _TRANSLATIONS + _ARTIFACTS + _COMPLETED, events=_NEWS_OF_STEPS.format(events=_EVENTS)
 )
+"""Takes `segments`, `translations`, `artifacts` and `completed` (languages) besides."""
+
+LOCK = text("SELECT id, NULL AS result FROM jobs.jobs WHERE id = :job_id AND lease_epoch = :epoch FOR UPDATE")
+"""Waits for whatever is being written to the job."""
 
 FORGET_RESULTS = _fenced(
     "".join(
@@ -184,11 +181,10 @@ SET_LANGUAGE_PROGRESS = _fenced(
     ),
 )
 
-END_LANGUAGE = _fenced(
+FAIL_LANGUAGE = _fenced(
     """, written AS (
         UPDATE jobs.language_tasks SET
-            status = CAST(:status AS text), error = CAST(:error AS jsonb), metrics = CAST(:metrics AS jsonb),
-            progress = CASE WHEN :status = 'completed' THEN 100 ELSE progress END,
+            status = 'failed', error = CAST(:error AS jsonb),
             started_at = COALESCE(started_at, now()), completed_at = now()
         FROM fence
         WHERE job_id = fence.id AND language = :language AND status IN ('pending', 'processing')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Select, TextClause, select
@@ -13,7 +13,18 @@ from onevoice_jobs import events as event_types
 from onevoice_jobs import statements
 from onevoice_jobs.leases import Lease, LeaseLost
 from onevoice_jobs.models import jobs, segments, steps, translations
-from onevoice_jobs.records import Artifact, Event, JobError, Json, Segment, StepRecord, Translation
+from onevoice_jobs.records import (
+    NOTHING,
+    Artifact,
+    Event,
+    JobError,
+    Json,
+    Segment,
+    Shown,
+    StepRecord,
+    StepResult,
+    Translation,
+)
 from onevoice_jobs.rows import (
     AnyRow,
     dumps,
@@ -23,17 +34,8 @@ from onevoice_jobs.rows import (
     step_from_row,
     translation_from_row,
 )
-from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
+from onevoice_jobs.states import JobStatus, StepStatus
 from onevoice_kit.db import transaction, uuid7
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    """A step that is done."""
-
-    key: str
-    input_hash: str
-    output: Json
 
 
 class JobStore:
@@ -43,33 +45,32 @@ class JobStore:
     """
 
     def __init__(self, engine: AsyncEngine, lease: Lease) -> None:
+        self._transactions = engine
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self.lease = lease
         self._shown: dict[str | None, tuple[str, int]] = {}
 
     # Steps
 
-    async def start_step(self, key: str, input_hash: str) -> int:
-        """Notes that a step runs; returns which attempt this is, from 1, counting those of earlier workers."""
-        return (await self.start_steps([(key, input_hash)]))[key]
+    async def finish_step(self, key: str, input_hash: str, output: Json, shown: Shown = NOTHING) -> None:
+        """Stores a step's result."""
+        await self.finish_steps([StepResult(key, input_hash, output, shown)])
 
-    async def start_steps(self, keys: Sequence[tuple[str, str]]) -> Mapping[str, int]:
-        """Notes that several steps run, given as (key, input hash); returns the attempt of each."""
-        rows = [{"key": key, "input_hash": input_hash} for key, input_hash in keys]
-        return dict(await self._write(statements.START_STEPS, rows=dumps(rows)) or {})
+    async def finish_steps(self, results: Sequence[StepResult], *, again: bool = False) -> None:
+        """
+        Stores several steps' results, with what users see of them, all or none, and tells watchers.
 
-    async def finish_step(self, key: str, input_hash: str, output: Json, *, events: Sequence[Event] = ()) -> None:
-        """Stores a step's result, and events in the same statement. `start_step` need not have been called."""
-        await self.finish_steps([StepResult(key, input_hash, output)], events=events)
-
-    async def finish_steps(self, results: Sequence[StepResult], *, events: Sequence[Event] = ()) -> None:
-        """Stores several steps' results at once: all or none."""
-        rows = [{"key": item.key, "input_hash": item.input_hash, "output": dict(item.output)} for item in results]
-        await self._write(statements.FINISH_STEPS, events, rows=dumps(rows))
-
-    async def fail_step(self, key: str, input_hash: str, error: JobError, *, events: Sequence[Event] = ()) -> None:
-        """Notes that a step has failed."""
-        await self._write(statements.FAIL_STEP, events, key=key, input_hash=input_hash, error=dumps(asdict(error)))
+        `again`: an earlier call with the same results may have taken effect, or be about to; it is then waited for.
+        What is stored already is replaced by the same, and its events are not told twice.
+        """
+        told = [_event(item, event) for item in results for event in _events(item.shown)]
+        parameters = {"steps": dumps([_step(item) for item in results])}
+        statement = statements.FINISH_STEPS
+        if lines := _results(results):
+            statement, parameters = statements.FINISH_STEPS_WITH_RESULTS, parameters | lines
+        if told:
+            parameters["events"] = dumps(told)
+        await self._execute(statement.announcing if told else statement.quiet, parameters, alone=again)
 
     async def completed_steps(self) -> dict[str, StepRecord]:
         """The checkpoints by key. A step whose input hash has changed since must be done again."""
@@ -77,14 +78,6 @@ class JobStore:
         return {record.key: record for record in map(step_from_row, await self._read(statement))}
 
     # Lines
-
-    async def save_segments(self, items: Sequence[Segment], *, events: Sequence[Event] = ()) -> None:
-        """Stores segments; one with the same index is replaced."""
-        await self._write(statements.SAVE_SEGMENTS, events, rows=dumps([asdict(item) for item in items]))
-
-    async def save_translations(self, items: Sequence[Translation], *, events: Sequence[Event] = ()) -> None:
-        """Stores translations; one with the same language and index is replaced."""
-        await self._write(statements.SAVE_TRANSLATIONS, events, rows=dumps([asdict(item) for item in items]))
 
     async def segments(self) -> list[Segment]:
         """The segments saved so far, in order."""
@@ -101,14 +94,6 @@ class JobStore:
         return [translation_from_row(row) for row in await self._read(statement)]
 
     # Results
-
-    async def save_artifact(self, artifact: Artifact, *, events: Sequence[Event] = ()) -> None:
-        """Stores a result; one of the same kind and language is replaced."""
-        await self.save_artifacts([artifact], events=events)
-
-    async def save_artifacts(self, items: Sequence[Artifact], *, events: Sequence[Event] = ()) -> None:
-        """Stores several results at once."""
-        await self._write(statements.SAVE_ARTIFACTS, events, rows=dumps([_artifact(item) for item in items]))
 
     async def forget_results(self) -> None:
         """Drops checkpoints, lines and artifacts: their objects are deleted, or the source is to blame."""
@@ -136,15 +121,10 @@ class JobStore:
         self._shown[language] = shown
         return True
 
-    async def language_completed(self, language: str, metrics: Json) -> None:
-        """Ends a language well."""
-        told = [Event(event_types.LANGUAGE_COMPLETED, {"language": language})]
-        await self._end_language(language, LanguageStatus.COMPLETED, told, metrics=metrics)
-
     async def language_failed(self, language: str, error: JobError) -> None:
         """Ends a language in failure; the others go on."""
         told = [Event(event_types.LANGUAGE_FAILED, {"language": language, **asdict(error)})]
-        await self._end_language(language, LanguageStatus.FAILED, told, error=error)
+        await self._write(statements.FAIL_LANGUAGE, told, language=language, error=dumps(asdict(error)))
 
     async def record(self, *items: Event) -> None:
         """Tells watchers."""
@@ -186,24 +166,6 @@ class JobStore:
 
     # How
 
-    async def _end_language(
-        self,
-        language: str,
-        status: LanguageStatus,
-        told: Sequence[Event],
-        *,
-        metrics: Json | None = None,
-        error: JobError | None = None,
-    ) -> None:
-        await self._write(
-            statements.END_LANGUAGE,
-            told,
-            language=language,
-            status=status.value,
-            metrics=dumps(dict(metrics or {})),
-            error=dumps(asdict(error)) if error else None,
-        )
-
     async def _write(self, statement: statements.Fenced, events: Sequence[Event] = (), **parameters: object) -> Any:
         if not events:
             return await self._execute(statement.quiet, parameters)
@@ -212,9 +174,12 @@ class JobStore:
     async def _tell(self, statement: TextClause, events: Sequence[Event], **parameters: object) -> None:
         await self._execute(statement, parameters | {"events": events_to_json(events)})
 
-    async def _execute(self, statement: TextClause, parameters: Mapping[str, object]) -> Any:
+    async def _execute(self, statement: TextClause, parameters: Mapping[str, object], *, alone: bool = False) -> Any:
+        """`alone`: only once nothing else is being written to the job, so that the statement sees all of that."""
         fence = {"job_id": self.lease.job_id, "epoch": self.lease.epoch}
-        async with transaction(self._engine) as connection:
+        async with transaction(self._transactions if alone else self._engine) as connection:
+            if alone:
+                await connection.execute(statements.LOCK, fence)
             row = (await connection.execute(statement, {**parameters, **fence})).one_or_none()
         if row is None:
             raise LeaseLost(self.lease.job_id)
@@ -224,6 +189,31 @@ class JobStore:
         async with transaction(self._engine) as connection:
             rows: Sequence[AnyRow] = (await connection.execute(statement)).all()
         return rows
+
+
+def _step(item: StepResult) -> dict[str, object]:
+    return {"key": item.key, "input_hash": item.input_hash, "output": dict(item.output)}
+
+
+def _event(item: StepResult, event: Event) -> dict[str, object]:
+    return {"step": item.key, "input_hash": item.input_hash, "type": event.type, "data": dict(event.data)}
+
+
+def _events(shown: Shown) -> list[Event]:
+    ends = [Event(event_types.LANGUAGE_COMPLETED, {"language": end.language}) for end in shown.completed]
+    return [*shown.events, *ends]
+
+
+def _results(results: Sequence[StepResult]) -> dict[str, str]:
+    """The parameters of what the steps have for users besides events; empty where there is nothing."""
+    shown = [item.shown for item in results]
+    rows = {
+        "segments": [asdict(line) for item in shown for line in item.segments],
+        "translations": [asdict(line) for item in shown for line in item.translations],
+        "artifacts": [_artifact(made) for item in shown for made in item.artifacts],
+        "completed": [asdict(end) for item in shown for end in item.completed],
+    }
+    return {name: dumps(items) for name, items in rows.items()} if any(rows.values()) else {}
 
 
 def _artifact(item: Artifact) -> dict[str, object]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from onevoice_jobs.events import STEP_RETRIED
-from onevoice_jobs.records import Event, JobError
+from onevoice_jobs.records import Event, JobError, Shown, StepResult
 from onevoice_kit.errors import OneVoiceError
 
 from .pipeline.dubbing import scope_end
@@ -20,6 +21,10 @@ class JobJournal:
 
     def __init__(self, ctx: JobContext) -> None:
         self._ctx = ctx
+        self._waiting: dict[str, StepResult] = {}
+        self._writing = asyncio.Lock()
+        self._unsure = False
+        """Whether a write has failed that may have taken effect all the same."""
 
     async def completed(self) -> Mapping[str, Checkpoint]:
         """What earlier runs stored. A language that had failed, and could not be ended any more, is ended now."""
@@ -34,10 +39,33 @@ class JobJournal:
                 await language_failed(self._ctx, checkpoint.output)
         return stored
 
-    async def save(self, step: Step, checkpoint: Checkpoint) -> None:
-        """Stores a result and, in the same statement, its events."""
-        events = step.announce(checkpoint.output) if step.announce else ()
-        await self._ctx.store.finish_step(step.key, checkpoint.input_hash, {"value": checkpoint.output}, events=events)
+    async def save(self, step: Step, checkpoint: Checkpoint, shown: Shown) -> None:
+        """Stores a result and, in the same statement, what users see of it and what else waits to be stored."""
+        result = StepResult(step.key, checkpoint.input_hash, {"value": checkpoint.output}, shown)
+        if step.pure and not shown.events:
+            self._waiting[step.key] = result
+        else:
+            await self._write(result)
+
+    async def _write(self, result: StepResult) -> None:
+        """
+        Of those who come while another write is under way, the first writes for all (group commit). Where that fails,
+        the next of them tries.
+        """
+        self._waiting[result.key] = result
+        try:
+            async with self._writing:
+                if result.key in self._waiting:
+                    await self._write_all(list(self._waiting.values()))
+        finally:
+            self._waiting.pop(result.key, None)
+
+    async def _write_all(self, results: list[StepResult]) -> None:
+        again, self._unsure = self._unsure, True
+        await self._ctx.store.finish_steps(results, again=again)
+        self._unsure = False
+        for written in results:
+            del self._waiting[written.key]
 
     async def retrying(self, step: Step, error: OneVoiceError, attempt: int, delay_s: float) -> None:
         """Tells watchers that a step is tried again."""
@@ -47,7 +75,7 @@ class JobJournal:
     async def scope_failed(self, scope: str, error: OneVoiceError) -> Json:
         """Fails a language. First the checkpoint: `completed` makes up for the rest."""
         output = failed_section(scope, JobError(error.reason, error.message))
-        await self._ctx.store.finish_step(scope_end(scope), self._failed, {"value": output})
+        await self._write(StepResult(scope_end(scope), self._failed, {"value": output}))
         await language_failed(self._ctx, output)
         return output
 

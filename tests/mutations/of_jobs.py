@@ -110,15 +110,15 @@ _CHECKPOINTS = (
     Mutation(
         "a checkpoint is saved before the work",
         _EXECUTOR,
-        "                        output = await step.run(inputs)",
-        "                        await self._journal.save(step, Checkpoint(self._input_hash(step), None))\n"
-        "                        output = await step.run(inputs)",
+        "                        made = await step.run(inputs)",
+        "                        await self._journal.save(step, Checkpoint(self._input_hash(step), None), NOTHING)\n"
+        "                        made = await step.run(inputs)",
         (f"{_TEST_EXECUTOR}test_a_step_that_was_broken_off_is_done_again",),
     ),
     Mutation(
         "a checkpoint is not saved",
         _EXECUTOR,
-        "await self._record(step, partial(self._journal.save, step, Checkpoint(self._input_hash(step), output)))",
+        "await self._record(partial(self._journal.save, step, checkpoint, result.shown), step.retry)",
         "pass",
         (
             f"{_TEST_EXECUTOR}test_a_second_run_does_nothing_again_but_still_finds_what_follows",

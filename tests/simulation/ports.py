@@ -131,12 +131,12 @@ class LineStore(MemoryJobStore):
     async def cancel_requested(self) -> bool:
         return await self._line.call("db.cancel_requested", super().cancel_requested, _of(self.lease))
 
-    async def _execute(self, statement: TextClause, parameters: Mapping[str, object]) -> Any:
+    async def _execute(self, statement: TextClause, parameters: Mapping[str, object], *, alone: bool = False) -> Any:
         execute = super()._execute
 
         async def effect() -> Any:
             accepted = self._line.watch.writing(self._line.process, self.lease)
-            result = await execute(statement, parameters)
+            result = await execute(statement, parameters, alone=alone)
             accepted()
             return result
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from onevoice_jobs.leases import Lease
-from onevoice_jobs.testing import MemoryJob, MemoryJobs
+from onevoice_jobs.testing import MemoryJob, MemoryJobs, writes
 from onevoice_kit.testing.memory_queue import MemoryQueue
 from services.orchestrator.journal import JobJournal
 from services.orchestrator.pipeline.executor import Executor
@@ -40,14 +41,8 @@ def checkpoints_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(JobJournal, "completed", completed)
 
 
-def a_checkpoint_is_written_twice(patch: pytest.MonkeyPatch) -> None:
-    save = JobJournal.save
-
-    async def twice(self: JobJournal, *args: Any) -> None:
-        await save(self, *args)
-        await save(self, *args)
-
-    patch.setattr(JobJournal, "save", twice)
+def a_repeated_checkpoint_tells_its_news_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(writes, "_is_stored", lambda _job, _event: False)
 
 
 def credits_are_not_released(patch: pytest.MonkeyPatch) -> None:
@@ -67,20 +62,21 @@ def a_settled_job_is_settled_for_another_price(patch: pytest.MonkeyPatch) -> Non
 
 
 def a_result_is_left_out(patch: pytest.MonkeyPatch) -> None:
-    save = LineStore.save_artifacts
+    save = LineStore.finish_steps
 
-    async def some(self: LineStore, artifacts: Any, **named: Any) -> None:
-        await save(self, artifacts[:1], **named)
+    async def some(self: LineStore, results: Any, **named: Any) -> None:
+        fewer = [replace(item, shown=replace(item.shown, artifacts=item.shown.artifacts[:1])) for item in results]
+        await save(self, fewer, **named)
 
     reference = run.reference
 
     def undisturbed(spec: Any) -> Any:
         with patch.context() as whole:
-            whole.setattr(LineStore, "save_artifacts", save)
+            whole.setattr(LineStore, "finish_steps", save)
             return reference(spec)
 
     patch.setattr(run, "reference", undisturbed)
-    patch.setattr(LineStore, "save_artifacts", some)
+    patch.setattr(LineStore, "finish_steps", some)
 
 
 def a_message_is_thrown_away(patch: pytest.MonkeyPatch) -> None:
@@ -112,7 +108,7 @@ DEFECTS: list[Callable[[pytest.MonkeyPatch], None]] = [
     a_write_is_not_fenced,
     a_held_job_is_given_away,
     checkpoints_are_forgotten,
-    a_checkpoint_is_written_twice,
+    a_repeated_checkpoint_tells_its_news_again,
     credits_are_not_released,
     a_settled_job_is_settled_for_another_price,
     a_result_is_left_out,

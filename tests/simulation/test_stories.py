@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from onevoice_jobs.testing import MemoryJob
-from onevoice_kit.errors import Unavailable
+from onevoice_kit.errors import DeadlineExceeded
 from services.orchestrator.journal import JobJournal
 from tests.simulation import run
 from tests.simulation.outcome import check_end
@@ -36,11 +36,11 @@ def loses(patch: pytest.MonkeyPatch, step: str) -> None:
     save = JobJournal.save
     lost: list[str] = []
 
-    async def losing(self: JobJournal, saved: Any, checkpoint: Any) -> None:
+    async def losing(self: JobJournal, saved: Any, *result: Any) -> None:
         if saved.key == step and not lost:
             lost.append(step)
-            raise Unavailable
-        await save(self, saved, checkpoint)
+            raise DeadlineExceeded
+        await save(self, saved, *result)
 
     patch.setattr(JobJournal, "save", losing)
 
@@ -104,4 +104,4 @@ def test_a_language_that_failed_as_its_worker_died_is_ended_by_the_next(monkeypa
 
 
 async def _refused(*_: Any) -> None:
-    raise Unavailable
+    raise DeadlineExceeded

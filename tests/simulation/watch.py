@@ -127,10 +127,14 @@ class Watch:
         if before and not job.steps:
             done.clear()
         for key, step in job.steps.items():
-            if step is not before.get(key) and step.status is StepStatus.COMPLETED:
-                twice = key in done and done[key][0] == step.input_hash
-                _check(not twice, f"{key} was done twice with the same input")
-                done[key] = (step.input_hash, epoch)
+            old = before.get(key)
+            if step is old or step.status is not StepStatus.COMPLETED:
+                continue
+            # A holder that does not know whether it has written writes the same again.
+            repeated = old is not None and done.get(key) == (step.input_hash, epoch) and step.output == old.output
+            twice = key in done and done[key][0] == step.input_hash and not repeated
+            _check(not twice, f"{key} was done twice with the same input")
+            done[key] = (step.input_hash, epoch)
 
     def _of(self, job_id: UUID) -> _Seen:
         return self._seen.setdefault(job_id, _Seen())

@@ -7,7 +7,7 @@ import inspect
 import os
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar, cast
 
@@ -40,13 +40,15 @@ class CrashPoints:
         if point == self._die_at and self._passed[point] == self._occurrence:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    async def around(self, effect: str, work: Callable[[], Awaitable[T]]) -> T:
-        """Does something between its two points."""
-        self.reach(f"{effect}:before")
-        if effect in self._hold:
+    async def around(self, effects: Sequence[str], work: Callable[[], Awaitable[T]]) -> T:
+        """Does something that has these effects at once, each between its two points."""
+        for effect in effects:
+            self.reach(f"{effect}:before")
+        if not self._hold.isdisjoint(effects):
             await asyncio.Event().wait()
         result = await work()
-        self.reach(f"{effect}:after")
+        for effect in effects:
+            self.reach(f"{effect}:after")
         return result
 
 
@@ -69,8 +71,8 @@ class _Watched:
             return found
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            effect = f"{self._name}.{method}{_detail(method, args, kwargs)}"
-            return await self._points.around(effect, lambda: found(*args, **kwargs))
+            effects = [f"{self._name}.{method}{detail}" for detail in _details(method, args, kwargs)]
+            return await self._points.around(effects, lambda: found(*args, **kwargs))
 
         return call
 
@@ -80,9 +82,11 @@ def watched(target: T, name: str, points: CrashPoints) -> T:
     return cast(T, _Watched(target, name, points))
 
 
-def _detail(method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+def _details(method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:
+    if method == "finish_steps":  # one write for several steps is an effect of each
+        return [f"[{_step(result.key)}]" for result in args[0]]
     detail = _DETAILS.get(method)
-    return f"[{detail(args, kwargs)}]" if detail else ""
+    return [f"[{detail(args, kwargs)}]" if detail else ""]
 
 
 def _step(key: str) -> str:
@@ -91,8 +95,6 @@ def _step(key: str) -> str:
 
 
 _DETAILS: Mapping[str, Callable[[tuple[Any, ...], Mapping[str, Any]], str]] = {
-    "finish_step": lambda args, _: _step(args[0]),
-    "save_artifacts": lambda args, _: "+".join(sorted(artifact.kind for artifact in args[0])),
     "record": lambda args, _: "+".join(event.type for event in args),
     "set_progress": lambda _, kwargs: "language" if kwargs.get("language") else "job",
     "put_bytes": lambda args, _: PurePosixPath(args[0]).name.split(".")[0],

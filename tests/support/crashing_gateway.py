@@ -27,7 +27,7 @@ def _run(request: Mapping[str, Any]) -> None:
     insert_job = getattr(submission, _INSERT)
 
     async def insert_between_points(*args: Any) -> None:
-        await points.around(_INSERT, lambda: insert_job(*args))
+        await points.around([_INSERT], lambda: insert_job(*args))
 
     setattr(submission, _INSERT, insert_between_points)
     gateway.main()

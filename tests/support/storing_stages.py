@@ -146,7 +146,7 @@ class _Pointed:
         if method in ("Synthesize", "ListVoices"):
 
             async def unary(request: Any, context: Any) -> Any:
-                return await self._points.around(_effect(method, request), lambda: found(request, context))
+                return await self._points.around([_effect(method, request)], lambda: found(request, context))
 
             return unary
 
@@ -154,7 +154,7 @@ class _Pointed:
             async def work() -> list[Any]:
                 return [message async for message in found(request, context)]
 
-            for message in await self._points.around(_effect(method, request), work):
+            for message in await self._points.around([_effect(method, request)], work):
                 yield message
 
         return stream

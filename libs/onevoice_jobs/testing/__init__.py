@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from onevoice_jobs.testing.memory import MemoryJobs, MemoryJobStore
+from onevoice_jobs.testing.shown import completed
 from onevoice_jobs.testing.state import MemoryJob
 
-__all__ = ["MemoryJob", "MemoryJobStore", "MemoryJobs"]
+__all__ = ["MemoryJob", "MemoryJobStore", "MemoryJobs", "completed"]

@@ -39,11 +39,18 @@ def apply(statement: TextClause, job: MemoryJob, parameters: Parameters, now: da
     write = BY_STATEMENT[id(statement)]
     if write.to and job.record.status not in sources(JobStatus(parameters["status"])):
         return False, None
-    events = [Event(item["type"], item["data"]) for item in json.loads(parameters.get("events", "[]"))]
+    news = [item for item in _rows(parameters, "events") if not _is_stored(job, item)]
+    events = [Event(item["type"], item["data"]) for item in news]
     told = not write.of_language or parameters["language"] in job.open_languages()
     result = write.change(job, parameters, now)
     job.tell([_as_shown(job, event) for event in events] if told else [], now)
     return True, result
+
+
+def _is_stored(job: MemoryJob, event: Mapping[str, Any]) -> bool:
+    """Whether the step that the event belongs to, if it does, is stored already."""
+    stored = job.steps.get(event.get("step", ""))
+    return stored is not None and stored.input_hash == event["input_hash"]
 
 
 def _as_shown(job: MemoryJob, event: Event) -> Event:
@@ -55,54 +62,29 @@ def _as_shown(job: MemoryJob, event: Event) -> Event:
     return Event(event.type, {**event.data, "percent": int(shown)})
 
 
-def _rows(parameters: Parameters) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads(parameters["rows"])
+def _rows(parameters: Parameters, name: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(parameters.get(name, "[]"))
     return rows
 
 
-def _start_steps(job: MemoryJob, parameters: Parameters, _: datetime) -> dict[str, int]:
-    attempts = {}
-    for row in _rows(parameters):
-        key, input_hash, old = row["key"], row["input_hash"], job.steps.get(row["key"])
-        again = old is not None and old.input_hash == input_hash and old.status is not StepStatus.COMPLETED
-        attempts[key] = old.attempt + 1 if old and again else 1
-        job.steps[key] = StepRecord(key, input_hash, StepStatus.RUNNING, attempts[key], None)
-    return attempts
-
-
-def _finish_steps(job: MemoryJob, parameters: Parameters, _: datetime) -> None:
-    for row in _rows(parameters):
-        old = job.steps.get(row["key"])
-        attempt = old.attempt if old else 1
-        job.steps[row["key"]] = StepRecord(row["key"], row["input_hash"], StepStatus.COMPLETED, attempt, row["output"])
-
-
-def _fail_step(job: MemoryJob, parameters: Parameters, _: datetime) -> None:
-    key, old = parameters["key"], job.steps.get(parameters["key"])
-    error = error_from_json(json.loads(parameters["error"]))
-    attempt = old.attempt if old else 1
-    job.steps[key] = StepRecord(key, parameters["input_hash"], StepStatus.FAILED, attempt, None, error)
-
-
-def _save_segments(job: MemoryJob, parameters: Parameters, _: datetime) -> None:
-    for row in _rows(parameters):
+def _finish_steps(job: MemoryJob, parameters: Parameters, now: datetime) -> None:
+    for row in _rows(parameters, "steps"):
+        job.steps[row["key"]] = StepRecord(row["key"], row["input_hash"], StepStatus.COMPLETED, 1, row["output"])
+    for row in _rows(parameters, "segments"):
         words = tuple(Word(**word) for word in row.pop("words"))
         job.segments[row["index"]] = Segment(**row, words=words)
-
-
-def _save_translations(job: MemoryJob, parameters: Parameters, _: datetime) -> None:
-    for row in _rows(parameters):
+    for row in _rows(parameters, "translations"):
         audio, flags = row.pop("audio"), tuple(row.pop("flags"))
         saved = Translation(**row, audio=ref_from_json(audio) if audio else None, flags=flags)
         job.translations[saved.language, saved.index] = saved
-
-
-def _save_artifacts(job: MemoryJob, parameters: Parameters, now: datetime) -> None:
-    for row in _rows(parameters):
+    for row in _rows(parameters, "artifacts"):
         kind, language = row["kind"], row["language"]
         old = job.artifacts.get((kind, language))
         made = old.created_at if old else now
         job.artifacts[kind, language] = Artifact(kind, language, row["filename"], ref_from_json(row["object"]), made)
+    done = {"status": LanguageStatus.COMPLETED, "error": None, "progress": 100.0}
+    for row in _rows(parameters, "completed"):
+        _end_language(job, row["language"], now, metrics=row["metrics"], **done)
 
 
 def _forget_results(job: MemoryJob, _: Parameters, __: datetime) -> None:
@@ -134,19 +116,14 @@ def _language_progress(job: MemoryJob, parameters: Parameters, now: datetime) ->
         )
 
 
-def _end_language(job: MemoryJob, parameters: Parameters, now: datetime) -> None:
-    language, status = parameters["language"], LanguageStatus(parameters["status"])
+def _fail_language(job: MemoryJob, parameters: Parameters, now: datetime) -> None:
+    _end_language(job, parameters["language"], now, status=LanguageStatus.FAILED, error=_error(parameters))
+
+
+def _end_language(job: MemoryJob, language: str, now: datetime, **values: Any) -> None:
     if language in job.open_languages():
-        old = job.languages[language]
-        job.change_language(
-            language,
-            status=status,
-            error=_error(parameters),
-            metrics=json.loads(parameters["metrics"]),
-            progress=100.0 if status is LanguageStatus.COMPLETED else old.progress,
-            started_at=old.started_at or now,
-            completed_at=now,
-        )
+        started_at = job.languages[language].started_at or now
+        job.change_language(language, started_at=started_at, completed_at=now, **values)
 
 
 def _complete_job(job: MemoryJob, parameters: Parameters, now: datetime) -> None:
@@ -191,15 +168,11 @@ def _error(parameters: Parameters) -> Any:
 
 
 _FENCED = {
-    "start_steps": (statements.START_STEPS, _start_steps, False),
     "finish_steps": (statements.FINISH_STEPS, _finish_steps, False),
-    "fail_step": (statements.FAIL_STEP, _fail_step, False),
-    "save_segments": (statements.SAVE_SEGMENTS, _save_segments, False),
-    "save_translations": (statements.SAVE_TRANSLATIONS, _save_translations, False),
-    "save_artifacts": (statements.SAVE_ARTIFACTS, _save_artifacts, False),
+    "finish_steps_with_results": (statements.FINISH_STEPS_WITH_RESULTS, _finish_steps, False),
     "forget_results": (statements.FORGET_RESULTS, _forget_results, False),
     "language_progress": (statements.SET_LANGUAGE_PROGRESS, _language_progress, True),
-    "end_language": (statements.END_LANGUAGE, _end_language, True),
+    "fail_language": (statements.FAIL_LANGUAGE, _fail_language, True),
 }
 
 BY_STATEMENT: Mapping[int, Write] = {

@@ -38,7 +38,7 @@ def _after_detection(ctx: JobContext, output: Json) -> Iterable[Step]:
     ends = tuple(scope_end(lang) for lang in ctx.job.target_languages)
     for chunk in range(chunks):
         yield from _recognition(ctx, chunk)
-    yield Step("transcript", "store", partial(source.transcript, ctx, chunks), cuts)
+    yield Step("transcript", "store", partial(source.transcript, chunks), cuts, pure=True)
     yield Step(
         "captions", "store", partial(assembly.source_captions, ctx, chunks), ("probe", "extract", "transcript", *cuts)
     )
@@ -61,7 +61,7 @@ def _recognition(ctx: JobContext, chunk: int) -> Iterable[Step]:
         partial(source.cut, chunk),
         (f"transcribe:{chunk}", "diarize", "detect"),
         then=partial(_after_cut, ctx, chunk),
-        announce=source.recognised,
+        pure=True,
     )
 
 
@@ -92,12 +92,10 @@ def _lines(ctx: JobContext, lang: str, chunk: int, lines: list[Line]) -> Iterabl
             partial(language.speak, ctx, lang, line),
             (translated, f"voices:{lang}"),
             scope=lang,
-            announce=partial(language.line_ready, lang),
         )
     speeches = tuple(f"speak:{lang}:{line_id}" for line_id in ids)
-    yield Step(
-        f"spoken:{lang}:{chunk}", "store", partial(language.spoken, lang, ids), (translated, *speeches), scope=lang
-    )
+    gather = partial(language.spoken, lang, ids)
+    yield Step(f"spoken:{lang}:{chunk}", "store", gather, (translated, *speeches), scope=lang, pure=True)
 
 
 def _language(ctx: JobContext, lang: str, chunks: int, cuts: tuple[str, ...]) -> Iterable[Step]:
@@ -107,12 +105,19 @@ def _language(ctx: JobContext, lang: str, chunks: int, cuts: tuple[str, ...]) ->
     options = ctx.options.model_dump(mode="json")
 
     def step(
-        name: str, stage: str, run: partial[Coroutine[Any, Any, Json]], deps: tuple[str, ...], params: Json = None
+        name: str,
+        stage: str,
+        run: partial[Coroutine[Any, Any, Json]],
+        deps: tuple[str, ...],
+        params: Json = None,
+        *,
+        pure: bool = False,
     ) -> Step:
-        return Step(f"{name}:{lang}", stage, run, deps, params=params, scope=lang)
+        return Step(f"{name}:{lang}", stage, run, deps, params=params, scope=lang, pure=pure)
 
     yield step("voices", "tts", partial(language.voices, ctx, lang), ("diarize",), options["voices"].get(lang))
-    yield step("fit", "store", partial(assembly.fit, ctx, lang, chunks), ("extract", "transcript", *cuts, *spoken))
+    fitted = ("extract", "transcript", *cuts, *spoken)
+    yield step("fit", "store", partial(assembly.fit, lang, chunks), fitted, pure=True)
     yield step("captions", "store", partial(assembly.captions, ctx, lang), ("extract", f"fit:{lang}"))
     yield step(
         "mix",

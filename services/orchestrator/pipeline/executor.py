@@ -9,12 +9,15 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
-from onevoice_kit.errors import Busy, Internal, OneVoiceError
+from onevoice_jobs.records import NOTHING, Shown
+from onevoice_kit.errors import Busy, Internal, OneVoiceError, Unavailable
 from onevoice_kit.telemetry.trace import span
 
-from .graph import Inputs, Json, Step, digest
+from .graph import Inputs, Json, Result, RetryPolicy, Step, digest
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +34,19 @@ FAILED: Final = "failed"
 
 class Journal(Protocol):
     """
-    Where results are stored. `Busy` says that nothing was written, and is tried again. Whatever else it raises ends the
-    run: without its journal a job must not go on.
+    Where results are stored. What it answers with `Busy` or `Unavailable` is tried again, so every write must bear
+    being repeated. Whatever else it raises ends the run: without its journal a job must not go on.
     """
 
     async def completed(self) -> Mapping[str, Checkpoint]:
         """What an earlier run stored, by step key."""
         ...
 
-    async def save(self, step: Step, checkpoint: Checkpoint) -> None:
-        """Stores a result durably."""
+    async def save(self, step: Step, checkpoint: Checkpoint, shown: Shown) -> None:
+        """
+        Stores a result durably, and what users see of it. That of a pure step may wait for the next one of a step that
+        is not.
+        """
         ...
 
     async def retrying(self, step: Step, error: OneVoiceError, attempt: int, delay_s: float) -> None:
@@ -104,6 +110,8 @@ class Executor:
                     step = self._tasks.pop(task, None)
                     if step:  # else its scope was stopped by a task of the same round
                         await self._settle(step, task)
+        except JournalFailed as failed:
+            raise failed.__cause__ or failed from None
         finally:
             await self._stop(list(self._tasks))
         if self._passing:
@@ -169,28 +177,30 @@ class Executor:
             try:
                 async with bound or contextlib.nullcontext():
                     with span(f"step {step.stage}", step=step.key, attempt=attempt):
-                        output = await step.run(inputs)
+                        made = await step.run(inputs)
                 break
             except OneVoiceError as error:
                 if not error.retryable or attempt >= step.retry.attempts:
                     raise
                 delay = step.retry.delay_s(attempt, error.retry_after, self._rng)
-                await self._record(step, partial(self._journal.retrying, step, error, attempt, delay))
+                await self._record(partial(self._journal.retrying, step, error, attempt, delay), step.retry)
             attempt += 1
             await asyncio.sleep(delay)
-        await self._record(step, partial(self._journal.save, step, Checkpoint(self._input_hash(step), output)))
-        return output
+        result = made if isinstance(made, Result) else Result(made, NOTHING)
+        checkpoint = Checkpoint(self._input_hash(step), result.output)
+        await self._record(partial(self._journal.save, step, checkpoint, result.shown), step.retry)
+        return result.output
 
-    async def _record(self, step: Step, write: Callable[[], Awaitable[None]]) -> None:
-        """Where the journal was busy nothing was written, so the result is not given up for that."""
+    async def _record(self, write: Callable[[], Awaitable[T]], retry: RetryPolicy) -> T:
+        """A result is not given up because the journal was busy, or its answer was lost."""
         attempt = 1
         while True:
             try:
                 return await write()
-            except Busy as error:
-                if attempt >= step.retry.attempts:
+            except (Busy, Unavailable) as error:
+                if attempt >= retry.attempts:
                     raise JournalFailed from error
-                await asyncio.sleep(step.retry.delay_s(attempt, error.retry_after, self._rng))
+                await asyncio.sleep(retry.delay_s(attempt, error.retry_after, self._rng))
                 attempt += 1
             except Exception as error:
                 raise JournalFailed from error
@@ -201,8 +211,6 @@ class Executor:
             return
         if error is None:
             self._add(self._complete(step, task.result()))
-        elif isinstance(error, JournalFailed) and error.__cause__:
-            raise error.__cause__
         elif step.scope and isinstance(error, OneVoiceError):
             await self._stop_scope(step.scope, error)
         else:
@@ -216,7 +224,8 @@ class Executor:
         if error.retryable and not self._final:
             self._passing = self._passing or error
             return
-        self._add(self._end_scope(scope, await self._journal.scope_failed(scope, error)))
+        output = await self._record(partial(self._journal.scope_failed, scope, error), RetryPolicy())
+        self._add(self._end_scope(scope, output))
 
     def _failed_before(self, scope: str) -> Checkpoint | None:
         stored = self._stored.get(self._scope_end(scope))

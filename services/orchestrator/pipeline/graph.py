@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from onevoice_jobs.records import Event
+from onevoice_jobs.records import Shown
 
 Json: TypeAlias = Any
 """What `json` reads and writes; a step's output must survive the round trip unchanged."""
@@ -32,6 +32,14 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """What a step returns where users get to see something of it, which is stored together with the output."""
+
+    output: Json
+    shown: Shown
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One checkpointed piece of work."""
 
@@ -39,15 +47,18 @@ class Step:
     """Unique in the job; stable over restarts."""
     stage: str
     """What bounds it (one semaphore per stage) and what people see."""
-    run: Callable[[Inputs], Awaitable[Json]]
+    run: Callable[[Inputs], Awaitable[Json | Result]]
     deps: tuple[str, ...] = ()
     """Keys of the steps it waits for; they may be added to the graph later than this step."""
     params: Json = None
     """What its result depends on besides its inputs; part of the input hash."""
     then: Callable[[Json], Iterable[Step]] | None = None
     """The steps that its output calls for. Must be a pure function, for it runs again after a restart."""
-    announce: Callable[[Json], Sequence[Event]] | None = None
-    """The events its output calls for; recorded together with the output, so each is told exactly once."""
+    pure: bool = False
+    """
+    Only computes, so it may be had again for nothing: unless it has something to tell, its result is stored together
+    with the next one of a step that is not pure, and so never later than what depends on it.
+    """
     scope: str = ""
     """Steps of a scope fail together without failing the job; the empty scope is the job itself."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)

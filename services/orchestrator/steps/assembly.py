@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from onevoice_jobs.records import Artifact, Translation
+from onevoice_jobs.records import Artifact, Shown, Translation
 from onevoice_kit.storage.base import ObjectRef
 
 from ..codec import dump, load
-from ..pipeline.graph import Inputs, Json
+from ..pipeline.graph import Inputs, Json, Result
 from ..policy import fitting
 from ..policy.captions import Spoken, make_cues, to_srt, to_vtt
 from ..policy.quality import DubbedLine
@@ -37,8 +37,8 @@ class Muxed:
     duration_ms: int
 
 
-async def fit(ctx: JobContext, language: str, chunks: int, inputs: Inputs) -> Json:
-    """→ the `FittedLine`s of the language, in order; also saved as translations."""
+async def fit(language: str, chunks: int, inputs: Inputs) -> Result:
+    """→ the `FittedLine`s of the language, in order; users see them as translations."""
     sound = load(Sound, inputs["extract"])
     spoken = {s.id: s for c in range(chunks) for s in load(list[SpokenLine], inputs[f"spoken:{language}:{c}"])}
     lines = all_lines(inputs, chunks)
@@ -47,8 +47,8 @@ async def fit(ctx: JobContext, language: str, chunks: int, inputs: Inputs) -> Js
         FittedLine(_dubbed(index, line, spoken[line.id], placement), spoken[line.id].audio)
         for index, (line, placement) in enumerate(zip(lines, placements, strict=True))
     ]
-    await ctx.store.save_translations([_translation(language, item) for item in fitted])
-    return dump(list[FittedLine], fitted)
+    shown = Shown(translations=tuple(_translation(language, item) for item in fitted))
+    return Result(dump(list[FittedLine], fitted), shown)
 
 
 def _to_fit(line: Line, spoken: SpokenLine) -> fitting.Line:
@@ -89,14 +89,14 @@ def _translation(language: str, item: FittedLine) -> Translation:
     )
 
 
-async def captions(ctx: JobContext, language: str, inputs: Inputs) -> Json:
+async def captions(ctx: JobContext, language: str, inputs: Inputs) -> Result:
     """→ the caption `Artifact`s of the dub: SRT, VTT."""
     lines = [item.line for item in load(list[FittedLine], inputs[f"fit:{language}"])]
     spoken = [Spoken(line.placed_start_ms, line.placed_end_ms, line.text) for line in lines]
     return await save_captions(ctx, language, spoken, load(Sound, inputs["extract"]).duration_ms)
 
 
-async def source_captions(ctx: JobContext, chunks: int, inputs: Inputs) -> Json:
+async def source_captions(ctx: JobContext, chunks: int, inputs: Inputs) -> Result:
     """→ the caption `Artifact`s of the source: SRT, VTT."""
     spoken = [
         Spoken(line.segment.start_ms, line.segment.end_ms, line.segment.text) for line in all_lines(inputs, chunks)
@@ -105,15 +105,14 @@ async def source_captions(ctx: JobContext, chunks: int, inputs: Inputs) -> Json:
     return await save_captions(ctx, language, spoken, load(Sound, inputs["extract"]).duration_ms)
 
 
-async def save_captions(ctx: JobContext, language: str, spoken: Sequence[Spoken], duration_ms: int) -> Json:
+async def save_captions(ctx: JobContext, language: str, spoken: Sequence[Spoken], duration_ms: int) -> Result:
     """Stores both forms of the captions and returns their artifacts."""
     cues = make_cues(spoken, duration_ms)
     artifacts = [
         await ctx.save_text("captions_srt", language, "srt", to_srt(cues), SRT),
         await ctx.save_text("captions_vtt", language, "vtt", to_vtt(cues), VTT),
     ]
-    await ctx.store.save_artifacts(artifacts)
-    return dump(list[Artifact], artifacts)
+    return Result(dump(list[Artifact], artifacts), Shown(artifacts=tuple(artifacts)))
 
 
 async def mix(ctx: JobContext, language: str, inputs: Inputs) -> Json:

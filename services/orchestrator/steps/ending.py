@@ -7,11 +7,11 @@ from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
-from onevoice_jobs.records import Artifact, JobError
+from onevoice_jobs.records import Artifact, CompletedLanguage, JobError, Shown
 from onevoice_kit.storage.base import ObjectRef
 
 from ..codec import dump, load
-from ..pipeline.graph import Inputs, Json
+from ..pipeline.graph import Inputs, Json, Result
 from ..policy.quality import Sound as MeasuredSound
 from ..policy.quality import measure
 from ..stages.asr import Speakers, Speech, Transcript
@@ -24,16 +24,16 @@ from .language import SpokenLine
 _SUFFIX = {"video/mp4": "mp4", "audio/mp4": "m4a", "video/x-matroska": "mkv", "video/webm": "webm"}
 
 
-async def done(ctx: JobContext, language: str, chunks: int, inputs: Inputs) -> Json:
+async def done(ctx: JobContext, language: str, chunks: int, inputs: Inputs) -> Result:
     """→ the language's part of the report, and its `Artifact`s as `files`; the language is completed."""
     muxed = load(Muxed, inputs[f"mux:{language}"])
     suffix = _SUFFIX.get(muxed.media.content_type, "mp4")
     video = Artifact("video", language, f"{ctx.name}.{language}.{suffix}", muxed.media)
-    await ctx.store.save_artifacts([video])
     section = _section(language, chunks, inputs)
-    await ctx.store.language_completed(language, section["metrics"])
     ctx.progress.ended(language)
-    return {"section": section, "files": [dump(Artifact, video), *inputs[f"captions:{language}"]]}
+    shown = Shown(artifacts=(video,), completed=(CompletedLanguage(language, section["metrics"]),))
+    files = [dump(Artifact, video), *inputs[f"captions:{language}"]]
+    return Result({"section": section, "files": files}, shown)
 
 
 def _section(language: str, chunks: int, inputs: Inputs) -> dict[str, Any]:
@@ -112,7 +112,7 @@ async def report(ctx: JobContext, inputs: Inputs) -> Json:
     return dump(Artifact, artifact)
 
 
-async def manifest(ctx: JobContext, inputs: Inputs) -> Json:
+async def manifest(ctx: JobContext, inputs: Inputs) -> Result:
     """→ the manifest's `Artifact`: every file of the job by name, size and checksum."""
     own = [load(Artifact, inputs["report"])]
     if inputs["thumbnail"]:
@@ -125,8 +125,7 @@ async def manifest(ctx: JobContext, inputs: Inputs) -> Json:
         "files": [_entry(artifact) for artifact in files],
     }
     made = await ctx.save_text("manifest", None, "manifest.json", _json(text), "application/json")
-    await ctx.store.save_artifacts([*own, made])
-    return dump(Artifact, made)
+    return Result(dump(Artifact, made), Shown(artifacts=(*own, made)))
 
 
 def _entry(artifact: Artifact) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from onevoice_jobs.records import Event
+from onevoice_jobs.records import Event, Shown
 from onevoice_kit.storage.base import ObjectRef
 
 from ..codec import dump, load
-from ..pipeline.graph import Inputs, Json
+from ..pipeline.graph import Inputs, Json, Result
 from ..policy.budget import max_chars
 from ..policy.voices import choose_voices
 from ..stages.asr import Speakers
@@ -64,7 +64,7 @@ async def translate(ctx: JobContext, language: str, chunk: int, inputs: Inputs) 
     return dump(Translations, done)
 
 
-async def speak(ctx: JobContext, language: str, line: Line, inputs: Inputs) -> Json:
+async def speak(ctx: JobContext, language: str, line: Line, inputs: Inputs) -> Result:
     """→ `SpokenLine`."""
     translated = _find(load(Translations, inputs[f"translate:{language}:{line.chunk}"]), line.id)
     voice = inputs[f"voices:{language}"][line.segment.speaker]
@@ -82,17 +82,15 @@ async def speak(ctx: JobContext, language: str, line: Line, inputs: Inputs) -> J
         tuple(flag for flag, raised in flags if raised),
         speech.engine,
     )
-    return dump(SpokenLine, spoken)
+    return Result(dump(SpokenLine, spoken), Shown(events=(_line_ready(language, spoken),)))
 
 
 def _find(translations: Translations, line_id: str) -> TranslatedLine:
     return next(line for line in translations.lines if line.id == line_id)
 
 
-def line_ready(language: str, output: Json) -> list[Event]:
-    """The event of `speak`."""
-    data = {"language": language, "id": output["id"], "start_ms": output["start_ms"], "text": output["text"]}
-    return [Event("line.ready", data)]
+def _line_ready(language: str, line: SpokenLine) -> Event:
+    return Event("line.ready", {"language": language, "id": line.id, "start_ms": line.start_ms, "text": line.text})
 
 
 async def spoken(language: str, ids: list[str], inputs: Inputs) -> Json:

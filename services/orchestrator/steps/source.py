@@ -9,7 +9,7 @@ from onevoice_kit.errors import PreconditionFailed
 from onevoice_kit.storage.base import ObjectRef
 
 from ..codec import dump, load
-from ..pipeline.graph import Inputs, Json
+from ..pipeline.graph import Inputs, Json, Result
 from ..policy.segmentation import Segment, cut_segments
 from ..stages.asr import Region, Speakers, Speech, Transcript
 from ..stages.mixer import Media, Sound
@@ -87,7 +87,7 @@ async def transcribe(ctx: JobContext, chunk: int, inputs: Inputs) -> Json:
     return dump(Transcript, transcript)
 
 
-async def cut(chunk: int, inputs: Inputs) -> Json:
+async def cut(chunk: int, inputs: Inputs) -> Result:
     """→ the `Line`s of one chunk."""
     transcript = load(Transcript, inputs[f"transcribe:{chunk}"])
     speakers, speech = load(Speakers, inputs["diarize"]), load(Speech, inputs["detect"])
@@ -98,49 +98,32 @@ async def cut(chunk: int, inputs: Inputs) -> Json:
         Line(f"{chunk}.{n}", chunk, segment, max(0, end - segment.start_ms))
         for n, (segment, end) in enumerate(zip(segments, ends, strict=True))
     ]
-    return dump(list[Line], lines)
+    return Result(dump(list[Line], lines), records.Shown(events=tuple(_recognised(line) for line in lines)))
 
 
 def _next_speech(chunks: tuple[tuple[Region, ...], ...], chunk: int, duration_ms: int) -> int:
     return chunks[chunk + 1][0][0] if chunk + 1 < len(chunks) else duration_ms
 
 
-def recognised(output: Json) -> list[records.Event]:
-    """The events of `cut`."""
-    return [
-        records.Event(
-            "segment.recognised",
-            {
-                "id": line.id,
-                "start_ms": line.segment.start_ms,
-                "end_ms": line.segment.end_ms,
-                "speaker": line.segment.speaker,
-                "text": line.segment.text,
-            },
-        )
-        for line in load(list[Line], output)
-    ]
+def _recognised(line: Line) -> records.Event:
+    segment = line.segment
+    times = {"start_ms": segment.start_ms, "end_ms": segment.end_ms}
+    data = {"id": line.id, **times, "speaker": segment.speaker, "text": segment.text}
+    return records.Event("segment.recognised", data)
 
 
-async def transcript(ctx: JobContext, chunks: int, inputs: Inputs) -> Json:
+async def transcript(chunks: int, inputs: Inputs) -> Result:
     """→ ids of all lines in time order, which is their index. `PreconditionFailed` `no_speech` where there is none."""
     lines = all_lines(inputs, chunks)
     if not lines:
         raise PreconditionFailed("No intelligible speech was found in the video.", reason="no_speech")
-    segments = [
-        records.Segment(
-            index,
-            line.chunk,
-            line.segment.start_ms,
-            line.segment.end_ms,
-            line.segment.speaker,
-            line.segment.text,
-            line.segment.words,
-        )
-        for index, line in enumerate(lines)
-    ]
-    await ctx.store.save_segments(segments)
-    return [line.id for line in lines]
+    segments = tuple(_segment(index, line) for index, line in enumerate(lines))
+    return Result([line.id for line in lines], records.Shown(segments=segments))
+
+
+def _segment(index: int, line: Line) -> records.Segment:
+    heard = line.segment
+    return records.Segment(index, line.chunk, heard.start_ms, heard.end_ms, heard.speaker, heard.text, heard.words)
 
 
 def all_lines(inputs: Inputs, chunks: int) -> list[Line]:

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from onevoice_jobs.leases import Claim, Lease
-from onevoice_jobs.records import Artifact, Event, JobError, Segment, Translation
+from onevoice_jobs.records import Artifact, CompletedLanguage, Event, JobError, Segment, Shown, StepResult, Translation
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.testing import MemoryJobs, MemoryJobStore
 from onevoice_kit.errors import OneVoiceError
@@ -81,27 +81,31 @@ def _requeue(older_than_s: float) -> Op:
     return run
 
 
+def _shown(draw: random.Random, lang: str, some: int, events: list[Event]) -> Shown:
+    """Anything that a step can show, or nothing of it."""
+    line, done = Segment(some, 0, 1, 2, "s", "x"), CompletedLanguage(lang, {"n": some})
+    translated, made = Translation(lang, some, "y"), Artifact("video", lang, "f", REF)
+    some_of = [(item,) if draw.random() < 0.3 else () for item in (line, translated, made, done)]
+    return Shown(tuple(events), *some_of)  # type: ignore[arg-type]
+
+
 def draw_op(draw: random.Random) -> tuple[str, Op]:
     """Something that may happen."""
     job_id, lang, key = draw.choice(JOBS), draw.choice(["es", "ca", "xx"]), draw.choice("abc")
     some, percent, hash_ = draw.randrange(3), draw.uniform(-5, 105), draw.choice(["h", "i"])
     events = [Event("said", {"n": n}) for n in range(draw.randrange(3))]
+    results = [StepResult(key, hash_, {"n": some}, _shown(draw, lang, some, events)), StepResult("d", hash_, {})]
+    again = draw.random() < 0.5
     ops: list[tuple[str, Op]] = [
         *[("claim", _claim(job_id, "w", draw.choice([OVER, OVER, 90]), 4))] * 6,
         *[("lease", _lease(draw))] * 2,
         ("cancel", _outside("cancel", job_id)),
         ("resume", _outside("resume", job_id)),
         ("requeue", _requeue(draw.choice([OVER, 900]))),
-        ("start_step", _store(draw, "start_step", key, hash_)),
-        *[("finish_step", _store(draw, "finish_step", key, hash_, {"n": some}, events=events))] * 2,
-        ("fail_step", _store(draw, "fail_step", key, hash_, ERROR, events=events)),
-        ("segments", _store(draw, "save_segments", [Segment(some, 0, 1, 2, "s", key)], events=events)),
-        ("translations", _store(draw, "save_translations", [Translation(lang, some, key)], events=events)),
-        ("artifacts", _store(draw, "save_artifacts", [Artifact(key, lang, "f", REF)], events=events)),
+        *[("finish_steps", _store(draw, "finish_steps", results, again=again))] * 6,
         ("forget", _store(draw, "forget_results")),
         ("progress", _store(draw, "set_progress", key, percent)),
         ("language", _store(draw, "set_progress", key, percent, language=lang)),
-        ("language_completed", _store(draw, "language_completed", lang, {"n": some})),
         ("language_failed", _store(draw, "language_failed", lang, ERROR)),
         ("record", _store(draw, "record", *events)),
         ("cancel_requested", _store(draw, "cancel_requested")),

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from onevoice_jobs.leases import Claim, LeaseLost, Refusal, Refused, Verdict
-from onevoice_jobs.records import Artifact, Event, JobError, Segment, StepRecord, Translation, Word
+from onevoice_jobs.records import Artifact, Event, JobError, Segment, Shown, StepRecord, StepResult, Translation, Word
 from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
 from onevoice_jobs.store import JobStore
+from onevoice_jobs.testing import completed
 from onevoice_kit.db import uuid7
 from onevoice_kit.errors import Conflict, NotFound
 from onevoice_kit.storage.base import ObjectRef
@@ -20,20 +21,21 @@ from onevoice_kit.storage.base import ObjectRef
 REF = ObjectRef("file:///users/u/jobs/j/a.flac", "b" * 64, 99, "audio/flac")
 SEGMENT = Segment(0, 0, 100, 900, "speaker_1", "hello world", (Word("hello", 100, 400, 0.9), Word("world", 450, 900)))
 TRANSLATION = Translation("es", 0, "hola mundo", REF, 880, 100, 980, 1.0, 0, ("borrowed_after",))
+VIDEO = Artifact("video", "es", "talk.es.mp4", REF)
 FAILURE = JobError("engine_failed", "The engine failed.")
 
 WRITES: dict[str, Callable[[JobStore], Awaitable[Any]]] = {
-    "start_step": lambda store: store.start_step("s", "h"),
     "finish_step": lambda store: store.finish_step("s", "h", {}),
-    "finish_step_with_event": lambda store: store.finish_step("s", "h", {}, events=[Event("x")]),
-    "fail_step": lambda store: store.fail_step("s", "h", FAILURE),
-    "save_segments": lambda store: store.save_segments([SEGMENT]),
-    "save_translations": lambda store: store.save_translations([TRANSLATION]),
-    "save_artifact": lambda store: store.save_artifact(Artifact("video", "es", "talk.es.mp4", REF)),
+    "finish_step_with_event": lambda store: store.finish_step("s", "h", {}, Shown(events=(Event("x"),))),
+    "finish_step_with_segments": lambda store: store.finish_step("cut", "h", {}, Shown(segments=(SEGMENT,))),
+    "finish_step_with_translations": lambda store: store.finish_step(
+        "fit", "h", {}, Shown(translations=(TRANSLATION,))
+    ),
+    "finish_step_with_artifact": lambda store: store.finish_step("done", "h", {}, Shown(artifacts=(VIDEO,))),
     "forget_results": lambda store: store.forget_results(),
     "set_progress": lambda store: store.set_progress("asr", 10),
     "set_language_progress": lambda store: store.set_progress("tts", 10, language="es"),
-    "language_completed": lambda store: store.language_completed("es", {}),
+    "finish_step_with_language": lambda store: store.finish_step("done:es", "h", {}, completed("es", {})),
     "language_failed": lambda store: store.language_failed("es", FAILURE),
     "event": lambda store: store.event("line.ready", {}),
     "cancel_requested": lambda store: store.cancel_requested(),
@@ -161,31 +163,52 @@ async def test_nothing_is_written_after_the_end(under_test, take, write):
     assert await snapshot(under_test, job_id) == before
 
 
-async def test_steps_are_counted_and_remembered(under_test, take):
+async def test_steps_are_remembered_with_their_newest_result(under_test, take):
     store = await take(await under_test.submit(), ttl_s=0)
-    assert await store.start_step("mix", "hash-1") == 1
-    await store.fail_step("mix", "hash-1", FAILURE)
-    assert await store.start_steps([("mix", "hash-1"), ("mux", "hash-9")]) == {"mix": 2, "mux": 1}
-    await store.finish_step("mix", "hash-1", {"a": [1, None]})
+    await store.finish_steps([StepResult("mix", "hash-1", {"a": [1, None]}), StepResult("mux", "hash-9", {})])
+    await store.finish_step("mux", "hash-10", {"b": 2})
     assert await store.completed_steps() == {
-        "mix": StepRecord("mix", "hash-1", StepStatus.COMPLETED, 2, {"a": [1, None]})
+        "mix": StepRecord("mix", "hash-1", StepStatus.COMPLETED, 1, {"a": [1, None]}),
+        "mux": StepRecord("mux", "hash-10", StepStatus.COMPLETED, 1, {"b": 2}),
     }
-    assert await store.start_step("mix", "hash-2") == 1
-    assert await store.completed_steps() == {}
+
+
+async def test_a_step_that_is_written_again_tells_nothing_twice(under_test, take):
+    """Whoever writes it again does not know whether it was written: the answer was lost."""
+    job_id = await under_test.submit()
+    store = await take(job_id)
+    said, other = (StepResult(key, "h", {}, Shown(events=(Event(f"{key} said"),))) for key in "ab")
+    await store.finish_steps([said])
+    await store.finish_steps([said, other], again=True)
+    assert (await types(under_test, job_id))[2:] == ["a said", "b said"]
+    await store.finish_step("a", "another input", {}, Shown(events=(Event("a said else"),)))
+    assert (await types(under_test, job_id))[4:] == ["a said else"]
 
 
 async def test_lines_and_artifacts_are_stored_and_replaced(under_test, take):
     job_id = await under_test.submit()
     store = await take(job_id)
     later, unfitted = Segment(1, 0, 1000, 1500, "speaker_2", "¿qué?"), Translation("es", 1, "¿qué?")
-    await store.save_segments([later, SEGMENT])
-    await store.save_segments([replace(SEGMENT, source_text="hullo")])
+    await store.finish_step(
+        "cut",
+        "h",
+        {},
+        Shown(
+            segments=(
+                later,
+                SEGMENT,
+            )
+        ),
+    )
+    await store.finish_step("cut", "h", {}, Shown(segments=(replace(SEGMENT, source_text="hullo"),)))
     assert await store.segments() == [replace(SEGMENT, source_text="hullo"), later]
-    await store.save_translations([unfitted, TRANSLATION, Translation("ca", 0, "hola món")])
+    await store.finish_step(
+        "fit", "h", {}, Shown(translations=(unfitted, TRANSLATION, Translation("ca", 0, "hola món")))
+    )
     assert await store.translations("es") == [TRANSLATION, unfitted]
     report = Artifact("report", None, "report.json", REF)
-    await store.save_artifacts([report, Artifact("video", "es", "talk.es.mp4", REF)])
-    await store.save_artifact(replace(report, ref=replace(REF, size=100)))
+    await store.finish_step("done", "h", {}, Shown(artifacts=(report, VIDEO)))
+    await store.finish_step("done", "h", {}, Shown(artifacts=(replace(report, ref=replace(REF, size=100)),)))
     found = await under_test.artifacts(job_id)
     assert [(item.kind, item.language, item.ref.size) for item in found] == [("report", None, 100), ("video", "es", 99)]
     await store.forget_results()
@@ -207,7 +230,7 @@ async def test_progress_is_shown_and_never_goes_back(under_test, take):
 async def test_a_language_that_has_ended_stays_as_it_ended_and_tells_no_more(under_test, take):
     job_id = await under_test.submit()
     store = await take(job_id)
-    await store.language_completed("es", {"coverage": 1.0})
+    await store.finish_step("done:es", "h", {}, completed("es", {"coverage": 1.0}))
     await store.language_failed("es", FAILURE)
     await store.set_progress("tts", 5, language="es")
     await store.language_failed("ca", FAILURE)
@@ -221,7 +244,7 @@ async def test_a_language_that_has_ended_stays_as_it_ended_and_tells_no_more(und
 async def test_the_end_of_a_job_ends_its_open_languages(under_test, take, status):
     job_id = await under_test.submit()
     store = await take(job_id)
-    await store.language_completed("es", {})
+    await store.finish_step("done:es", "h", {}, completed("es", {}))
     await (store.job_failed(FAILURE) if status is JobStatus.FAILED else store.job_cancelled())
     job, (spanish, catalan) = await under_test.job(job_id), await under_test.languages(job_id)
     assert (job.status, job.spent_credits, job.completed_at is not None) == (status, 0, True)
@@ -283,7 +306,7 @@ async def test_a_failed_job_resumes_after_its_last_good_step(under_test, take):
     job_id = await under_test.submit()
     store = await take(job_id)
     await store.finish_step("asr:0", "hash", {"words": 3})
-    await store.language_completed("ca", {})
+    await store.finish_step("done:ca", "h", {}, completed("ca", {}))
     with pytest.raises(Conflict):
         await under_test.resume(job_id)
     await store.job_failed(FAILURE)
@@ -294,7 +317,7 @@ async def test_a_failed_job_resumes_after_its_last_good_step(under_test, take):
     assert [task.status.value for task in languages] == ["pending", "completed"]
     assert (await types(under_test, job_id))[-1] == "job.resumed"
     assert [sent[0] for sent in await under_test.sent()] == [job_id] * 2
-    assert set(await (await take(job_id)).completed_steps()) == {"asr:0"}
+    assert set(await (await take(job_id)).completed_steps()) == {"asr:0", "done:ca"}
 
 
 async def test_open_jobs_that_nobody_holds_get_another_message(under_test, take):

@@ -21,7 +21,7 @@ POINTS = [
         ("queue.receive", "after"),
         ("queue.extend", "after"),
         ("jobs.claim", "after"),
-        ("store.finish_step[mix:*]", "after"),
+        ("store.finish_steps[mix:*]", "after"),
         ("billing.settle", "after"),
         ("queue.delete", "before"),
         ("queue.delete", "after"),

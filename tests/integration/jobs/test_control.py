@@ -13,6 +13,7 @@ from onevoice_jobs.models import outbox
 from onevoice_jobs.queries import events_after, get_job
 from onevoice_jobs.records import JobError
 from onevoice_jobs.states import JobStatus
+from onevoice_jobs.testing import completed
 from onevoice_jobs.workers import forget_dead, goodbye, heartbeat, list_workers
 from onevoice_kit.db import transaction
 from onevoice_kit.errors import Conflict
@@ -91,7 +92,7 @@ async def test_a_failed_job_resumes_after_its_last_good_step(engine, submit, tak
     job_id = await submit()
     store = await take(job_id)
     await store.finish_step("asr:0", "hash", {"words": 3})
-    await store.language_completed("ca", {})
+    await store.finish_step("done:ca", "h", {}, completed("ca", {}))
     await store.job_failed(FAILURE)
     async with transaction(engine) as connection:
         await resume_job(connection, user_id, job_id)
@@ -103,7 +104,7 @@ async def test_a_failed_job_resumes_after_its_last_good_step(engine, submit, tak
     assert [language.status.value for language in view.languages] == ["pending", "completed"]
     assert [event.type for event in events] == ["job.resumed"]
     assert len(await messages(engine)) == 2
-    assert set(await (await take(job_id)).completed_steps()) == {"asr:0"}
+    assert set(await (await take(job_id)).completed_steps()) == {"asr:0", "done:ca"}
 
 
 async def test_only_a_failed_or_cancelled_job_resumes(engine, submit, user_id):

@@ -15,7 +15,7 @@ from onevoice_jobs.queries import (
     list_segments,
     list_translations,
 )
-from onevoice_jobs.records import Segment, Translation
+from onevoice_jobs.records import Segment, Shown, Translation
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import transaction, uuid7
 from onevoice_kit.errors import InvalidInput, NotFound
@@ -97,8 +97,10 @@ async def test_lines_are_read_in_order(engine, submit, take, user_id):
     job_id = await submit()
     store = await take(job_id)
     lines = [Segment(n, 0, n * 1000, n * 1000 + 900, "speaker_1", f"line {n}") for n in range(3)]
-    await store.save_segments(lines[::-1])
-    await store.save_translations([Translation("es", 1, "dos"), Translation("es", 0, "uno")])
+    await store.finish_step("cut", "h", {}, Shown(segments=tuple(lines[::-1])))
+    await store.finish_step(
+        "fit", "h", {}, Shown(translations=(Translation("es", 1, "dos"), Translation("es", 0, "uno")))
+    )
     async with transaction(engine) as connection:
         assert await list_segments(connection, user_id, job_id) == lines
         spanish = await list_translations(connection, user_id, job_id, "es")

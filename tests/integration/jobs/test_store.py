@@ -8,36 +8,39 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import IntegrityError
 
 from onevoice_jobs.control import request_cancel
 from onevoice_jobs.leases import LeaseLost, claim, give_back
-from onevoice_jobs.models import job_events, jobs, steps
+from onevoice_jobs.models import job_events, jobs
 from onevoice_jobs.queries import events_after, get_job, list_artifacts
-from onevoice_jobs.records import Artifact, Event, JobError, Segment, StepRecord, Translation, Word
+from onevoice_jobs.records import Artifact, Event, JobError, Segment, Shown, StepRecord, StepResult, Translation, Word
 from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
-from onevoice_jobs.store import JobStore, StepResult
+from onevoice_jobs.store import JobStore
+from onevoice_jobs.testing import completed
 from onevoice_kit.db import transaction
 from onevoice_kit.storage.base import ObjectRef
+from onevoice_kit.testing.waiting import eventually
 
 REF = ObjectRef("file:///users/u/jobs/j/a.flac", "b" * 64, 99, "audio/flac")
 SEGMENT = Segment(0, 0, 100, 900, "speaker_1", "hello world", (Word("hello", 100, 400, 0.9), Word("world", 450, 900)))
 TRANSLATION = Translation("es", 0, "hola mundo", REF, 880, 100, 980, 1.0, 0, ("borrowed_after",))
+VIDEO = Artifact("video", "es", "talk.es.mp4", REF)
 FAILURE = JobError("engine_failed", "The engine failed.")
 
 WRITES: dict[str, Callable[[JobStore], Awaitable[Any]]] = {
-    "start_step": lambda store: store.start_step("s", "h"),
     "finish_step": lambda store: store.finish_step("s", "h", {}),
-    "finish_step_with_event": lambda store: store.finish_step("s", "h", {}, events=[Event("x")]),
-    "fail_step": lambda store: store.fail_step("s", "h", FAILURE),
-    "save_segments": lambda store: store.save_segments([SEGMENT]),
-    "save_translations": lambda store: store.save_translations([TRANSLATION]),
-    "save_artifact": lambda store: store.save_artifact(Artifact("video", "es", "talk.es.mp4", REF)),
+    "finish_step_with_event": lambda store: store.finish_step("s", "h", {}, Shown(events=(Event("x"),))),
+    "finish_step_with_segments": lambda store: store.finish_step("cut", "h", {}, Shown(segments=(SEGMENT,))),
+    "finish_step_with_translations": lambda store: store.finish_step(
+        "fit", "h", {}, Shown(translations=(TRANSLATION,))
+    ),
+    "finish_step_with_artifact": lambda store: store.finish_step("done", "h", {}, Shown(artifacts=(VIDEO,))),
     "forget_results": lambda store: store.forget_results(),
     "set_progress": lambda store: store.set_progress("asr", 10),
     "set_language_progress": lambda store: store.set_progress("tts", 10, language="es"),
-    "language_completed": lambda store: store.language_completed("es", {}),
+    "finish_step_with_language": lambda store: store.finish_step("done:es", "h", {}, completed("es", {})),
     "language_failed": lambda store: store.language_failed("es", FAILURE),
     "event": lambda store: store.event("line.ready", {}),
     "cancel_requested": lambda store: store.cancel_requested(),
@@ -101,7 +104,6 @@ async def test_a_claim_waits_for_a_checkpoint_that_is_being_written(engine, subm
 
 async def test_a_step_remembers_its_result(submit, take):
     store = await take(await submit())
-    assert await store.start_step("asr:0", "hash-1") == 1
     assert await store.completed_steps() == {}
     await store.finish_step("asr:0", "hash-1", {"words": 3})
     expected = StepRecord("asr:0", "hash-1", StepStatus.COMPLETED, 1, {"words": 3})
@@ -120,39 +122,56 @@ async def test_checkpoints_survive_their_worker(submit, take):
     }
 
 
-async def test_attempts_of_a_step_are_counted_across_workers_until_its_input_changes(submit, take):
-    job_id = await submit()
-    store = await take(job_id, ttl_s=0)
-    assert await store.start_step("mix", "hash-1") == 1
-    await store.fail_step("mix", "hash-1", FAILURE)
-    assert await store.start_step("mix", "hash-1") == 2
-    store = await take(job_id, "worker-2")
-    assert await store.start_steps([("mix", "hash-1"), ("mux", "hash-9")]) == {"mix": 3, "mux": 1}
-    assert await store.start_step("mix", "hash-2") == 1
-
-
-async def test_a_step_started_again_is_no_longer_completed(engine, submit, take):
-    store = await take(await submit())
-    await store.finish_step("mix", "hash-1", {"a": 1})
-    assert await store.start_step("mix", "hash-2") == 1
-    assert await store.completed_steps() == {}
-    await store.fail_step("mix", "hash-2", FAILURE)
+async def waiting(engine, count) -> bool:
+    """Whether so many wait for a lock in this database."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     async with transaction(engine) as connection:
-        row = (await connection.execute(select(steps))).one()
-    assert (row.status, row.output, row.error["reason"]) == ("failed", None, "engine_failed")
+        return bool((await connection.execute(text(query))).scalar_one() == count)
+
+
+async def test_a_repeated_write_waits_for_the_one_whose_answer_was_lost(engine, submit, take, user_id):
+    """It may still be under way: whoever does not see it yet would tell its news again."""
+    job_id = await submit()
+    store = await take(job_id)
+    result = StepResult("cut", "h", {}, Shown(events=(Event("said"),)))
+    async with engine.connect() as connection:
+        await connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
+        first = asyncio.create_task(store.finish_steps([result]))
+        await eventually(lambda: waiting(engine, 1))
+        second = asyncio.create_task(store.finish_steps([result], again=True))
+        await eventually(lambda: waiting(engine, 2))
+        await connection.rollback()
+    await asyncio.gather(first, second)
+    async with transaction(engine) as connection:
+        types = [told.type for told in await events_after(connection, user_id, job_id, 2)]
+    assert types == ["said"]
 
 
 async def test_lines_are_stored_and_replaced(submit, take):
     store = await take(await submit())
     later = Segment(1, 0, 1000, 1500, "speaker_2", "¿qué?")
-    await store.save_segments([later, SEGMENT])
+    await store.finish_step(
+        "cut",
+        "h",
+        {},
+        Shown(
+            segments=(
+                later,
+                SEGMENT,
+            )
+        ),
+    )
     assert await store.segments() == [SEGMENT, later]
-    await store.save_segments([replace(SEGMENT, source_text="hullo")])
+    await store.finish_step("cut", "h", {}, Shown(segments=(replace(SEGMENT, source_text="hullo"),)))
     assert [segment.source_text for segment in await store.segments()] == ["hullo", "¿qué?"]
     unfitted = Translation("es", 1, "¿qué?")
-    await store.save_translations([unfitted, TRANSLATION, Translation("ca", 0, "hola món")])
+    await store.finish_step(
+        "fit", "h", {}, Shown(translations=(unfitted, TRANSLATION, Translation("ca", 0, "hola món")))
+    )
     assert await store.translations("es") == [TRANSLATION, unfitted]
-    await store.save_translations([replace(unfitted, start_ms=1000, end_ms=1400, revision=2)])
+    await store.finish_step(
+        "fit", "h", {}, Shown(translations=(replace(unfitted, start_ms=1000, end_ms=1400, revision=2),))
+    )
     assert (await store.translations("es"))[1].revision == 2
 
 
@@ -160,8 +179,8 @@ async def test_artifacts_are_one_of_each_kind_and_language(engine, submit, take,
     job_id = await submit()
     store = await take(job_id)
     report = Artifact("report", None, "report.json", REF)
-    await store.save_artifacts([report, Artifact("video", "es", "talk.es.mp4", REF)])
-    await store.save_artifact(replace(report, ref=replace(REF, size=100)))
+    await store.finish_step("done", "h", {}, Shown(artifacts=(report, VIDEO)))
+    await store.finish_step("done", "h", {}, Shown(artifacts=(replace(report, ref=replace(REF, size=100)),)))
     async with transaction(engine) as connection:
         found = await list_artifacts(connection, user_id, job_id)
         spanish = await list_artifacts(connection, user_id, job_id, language="es", kind="video")
@@ -173,8 +192,8 @@ async def test_forgotten_results_are_gone_and_those_of_other_jobs_stay(submit, t
     stores = [await take(await submit()) for _ in range(2)]
     for store in stores:
         await store.finish_step("asr:0", "hash", {})
-        await store.save_segments([SEGMENT])
-        await store.save_translations([TRANSLATION])
+        await store.finish_step("cut", "h", {}, Shown(segments=(SEGMENT,)))
+        await store.finish_step("fit", "h", {}, Shown(translations=(TRANSLATION,)))
     await stores[0].forget_results()
     left = [(await store.completed_steps(), await store.segments(), await store.translations("es")) for store in stores]
     assert left[0] == ({}, [], [])
@@ -186,7 +205,7 @@ async def test_events_are_numbered_without_gaps_however_many_write_at_once(engin
     store = await take(job_id)
     await asyncio.gather(
         *(store.event("line.ready", {"n": n}) for n in range(30)),
-        *(store.finish_step(f"s{n}", "h", {}, events=[Event("a"), Event("b")]) for n in range(10)),
+        *(store.finish_step(f"s{n}", "h", {}, Shown(events=(Event("a"), Event("b")))) for n in range(10)),
     )
     async with transaction(engine) as connection:
         events = await events_after(connection, user_id, job_id)
@@ -241,7 +260,7 @@ async def test_one_failed_language_does_not_fail_the_others(engine, submit, take
     job_id = await submit()
     store = await take(job_id)
     await store.language_failed("es", FAILURE)
-    await store.language_completed("ca", {"coverage": 1.0})
+    await store.finish_step("done:ca", "h", {}, completed("ca", {"coverage": 1.0}))
     await store.job_completed(spent_credits=60, metrics={"seconds": 3.5})
     async with transaction(engine) as connection:
         view = await get_job(connection, user_id, job_id)
@@ -257,7 +276,7 @@ async def test_one_failed_language_does_not_fail_the_others(engine, submit, take
 async def test_a_language_that_has_ended_stays_as_it_ended(engine, submit, take, user_id):
     job_id = await submit()
     store = await take(job_id)
-    await store.language_completed("es", {})
+    await store.finish_step("done:es", "h", {}, completed("es", {}))
     await store.language_failed("es", FAILURE)
     await store.set_progress("tts", 5, language="es")
     async with transaction(engine) as connection:
@@ -271,7 +290,7 @@ async def test_a_language_that_has_ended_stays_as_it_ended(engine, submit, take,
 async def test_the_end_of_a_job_ends_its_open_languages(engine, submit, take, user_id, status):
     job_id = await submit()
     store = await take(job_id)
-    await store.language_completed("es", {})
+    await store.finish_step("done:es", "h", {}, completed("es", {}))
     await (store.job_failed(FAILURE) if status is JobStatus.FAILED else store.job_cancelled())
     async with transaction(engine) as connection:
         view = await get_job(connection, user_id, job_id)
@@ -298,7 +317,7 @@ async def test_the_holder_sees_a_cancel(engine, submit, take, user_id):
 async def test_deleting_a_job_takes_everything_of_it_along(engine, submit, take):
     job_id = await submit()
     store = await take(job_id)
-    await store.save_segments([SEGMENT])
+    await store.finish_step("cut", "h", {}, Shown(segments=(SEGMENT,)))
     async with transaction(engine) as connection:
         await connection.execute(jobs.delete())
         assert (await connection.execute(select(job_events))).all() == []

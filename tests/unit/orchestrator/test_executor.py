@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from onevoice_jobs.records import Shown
 from onevoice_kit.errors import Busy, Internal, InvalidInput, OneVoiceError, Unavailable
 from services.orchestrator.pipeline.executor import FAILED, Checkpoint, Executor
 from services.orchestrator.pipeline.graph import Inputs, Json, RetryPolicy, Step
@@ -23,17 +24,16 @@ class MemoryJournal:
         self.retries: list[str] = []
         self.failed: dict[str, OneVoiceError] = {}
         self.refuse: str | None = None
-        self.busy = 0
+        self.trouble: list[OneVoiceError] = []
 
     async def completed(self) -> Mapping[str, Checkpoint]:
         return self.stored
 
-    async def save(self, step: Step, checkpoint: Checkpoint) -> None:
+    async def save(self, step: Step, checkpoint: Checkpoint, shown: Shown) -> None:
         if step.key == self.refuse:
             raise KeyError("lease lost")
-        if self.busy:
-            self.busy -= 1
-            raise Busy
+        if self.trouble:
+            raise self.trouble.pop()
         self.stored[step.key] = checkpoint
 
     async def retrying(self, step: Step, error: OneVoiceError, attempt: int, delay_s: float) -> None:
@@ -128,16 +128,17 @@ async def test_a_passing_failure_is_tried_again_and_told() -> None:
     assert journal.retries == ["a", "a"]
 
 
-async def test_a_busy_journal_is_asked_again_without_doing_the_step_again() -> None:
+@pytest.mark.parametrize("trouble", [Busy, Unavailable])
+async def test_a_journal_in_passing_trouble_is_asked_again_without_doing_the_step_again(trouble: Any) -> None:
     work, journal = Work(), MemoryJournal()
-    journal.busy = 2
+    journal.trouble = [trouble(), trouble()]
     await executor(journal).run([work.step("a")])
     assert (work.ran, set(journal.stored)) == (["a"], {"a"})
 
 
 async def test_a_journal_that_stays_busy_ends_the_run() -> None:
     work, journal = Work(), MemoryJournal()
-    journal.busy = 3
+    journal.trouble = [Busy(), Busy(), Busy()]
     with pytest.raises(Busy):
         await executor(journal).run([work.step("a")])
 
