@@ -15,7 +15,7 @@ from onevoice.tts.v1 import tts_service_pb2, tts_service_pb2_grpc
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import ClientSettings, GrpcServerSettings
-from onevoice_kit.telemetry.setup import start_traces
+from tests.support.spans import record_spans
 
 SERVICES = ("onevoice.tts.v1.TtsService", "onevoice.asr.v1.AsrService")
 
@@ -82,7 +82,7 @@ class Stage:
 
 @pytest.fixture(scope="session", autouse=True)
 def _real_spans() -> None:
-    start_traces("", "test", "development")
+    record_spans()
 
 
 OpenStage = Callable[..., AbstractAsyncContextManager[Stage]]

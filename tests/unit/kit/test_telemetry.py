@@ -16,14 +16,14 @@ import pytest
 from onevoice_kit.telemetry import names, trace
 from onevoice_kit.telemetry.logging import JsonFormatter, TextFormatter
 from onevoice_kit.telemetry.metrics import counter
-from onevoice_kit.telemetry.setup import start_traces
+from tests.support.spans import record_spans
 
 METRICS = [value for value in vars(names).values() if isinstance(value, names.Metric)]
 
 
 @pytest.fixture(autouse=True)
 def _real_spans() -> None:
-    start_traces("", "test", "development")
+    record_spans()
 
 
 def record(message: str = "spoke %s lines", **extra: object) -> logging.LogRecord:
@@ -159,3 +159,18 @@ def unused_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+def test_without_a_collector_a_trace_has_its_ids_and_records_nothing():
+    program = (
+        "from onevoice_kit.telemetry import trace\n"
+        "from onevoice_kit.telemetry.setup import start_traces\n"
+        "start_traces('', 'test', 'development')\n"
+        "with trace.span('outer') as outer:\n"
+        "    sent = trace.inject()\n"
+        "    with trace.attach(sent), trace.span('inner') as inner:\n"
+        "        assert inner.get_span_context().trace_id == outer.get_span_context().trace_id\n"
+        "    print(sent, outer.is_recording())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0[02] False\n", done.stdout)
