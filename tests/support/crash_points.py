@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 T = TypeVar("T")
 
 READS = {
-    "completed_steps", "cancel_requested", "segments", "translations", "head", "get_bytes", "depth", "check", "close"
+    "completed_steps", "cancel_requested", "segments", "translations", "head", "get_bytes", "depth", "check"
 }  # fmt: skip
 """Methods without an effect: dying around them is dying after what came before."""
 
@@ -69,6 +69,8 @@ class _Watched:
             return found
 
         async def call(*args: Any, **kwargs: Any) -> Any:
+            if method == "close" and not args:  # gives its connections back
+                return await found()
             effect = f"{self._name}.{method}{_detail(method, args, kwargs)}"
             return await self._points.around(effect, lambda: found(*args, **kwargs))
 

@@ -99,6 +99,19 @@ async def test_the_message_of_a_job_that_was_swept_away_is_deleted(deployment, s
     assert await _messages(deployment) == 0
 
 
+async def test_a_job_cancelled_while_its_message_is_a_dead_letter_gets_its_credits_back_from_a_worker(
+    deployment, script: Script
+) -> None:
+    job_id = await deployment.submit()
+    (delivery,) = await deployment.queue.receive(wait_s=5)
+    await deployment.queue.dead_letter(delivery, "received_too_often")
+    async with transaction(deployment.engine) as connection:
+        await control.request_cancel(connection, deployment.user_id, job_id)
+    async with deployment.worker():
+        await eventually(lambda: [request.job_id for request in script.requests("Release")] == [str(job_id)])
+    assert (await deployment.job(job_id)).status is JobStatus.CANCELLED
+
+
 async def test_an_overdue_job_in_work_is_left_to_its_worker(deployment, sweeper: Sweeper) -> None:
     job_id = await deployment.submit()
     assert isinstance(await claim(deployment.engine, job_id, "worker-1"), Claim)
