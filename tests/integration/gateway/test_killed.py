@@ -39,9 +39,7 @@ async def answers(url: str) -> bool:
         return False
 
 
-async def send_to_one_that_dies(
-    zygote: Zygote, gateway: Gateway, user: User, path: str, at: str, folder: Path
-) -> None:
+async def send_to_one_that_dies(zygote: Zygote, gateway: Gateway, user: User, path: str, at: str, folder: Path) -> None:
     """Sends the call to a gateway process that dies at a point of it."""
     settings, port = gateway.settings, free_port()
     environment = {
