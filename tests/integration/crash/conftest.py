@@ -32,6 +32,7 @@ from onevoice_kit.testing.storage import file_storage
 from onevoice_kit.testing.waiting import eventually
 from services.billing import migrations as billing_migrations
 from services.billing.ledger import Ledger
+from services.billing.models import ReservationState, reservations
 from services.billing.servicer import BillingServicer
 from tests.support.crash_points import read_log
 from tests.support.instant_stages import Script
@@ -178,12 +179,13 @@ class World:
             return set((await connection.execute(statement)).scalars())
 
     async def over(self) -> bool:
-        """Whether the job has ended, nothing of it is left in the queue, and everybody has been told."""
+        """Whether the job has ended, nothing of it is left in the queue or reserved, and everybody has been told."""
         waiting = select(func.count()).select_from(outbox).where(outbox.c.dead_at.is_(None), outbox.c.sent_at.is_(None))
         untold = select(func.count()).select_from(notifications).where(notifications.c.sent_at.is_(None))
+        unspent = select(func.count()).select_from(reservations).where(reservations.c.state == ReservationState.OPEN)
         async with transaction(self.engine) as connection:
             status = (await connection.execute(select(jobs.c.status).where(jobs.c.id == JOB))).scalar_one()
-            left = [(await connection.execute(count)).scalar_one() for count in (waiting, untold)]
+            left = [(await connection.execute(count)).scalar_one() for count in (waiting, untold, unspent)]
             return JobStatus(status).terminal and not any(left)
 
     async def until_over(self) -> None:

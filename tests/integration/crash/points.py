@@ -89,6 +89,7 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
     "overdue": ("jobs.claim", "billing.release", "store.job_failed", "alerts.send"),
     "abandoned": ("billing.release", "store.job_cancelled"),
     "cancelled by one that dies": ("billing.release", "queue.delete"),
+    "left": ("billing.release",),
 }
 """What a job does besides when it goes otherwise; see `scenarios.py`."""
 

@@ -125,6 +125,15 @@ class CancelledByOneThatDies(Lost):
         await world.cancel()
 
 
+class Left(CancelledByOneThatDies):
+    """Nor does any worker meet the message that was sent with the cancel."""
+
+    async def befall(self, world: World) -> None:
+        await super().befall(world)
+        await world.execute("DELETE FROM jobs.outbox")
+
+
+_AT_ONCE = {"SWEEP_RESERVATIONS_AFTER_S": "0"}
 _SWEEPING = {"SWEEP_INTERVAL_S": "0.1"}
 
 SCENARIOS: Mapping[str, Scenario] = {
@@ -136,8 +145,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     "cancelled": Cancelled(),
     "stopped": Stopped(last="jobs.goodbye:after"),
     "renewed": Halted({"WORKER_RENEW_S": "1.5"}, last="jobs.renew:after"),
-    "lost": Lost({**_SWEEPING, "SWEEP_STUCK_AFTER_S": "0"}),
+    "lost": Lost({**_SWEEPING, **_AT_ONCE, "SWEEP_STUCK_AFTER_S": "0"}),
     "overdue": Overdue(_SWEEPING, last="alerts.send:after"),
     "abandoned": Abandoned(_SWEEPING, last="store.job_cancelled:after"),
     "cancelled by one that dies": CancelledByOneThatDies(),
+    "left": Left({**_SWEEPING, **_AT_ONCE}, last="billing.release:after"),
 }
