@@ -20,6 +20,7 @@ from onevoice_kit.testing.waiting import eventually
 from . import checks
 from .client import Load, make_users
 from .deployment import Deployment, Options, deployed
+from .messages import SqsMessages
 from .meters import postgres_cpu_s, transactions
 from .report import Figures, render
 
@@ -80,7 +81,7 @@ async def _measure(
     killer.cancel()
     await asyncio.gather(killer, return_exceptions=True)
     print(f"submitted for {time.monotonic() - began:.1f} s; waiting for the rest", flush=True)
-    await _settled(database)
+    await _settled(database, deployment.messages)
     ended = await database.fetch("SELECT id, extract(epoch FROM completed_at)::float8 AS at FROM jobs.jobs")
     ends = {row["id"]: row["at"] for row in ended if row["at"] is not None}
     return Figures(
@@ -96,16 +97,17 @@ async def _measure(
         load_average=os.getloadavg()[0],
         findings=[
             *await checks.findings(database, load.sent_at),
+            checks.Finding("dead letters in SQS", await deployment.messages.dead()),
             checks.Finding("requests refused", len(load.refused)),
         ],
     )
 
 
-async def _settled(database: asyncpg.Connection) -> None:
+async def _settled(database: asyncpg.Connection, messages: SqsMessages) -> None:
     """Waits for everything to end; what has not ended after a while is what the checks then find."""
 
     async def nothing_left() -> bool:
-        return await checks.open_work(database) == 0
+        return await checks.open_work(database) == 0 and await messages.left() == 0
 
     try:
         await eventually(nothing_left, _SETTLED_S, interval=0.5)

@@ -19,9 +19,11 @@ from onevoice_cli.launcher.services import GRPC_SERVICES, STAGES, Machine, datab
 from onevoice_cli.launcher.supervisor import Change, RestartPolicy, State, Supervisor
 from onevoice_cli.migrations import migrate_all
 
+from .messages import SqsMessages
 from .meters import CpuMeter
 
 _FOR_EVER = RestartPolicy(budget=1_000_000, first_delay_s=0.1, max_delay_s=0.1)
+_MAX_RECEIVES = 50
 _IMPATIENT = {
     # What a process was doing when it died comes back after these, not after minutes.
     "WORKER_LEASE_S": "6",
@@ -31,7 +33,9 @@ _IMPATIENT = {
     "HOUSEKEEPING_INTERVAL_S": "2",
     # Each process can be killed while it holds a job; here that is what is done to it, not what the job does.
     "WORKER_MAX_ATTEMPTS": "20",
-    "QUEUE_MAX_RECEIVES": "50",
+    "QUEUE_MAX_RECEIVES": str(_MAX_RECEIVES),
+    "SWEEP_INTERVAL_S": "2",
+    "SWEEP_STUCK_AFTER_S": "30",
 }
 
 
@@ -63,6 +67,7 @@ class Deployment:
     supervisor: Supervisor
     meter: CpuMeter
     healthy: set[str]
+    messages: SqsMessages
     restarts: int = 0
 
     def victims(self) -> Sequence[str]:
@@ -93,7 +98,7 @@ async def deployed(folder: Path, database_url: str, options: Options) -> AsyncIt
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     secrets = {"storage_signing_key": "0" * 64}
     machine = Machine(folder, "127.0.0.1", ports["gateway"], "", ports, secrets)
-    deployment = Deployment(machine.local_url, database_url, None, CpuMeter(), set())  # type: ignore[arg-type]
+    deployment = Deployment(machine.local_url, database_url, None, CpuMeter(), set(), SqsMessages({}))  # type: ignore[arg-type]
     supervisor = Supervisor(folder / "logs", _NoKeeper(), deployment.changed, _FOR_EVER)
     deployment.supervisor = supervisor
     watching = [
@@ -104,7 +109,8 @@ async def deployed(folder: Path, database_url: str, options: Options) -> AsyncIt
         await migrate_all(database_url)
         if options.aws:
             await supervisor.start([aws.aws_spec(ports["aws"])])
-            machine = replace(machine, storage_env=await aws.create_resources(ports["aws"]))
+            machine = replace(machine, storage_env=await aws.create_resources(ports["aws"], max_receives=_MAX_RECEIVES))
+            deployment.messages = SqsMessages(machine.storage_env)
         await supervisor.start(_specs(machine, database_url, options))
         yield deployment
     finally:

@@ -24,7 +24,8 @@ async def request_cancel(connection: AsyncConnection, user_id: UUID, job_id: UUI
     Cancels a job in the caller's transaction; returns its status then.
 
     A job nobody works on is cancelled at once; the caller releases its credits after the commit, and so does the
-    worker that meets its message (releasing is idempotent). Otherwise its worker is told and ends it.
+    worker that meets its message (releasing is idempotent). A message is sent with the cancel, for the one before may
+    be a dead letter or lost, and the caller may die before it releases. Otherwise its worker is told and ends it.
     Asking again, or for a job already cancelled, changes nothing. Raises `NotFound` (reason `job_not_found`),
     `Conflict` (reason `invalid_transition`) for a job that has completed or failed.
     """
@@ -38,6 +39,7 @@ async def request_cancel(connection: AsyncConnection, user_id: UUID, job_id: UUI
         await record_events(connection, job_id, [Event(JOB_CANCEL_REQUESTED)])
         return status
     await _cancel_now(connection, job_id)
+    await _enqueue(connection, row)
     return JobStatus.CANCELLED
 
 

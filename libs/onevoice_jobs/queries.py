@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -117,6 +118,13 @@ def open_jobs_by_user() -> Select[str, int]:
     user = cast(jobs.c.user_id, Text).label("group_id")
     is_open = jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING])
     return select(user, func.count().label("held")).where(is_open).group_by(jobs.c.user_id)
+
+
+async def reservations_in_use(connection: AsyncConnection, reservations: Collection[str]) -> set[str]:
+    """Those of the reservations under which a job runs or will run."""
+    used = func.coalesce(jobs.c.reservation_id, cast(jobs.c.id, Text))
+    is_open = jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING])
+    return set((await connection.execute(select(used).where(is_open, used.in_(reservations)))).scalars())
 
 
 def job_not_found() -> NotFound:

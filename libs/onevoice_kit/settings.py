@@ -101,6 +101,8 @@ class QueueSettings(AwsSettings):
     sqs_visibility_timeout: int = Field(default=900, ge=30, le=43200)
     sqs_backlog: int = Field(default=40, ge=1)
     """The relay fills SQS up to about so many waiting messages; the rest stays where turns are decided."""
+    queue_age_s: int = Field(default=600, ge=1)
+    """For each such time that a message waits in the outbox it counts as one class of priority higher, up to `high`."""
     queue_max_receives: int = Field(default=5, ge=1)
     """A message received more often is a dead letter: the outbox's counterpart of SQS's redrive policy."""
 

@@ -22,6 +22,7 @@ DEFAULT_PAGE = 50
 MAX_PAGE = 200
 MAX_ID_LENGTH = 100
 MAX_CREDITS = 10**12
+MAX_AGE_S = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,15 @@ class EntryPage:
     """A part of an account's entries, newest first."""
 
     entries: tuple[Entry, ...]
+    next_page_token: str
+    """Empty at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPage:
+    """A part of the open reservations, by the ids of their jobs."""
+
+    job_ids: tuple[str, ...]
     next_page_token: str
     """Empty at the end."""
 
@@ -129,6 +139,20 @@ class Ledger:
             found = await repository.list_entries(connection, user_id, before, limit + 1)
         page = found[:limit]
         return EntryPage(tuple(page), _encode_token(page[-1].number) if len(found) > limit else "")
+
+    async def open_reservations(self, min_age_s: int, page_token: str = "") -> OpenPage:
+        """
+        Jobs whose reservation has been open for at least `min_age_s`. Raises `InvalidInput` (reasons `invalid_age`,
+        `invalid_page_token`).
+        """
+        if not 0 <= min_age_s <= MAX_AGE_S:
+            raise InvalidInput("The age is not valid.", reason="invalid_age")
+        if len(page_token) > MAX_ID_LENGTH or not page_token.isprintable():
+            raise InvalidInput("The page token is not valid.", reason="invalid_page_token")
+        async with transaction(self._engine) as connection:
+            found = await repository.list_open(connection, min_age_s, page_token, MAX_PAGE + 1)
+        page = found[:MAX_PAGE]
+        return OpenPage(tuple(page), page[-1] if len(found) > MAX_PAGE else "")
 
     async def _open(self, connection: AsyncConnection, user_id: str) -> Account:
         if await repository.insert_account(connection, user_id) and self._free_credits:

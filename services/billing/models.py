@@ -127,6 +127,7 @@ reservations = Table(
     CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed"),
     CheckConstraint("spent BETWEEN 0 AND CASE state WHEN 'settled' THEN credits ELSE 0 END", name="spent"),
     CheckConstraint("credits > 0 OR credits = 0 AND user_id IS NULL AND state = 'released'", name="credits"),
+    Index("reservations_open_idx", "job_id", postgresql_where=text("state = 'open'")),
 )
 
 _MOVEMENTS = ", ".join(f"('{kind}', '{debit}', '{credit}')" for kind, (debit, credit) in MOVEMENTS.items())

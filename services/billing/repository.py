@@ -102,6 +102,19 @@ async def close_reservation(connection: AsyncConnection, job_id: str, state: Res
     await connection.execute(statement)
 
 
+async def list_open(connection: AsyncConnection, min_age_s: int, after: str, limit: int) -> list[str]:
+    """Ids of jobs after `after` whose reservation is open and at least so old, in order of the ids."""
+    oldest = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, min_age_s)
+    statement = (
+        select(reservations.c.job_id)
+        .where(reservations.c.state == ReservationState.OPEN, reservations.c.created_at <= oldest)
+        .where(reservations.c.job_id > after)
+        .order_by(reservations.c.job_id)
+        .limit(limit)
+    )
+    return list((await connection.execute(statement)).scalars())
+
+
 async def list_entries(connection: AsyncConnection, user_id: str, before: int | None, limit: int) -> list[Entry]:
     """Entries of an account, newest first, only those numbered below `before` where given."""
     statement = select(*_ENTRY).where(entries.c.user_id == user_id)

@@ -54,3 +54,10 @@ class BillingServicer(pb_grpc.BillingServiceServicer):
         """Lists the entries of an account, newest first."""
         page = await self._ledger.entries(request.user_id, request.page_size, request.page_token)
         return converters.page_to_proto(page)
+
+    async def ListOpenReservations(
+        self, request: pb.ListOpenReservationsRequest, _context: _Context
+    ) -> pb.ListOpenReservationsResponse:
+        """Lists jobs whose reservation has been open for long."""
+        page = await self._ledger.open_reservations(request.min_age_s, request.page_token)
+        return pb.ListOpenReservationsResponse(job_ids=page.job_ids, next_page_token=page.next_page_token)

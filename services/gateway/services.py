@@ -200,6 +200,7 @@ async def _relay(services: Services, listener: Listener) -> None:
             depth=sender.depth,
             backlog=services.settings.sqs_backlog,
             outstanding=open_jobs_by_user(),
+            age_s=services.settings.queue_age_s,
         ).run()
     finally:
         await sender.close()

@@ -39,7 +39,7 @@ async def main() -> None:
     )
     jobs, mail, alerts = PostgresJobs(engine), open_mail(settings), open_alerts(settings)
     worker = Worker(jobs, queue, storage, stages, settings, alerts=PostgresAlerts(engine))
-    sweeper = Sweeper(engine, jobs, Endings(stages, storage), settings, owner=worker.id)
+    sweeper = Sweeper(engine, jobs, Endings(stages, storage), stages.billing, settings, owner=worker.id)
     sender = NotificationSender(engine, mail, alerts, poll_s=settings.notify_poll_s)
     closing = (engine.dispose, storage.close, queue.close, mail.close, alerts.close)
     await serve(

@@ -38,6 +38,11 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, N
     """How often each process looks for jobs that got stuck."""
     sweep_stuck_after_s: float = Field(default=900.0, ge=0)
     """A job that nobody holds and whose message went that long ago gets another one."""
+    sweep_reservations_after_s: float = Field(default=3_600.0, ge=0)
+    """
+    Credits reserved so long ago under which no job runs are given back. Well above the gateway's
+    `IDEMPOTENCY_RUNNING_S`: by then a submission has made its job, or is given up.
+    """
     sweep_forget_workers_s: float = Field(default=86_400.0, ge=0)
     """Workers silent for so long are taken off the list."""
 

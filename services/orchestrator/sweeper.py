@@ -1,4 +1,4 @@
-"""Finds what fell between: jobs whose message was lost, jobs past their deadline, workers that died."""
+"""Finds what fell between: lost messages, jobs past their deadline, credits that nobody gave back, dead workers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onevoice_jobs import notifications
 from onevoice_jobs.control import overdue_jobs, requeue_stuck
 from onevoice_jobs.leases import Refused, Verdict
+from onevoice_jobs.queries import reservations_in_use
 from onevoice_jobs.service import Jobs
 from onevoice_jobs.workers import forget_dead
 from onevoice_kit.db import transaction
+from onevoice_kit.errors import OneVoiceError
 
 from .endings import OVERDUE, Endings
 from .settings import OrchestratorSettings
+from .stages import BillingStage
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +32,8 @@ class Swept:
 
     requeued: tuple[UUID, ...]
     overdue: tuple[UUID, ...]
+    released: tuple[str, ...]
+    """Reservations under which no job runs."""
     forgotten_workers: int
 
 
@@ -36,12 +41,20 @@ class Sweeper:
     """Any number may run at once: each row is taken by one of them, and what is done twice does no harm."""
 
     def __init__(
-        self, engine: AsyncEngine, jobs: Jobs, endings: Endings, settings: OrchestratorSettings, *, owner: str
+        self,
+        engine: AsyncEngine,
+        jobs: Jobs,
+        endings: Endings,
+        billing: BillingStage,
+        settings: OrchestratorSettings,
+        *,
+        owner: str,
     ) -> None:
         """`owner`: the worker in whose name jobs are claimed to end them."""
         self._engine = engine
         self._jobs = jobs
         self._endings = endings
+        self._billing = billing
         self._settings = settings
         self._owner = owner
 
@@ -54,9 +67,9 @@ class Sweeper:
             except Exception:  # noqa: BLE001 - the next round tries again
                 _log.exception("A sweep failed")
                 continue
-            if swept.requeued or swept.overdue:
+            if swept.requeued or swept.overdue or swept.released:
                 facts = {"requeued": len(swept.requeued), "overdue": len(swept.overdue)}
-                _log.warning("Jobs had got stuck", extra=facts)
+                _log.warning("Jobs had got stuck", extra=facts | {"released": len(swept.released)})
 
     async def sweep(self) -> Swept:
         """One round."""
@@ -66,11 +79,28 @@ class Sweeper:
             requeued = await requeue_stuck(connection, older_than_s=older_than_s, spare_waiting=True)
         forgotten = await forget_dead(self._engine, older_than_s=self._settings.sweep_forget_workers_s)
         await notifications.forget_sent(self._engine)
-        return Swept(tuple(requeued), tuple(overdue), forgotten)
+        return Swept(tuple(requeued), tuple(overdue), tuple(await self._release_unused()), forgotten)
 
     async def _overdue(self) -> list[UUID]:
         async with transaction(self._engine) as connection:
             return await overdue_jobs(connection)
+
+    async def _release_unused(self) -> list[str]:
+        """
+        Gives back the credits of jobs that have ended or never came to be. Whoever ends a job does that himself; found
+        here is what was left when he died and the message for the worker after him was buried, for instance because
+        billing was away for long. A reservation that is so old and has no open job gets none any more: a submission or
+        a resumption that takes longer is undone by the gateway, and fails.
+        """
+        released = []
+        try:
+            async for page in self._billing.open_reservations(self._settings.sweep_reservations_after_s):
+                async with transaction(self._engine) as connection:
+                    used = await reservations_in_use(connection, page)
+                released += [unused for unused in page if unused not in used and await self._billing.release(unused)]
+        except OneVoiceError:  # what is not given back now is found again
+            _log.warning("Credits that nobody uses cannot be given back now", exc_info=True)
+        return released
 
     async def _end(self, job_id: UUID) -> bool:
         """Ends a job past its deadline; its message, if there is one, finds it ended."""

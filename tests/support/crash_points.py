@@ -9,12 +9,13 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
 READS = {
-    "completed_steps", "cancel_requested", "segments", "translations", "head", "get_bytes", "depth", "check", "close"
+    "completed_steps", "cancel_requested", "segments", "translations", "head", "get_bytes", "depth", "check"
 }  # fmt: skip
 """Methods without an effect: dying around them is dying after what came before."""
 
@@ -71,6 +72,8 @@ class _Watched:
             return found
 
         async def call(*args: Any, **kwargs: Any) -> Any:
+            if method == "close" and not args:  # gives its connections back
+                return await found()
             effects = [f"{self._name}.{method}{detail}" for detail in _details(method, args, kwargs)]
             return await self._points.around(effects, lambda: found(*args, **kwargs))
 
@@ -80,6 +83,16 @@ class _Watched:
 def watched(target: T, name: str, points: CrashPoints) -> T:
     """The object with crash points `NAME.METHOD:before` and `:after`, told apart by what they write where it helps."""
     return cast(T, _Watched(target, name, points))
+
+
+def watch_function(module: ModuleType, name: str, effect: str, points: CrashPoints) -> None:
+    """Puts points around a coroutine function as the module knows it; a transaction it works in ends after the last."""
+    function = getattr(module, name)
+
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        return await points.around([effect], lambda: function(*args, **kwargs))
+
+    setattr(module, name, call)
 
 
 def _details(method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:

@@ -11,9 +11,7 @@ from services.gateway import services
 from services.gateway.jobs import submission
 
 from . import zygote
-from .crash_points import CrashPoints, watched
-
-_INSERT = "insert_job"
+from .crash_points import CrashPoints, watch_function, watched
 
 
 def _watching(make: Callable[..., Any], name: str, points: CrashPoints) -> Callable[..., Any]:
@@ -24,12 +22,7 @@ def _run(request: Mapping[str, Any]) -> None:
     points = CrashPoints(Path(request["log"]), request["die_at"])
     for constructor, name in (("BillingClient", "billing"), ("Submission", "submission")):
         setattr(services, constructor, _watching(getattr(services, constructor), name, points))
-    insert_job = getattr(submission, _INSERT)
-
-    async def insert_between_points(*args: Any) -> None:
-        await points.around([_INSERT], lambda: insert_job(*args))
-
-    setattr(submission, _INSERT, insert_between_points)
+    watch_function(submission, "insert_job", "insert_job", points)
     gateway.main()
 
 

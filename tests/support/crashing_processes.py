@@ -19,10 +19,11 @@ from onevoice_jobs.models import outbox
 from onevoice_kit.db import create_engine
 from onevoice_kit.queue.relay import OutboxRelay
 from onevoice_kit.queue.sqs import SqsQueue
+from services.orchestrator import sweeper
 from services.orchestrator.settings import OrchestratorSettings
 
 from . import zygote
-from .crash_points import CrashPoints, watched
+from .crash_points import CrashPoints, watch_function, watched
 from .storing_stages import run_stages
 
 _ORCHESTRATOR = {
@@ -38,6 +39,8 @@ _ORCHESTRATOR = {
     "open_alerts": "alerts",
 }
 """What makes the ports of the orchestrator, and how their points are called."""
+_SWEEPER = ("requeue_stuck", "forget_dead")
+"""What the sweeper does by itself: after the first its transaction is open, before the second it is committed."""
 
 
 def _watch(module: ModuleType, constructors: Mapping[str, str], points: CrashPoints) -> None:
@@ -54,7 +57,10 @@ def _points(request: Mapping[str, Any]) -> CrashPoints:
 
 
 def _run_orchestrator(request: Mapping[str, Any]) -> None:
-    _watch(orchestrator, _ORCHESTRATOR, _points(request))
+    points = _points(request)
+    _watch(orchestrator, _ORCHESTRATOR, points)
+    for function in _SWEEPER:
+        watch_function(sweeper, function, f"sweep.{function}", points)
     asyncio.run(orchestrator.main())
 
 

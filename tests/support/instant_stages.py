@@ -59,6 +59,8 @@ class Script:
     """What billing says a settlement spent; None: what was asked for."""
     released_credits: int = 1
     """What billing says a release gave back."""
+    reserved: list[str] = field(default_factory=list)
+    """Reservations that billing says have been open for long."""
     cancelled: list[str] = field(default_factory=list)
     """Methods whose call was cancelled while its gate held it."""
 
@@ -230,6 +232,12 @@ class Billing(billing_grpc.BillingServiceServicer):
     async def Release(self, request: billing.ReleaseRequest, _: object) -> billing.ReleaseResponse:
         await self.script.enter("Release", request)
         return billing.ReleaseResponse(released_credits=self.script.released_credits)
+
+    async def ListOpenReservations(
+        self, request: billing.ListOpenReservationsRequest, _: object
+    ) -> billing.ListOpenReservationsResponse:
+        await self.script.enter("ListOpenReservations", request)
+        return billing.ListOpenReservationsResponse(job_ids=self.script.reserved)
 
 
 @asynccontextmanager

@@ -33,10 +33,10 @@ def aws_spec(port: int) -> ServiceSpec:
     )
 
 
-async def create_resources(port: int) -> Mapping[str, str]:
+async def create_resources(port: int, *, max_receives: int = MAX_RECEIVES) -> Mapping[str, str]:
     """Makes bucket, queue and dead-letter queue; returns the settings that point services at them."""
     server = AwsServer(_url(port))
-    made = await asyncio.to_thread(server.create, NAME, visibility_s=VISIBILITY_TIMEOUT_S, max_receives=MAX_RECEIVES)
+    made = await asyncio.to_thread(server.create, NAME, visibility_s=VISIBILITY_TIMEOUT_S, max_receives=max_receives)
     return made.environment() | {
         "SQS_VISIBILITY_TIMEOUT": str(VISIBILITY_TIMEOUT_S),
         "AWS_EC2_METADATA_DISABLED": "true",

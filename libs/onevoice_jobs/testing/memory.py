@@ -127,6 +127,7 @@ class MemoryJobs:
         for language in job.open_languages():
             job.change_language(language, status=LanguageStatus.CANCELLED, completed_at=now)
         job.tell([Event(JOB_CANCELLED)], now)
+        self._enqueue(job, job.record.attempts)
         return JobStatus.CANCELLED
 
     def resume(self, user_id: UUID, job_id: UUID, *, reservation_id: str | None = None) -> None:

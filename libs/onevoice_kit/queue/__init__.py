@@ -36,7 +36,8 @@ def open_queue(
     from onevoice_kit.queue.outbox import OutboxQueue
 
     hidden_s = visibility_s or settings.sqs_visibility_timeout
-    return OutboxQueue(engine, table, hidden_s, listener=listener, max_receives=settings.queue_max_receives)
+    max_receives, age_s = settings.queue_max_receives, settings.queue_age_s
+    return OutboxQueue(engine, table, hidden_s, listener=listener, max_receives=max_receives, age_s=age_s)
 
 
 def open_dead_letters(settings: QueueSettings, engine: AsyncEngine, table: Table) -> DeadLetters:

@@ -1,30 +1,37 @@
-"""In which order waiting rows of an outbox go: fair between groups, weighted by priority."""
+"""In which order waiting rows of an outbox go: fair between groups, weighted by priority, which grows with waiting."""
 
 from __future__ import annotations
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, FromClause, Table, bindparam, func, select
+from typing import Any
 
+from sqlalchemy import CTE, BigInteger, ColumnElement, Double, FromClause, Integer, Table, bindparam, cast, func, select
+
+AGE_S = 600.0
+"""What has waited so long counts as one class higher."""
 _SPARE = 200
 """Rows beyond what is asked for: at most so many may be locked by others just now."""
-_DOUBLES_EVERY = 10.0
+_CLASS = 10
+"""Between two classes of priority; one more doubles the weight."""
+_OLD = 10
+"""As high as waiting lifts a priority."""
 _FARTHEST = 100
 """Priorities beyond this count as this: the weight stays a number that a computer can hold."""
 
 
-def turns(table: Table, candidates: ColumnElement[bool], held: FromClause) -> CTE:
+def turns(table: Table, candidates: ColumnElement[bool], held: FromClause, age_s: float = AGE_S) -> CTE:
     """
     `(id, turn)` of the candidate rows that are next, `:most` and some more for those that others have locked by then.
     The lowest turn goes first, then the lowest id.
 
     The turn of a group's n-th waiting row is (what the group holds already + n) / 2^(priority / 10): so a group takes
     part in proportion to its weight, however many rows it has waiting (weighted fair queueing with jobs of equal
-    size, Demers, Keshav, Shenker 1989). Within a group the higher priority goes first, then the older row. `held` has
-    columns `group_id` and `held`.
+    size, Demers, Keshav, Shenker 1989). Within a group the higher priority goes first, then the older row. The priority
+    is the one that a row has by now, see `aged`. `held` has columns `group_id` and `held`.
     """
     row = table.c
-    rank = func.row_number().over(partition_by=row.group_id, order_by=(row.priority.desc(), row.id))
-    priority = func.greatest(-_FARTHEST, func.least(_FARTHEST, row.priority))
-    turn = (func.coalesce(held.c.held, 0) + rank) * func.power(2.0, -priority / _DOUBLES_EVERY)
+    priority = _aged(row.priority, row.created_at, age_s)
+    rank = func.row_number().over(partition_by=row.group_id, order_by=(priority.desc(), row.id))
+    turn = (func.coalesce(held.c.held, 0) + rank) * func.power(2.0, -priority / float(_CLASS))
     return (
         select(row.id, turn.label("turn"))
         .select_from(table.outerjoin(held, held.c.group_id == row.group_id))
@@ -35,3 +42,19 @@ def turns(table: Table, candidates: ColumnElement[bool], held: FromClause) -> CT
         .cte("queued")
         .prefix_with("MATERIALIZED", dialect="postgresql")
     )
+
+
+def aged(priority: int, waited_s: float, age_s: float = AGE_S) -> int:
+    """
+    What a priority counts as after so much waiting: one class (10) more for each `age_s`, up to 10, so that nothing
+    waits for ever behind what keeps coming; one that is higher stays what it is.
+    """
+    bounded = max(-_FARTHEST, min(_FARTHEST, priority))
+    return max(bounded, min(_OLD, bounded + _CLASS * int(waited_s // age_s)))
+
+
+def _aged(priority: ColumnElement[int], since: ColumnElement[Any], age_s: float) -> ColumnElement[int]:
+    """The same in SQL, by the time since when it waits. Whole numbers: what is sorted stays small."""
+    waited_s = cast(func.extract("epoch", func.now() - since), Double)
+    bounded = func.greatest(-_FARTHEST, func.least(_FARTHEST, priority))
+    return func.greatest(bounded, func.least(_OLD, bounded + _CLASS * cast(func.floor(waited_s / age_s), Integer)))

@@ -41,7 +41,7 @@ from onevoice_kit.db.engine import asyncpg_dsn, transaction
 from onevoice_kit.db.listener import Listener
 from onevoice_kit.errors import Conflict, OneVoiceError
 from onevoice_kit.queue.base import Delivery, Message, QueueDepth
-from onevoice_kit.queue.order import turns
+from onevoice_kit.queue.order import AGE_S, turns
 
 MAX_RECEIVES = 5
 RECEIVED_TOO_OFTEN = "received_too_often"
@@ -89,7 +89,7 @@ def channel_of(table: Table) -> str:
 async def enqueue(connection: AsyncConnection, table: Table, message: Message, *, priority: int = 0) -> None:
     """
     Writes a message in the caller's transaction; receivers are woken when it commits. Ten more `priority` double its
-    group's share and go first within the group (see `order.turns`).
+    group's share and go first within the group; so does waiting, within bounds (see `order.turns`).
     """
     values = {
         "body": message.body,
@@ -125,8 +125,12 @@ class OutboxQueue:
         *,
         listener: Listener | None = None,
         max_receives: int = MAX_RECEIVES,
+        age_s: float = AGE_S,
     ) -> None:
-        """`listener`: the process's own, if it has one; else the queue opens a connection to listen on."""
+        """
+        `listener`: the process's own, if it has one; else the queue opens a connection to listen on. `age_s`: see
+        `order.aged`.
+        """
         self._engine = engine
         self._table = table
         self._visibility_s = visibility_s
@@ -134,7 +138,7 @@ class OutboxQueue:
         self._listener = listener or Listener(asyncpg_dsn(engine.url))
         self._owns_listener = listener is None
         self._max_receives = max_receives
-        self._claim = _claim_statement(table)
+        self._claim = _claim_statement(table, age_s)
 
     async def receive(self, *, max_messages: int = 1, wait_s: float = 20.0) -> Sequence[Delivery]:
         deadline = time.monotonic() + wait_s
@@ -216,7 +220,7 @@ class OutboxQueue:
         return hit
 
 
-def _claim_statement(table: Table) -> Any:
+def _claim_statement(table: Table, age_s: float) -> Any:
     """Claims up to `:most` rows that no other claim holds, each under a new handle, and buries what came too often."""
     row = table.c
     free = and_(
@@ -232,7 +236,7 @@ def _claim_statement(table: Table) -> Any:
         .group_by(row.group_id)
         .cte("busy")
     )
-    queued = turns(table, fresh, busy)
+    queued = turns(table, fresh, busy, age_s)
     chosen = (
         select(row.id, queued.c.turn)
         .join(queued, queued.c.id == row.id)

@@ -16,7 +16,7 @@ from onevoice_kit.db.engine import asyncpg_dsn, transaction
 from onevoice_kit.db.listener import Listener
 from onevoice_kit.errors import OneVoiceError, Unavailable
 from onevoice_kit.queue.base import Message, QueueDepth, Sender
-from onevoice_kit.queue.order import turns
+from onevoice_kit.queue.order import AGE_S, turns
 from onevoice_kit.queue.outbox import channel_of, waiting
 from onevoice_kit.telemetry.metrics import counter, gauge
 from onevoice_kit.telemetry.names import OUTBOX_LAG_SECONDS, OUTBOX_RELAYED
@@ -53,6 +53,7 @@ class OutboxRelay:
         depth: Callable[[], Awaitable[QueueDepth]] | None = None,
         backlog: int = 40,
         outstanding: Select[str, int] | None = None,
+        age_s: float = AGE_S,
         poll_s: float = 5.0,
         full_poll_s: float = 0.5,
         min_pause_s: float = 0.5,
@@ -60,8 +61,9 @@ class OutboxRelay:
     ) -> None:
         """
         `outstanding` selects `group_id` and `held`, how much a group has waiting here or in work; without it a group's
-        turns do not depend on what was relayed before. `poll_s`: how often to look without being told; `full_poll_s`:
-        how often while the queue is full. The other pauses bound the back-off when something is down.
+        turns do not depend on what was relayed before. `age_s`: see `order.aged`. `poll_s`: how often to look without
+        being told; `full_poll_s`: how often while the queue is full. The other pauses bound the back-off when something
+        is down.
         """
         self._engine = engine
         self._table = table
@@ -70,7 +72,7 @@ class OutboxRelay:
         self._owns_listener = listener is None
         self._depth = depth
         self._backlog = backlog
-        self._next = _next_statement(table, outstanding)
+        self._next = _next_statement(table, outstanding, age_s)
         self._poll_s = poll_s
         self._full_poll_s = full_poll_s
         self._min_pause_s = min_pause_s
@@ -166,11 +168,11 @@ class OutboxRelay:
         return random.uniform(self._min_pause_s, max(self._min_pause_s, longest))
 
 
-def _next_statement(table: Table, outstanding: Select[str, int] | None) -> Select[Any]:
+def _next_statement(table: Table, outstanding: Select[str, int] | None, age_s: float) -> Select[Any]:
     """Locks the rows whose turn it is, at most `:most`."""
     row = table.c
     due = and_(waiting(table), row.available_at <= func.now())
-    queued = turns(table, due, _relayed(table, outstanding))
+    queued = turns(table, due, _relayed(table, outstanding), age_s)
     return (
         select(row.id, row.body, row.attributes, row.group_id)
         .join(queued, queued.c.id == row.id)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from onevoice_kit.errors import Conflict
 from onevoice_kit.queue.base import Delivery, Message, QueueDepth
+from onevoice_kit.queue.order import AGE_S, aged
 
 _TICK_S = 0.001
 """The shortest wait: a timer may fire a little before its time."""
@@ -28,16 +29,18 @@ class _Entry:
 
 class MemoryQueue:
     """
-    The queue port (see `base.Queue`) in memory: priority first, then whose group has least in work, then the oldest.
+    The queue port (see `base.Queue`) in memory: priority first, which grows with waiting, then whose group has
+    least in work, then the oldest.
 
     It dead-letters a message by itself that was received `max_receives` times and not deleted; 0: never.
     """
 
-    def __init__(self, visibility_s: float, *, max_receives: int = 0) -> None:
+    def __init__(self, visibility_s: float, *, max_receives: int = 0, age_s: float = AGE_S) -> None:
         self.dead: list[tuple[Message, str]] = []
         """Dead letters with their reasons."""
         self._visibility_s = visibility_s
         self._max_receives = max_receives
+        self._age_s = age_s
         self._entries: dict[str, _Entry] = {}
         self._numbers = 0
         self._handles = 0
@@ -111,8 +114,12 @@ class MemoryQueue:
         self._redrive(now)
         busy = Counter(e.message.group_id for e in self._entries.values() if e.held and e.visible_at > now)
         waiting = [entry for entry in self._entries.values() if entry.visible_at <= now]
-        waiting.sort(key=lambda e: (-e.priority, busy[e.message.group_id] if e.message.group_id else 0, e.number))
+        waiting.sort(key=lambda entry: (*self._turn(entry, busy, now), entry.number))
         return [self._hand_out(entry, now) for entry in waiting[:max_messages]]
+
+    def _turn(self, entry: _Entry, busy: Counter[str], now: float) -> tuple[int, int]:
+        group = entry.message.group_id
+        return -aged(entry.priority, now - entry.sent_at, self._age_s), busy[group] if group else 0
 
     def _hand_out(self, entry: _Entry, now: float) -> Delivery:
         self._handles += 1

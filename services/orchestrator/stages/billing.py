@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+
 import grpc
 
 from onevoice.billing.v1 import billing_service_pb2 as pb
@@ -27,6 +29,16 @@ class BillingStage:
         request = pb.SettleRequest(job_id=reservation, credits=amount)
         response = await self._stub.Settle(request, timeout=deadlines.SHORT_S)
         return response.spent_credits
+
+    async def open_reservations(self, min_age_s: float) -> AsyncIterator[Sequence[str]]:
+        """Reservations that have been open for at least `min_age_s`, page by page."""
+        request = pb.ListOpenReservationsRequest(min_age_s=int(min_age_s))
+        while True:
+            page = await self._stub.ListOpenReservations(request, timeout=deadlines.SHORT_S)
+            yield list(page.job_ids)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     async def release(self, reservation: str) -> int:
         """Gives a reservation back; returns how much it was, 0 where it was not open any more."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import text
 
 from onevoice.billing.v1 import billing_service_pb2 as pb
 from onevoice.billing.v1 import ledger_pb2
 from onevoice.billing.v1.billing_service_pb2_grpc import BillingServiceStub
+from onevoice_kit.db import transaction
 from onevoice_kit.errors import Conflict, InvalidInput, NotFound, QuotaExceeded
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
@@ -77,3 +79,40 @@ async def test_callers_get_typed_errors(billing):
     with pytest.raises(Conflict) as mismatch:
         await billing.Reserve(pb.ReserveRequest(user_id="ann", job_id="job-1", credits=6), timeout=TIMEOUT_S)
     assert mismatch.value.reason == "reservation_mismatch"
+
+
+async def test_reservations_that_have_been_open_for_long_are_listed_page_by_page(billing, ledger, engine):
+    async with transaction(engine) as connection:
+        await connection.execute(text("INSERT INTO billing.accounts (user_id, available) VALUES ('ann', 600)"))
+    for job_id in ("settled", "released", "young", "old"):
+        await ledger.reserve("ann", job_id, 1)
+    await ledger.settle("settled", 1)
+    await ledger.release("released")
+    many = """
+        INSERT INTO billing.reservations (job_id, user_id, credits, state)
+        SELECT 'job-' || n, 'ann', 1, 'open' FROM generate_series(100, 299) AS n"""
+    async with transaction(engine) as connection:
+        await connection.execute(text(many))
+        hour_ago = "UPDATE billing.reservations SET created_at = now() - interval '1 hour' WHERE job_id <> 'young'"
+        await connection.execute(text(hour_ago))
+    request = pb.ListOpenReservationsRequest(min_age_s=3_000)
+    first = await billing.ListOpenReservations(request, timeout=TIMEOUT_S)
+    request.page_token = first.next_page_token
+    second = await billing.ListOpenReservations(request, timeout=TIMEOUT_S)
+    assert [*first.job_ids, *second.job_ids] == [*(f"job-{n}" for n in range(100, 300)), "old"]
+    assert (len(first.job_ids), second.next_page_token) == (200, "")
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (pb.ListOpenReservationsRequest(min_age_s=-1), "invalid_age"),
+        (pb.ListOpenReservationsRequest(min_age_s=2**62), "invalid_age"),
+        (pb.ListOpenReservationsRequest(page_token="x" * 101), "invalid_page_token"),
+        (pb.ListOpenReservationsRequest(page_token="\x00"), "invalid_page_token"),
+    ],
+)
+async def test_a_list_of_reservations_that_makes_no_sense_is_refused(billing, request_, reason):
+    with pytest.raises(InvalidInput) as error:
+        await billing.ListOpenReservations(request_, timeout=TIMEOUT_S)
+    assert error.value.reason == reason

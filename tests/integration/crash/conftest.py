@@ -32,6 +32,7 @@ from onevoice_kit.testing.storage import file_storage
 from onevoice_kit.testing.waiting import eventually
 from services.billing import migrations as billing_migrations
 from services.billing.ledger import Ledger
+from services.billing.models import ReservationState, reservations
 from services.billing.servicer import BillingServicer
 from tests.support.crash_points import read_log
 from tests.support.instant_stages import Script
@@ -154,14 +155,21 @@ class World:
         async with transaction(self.engine) as connection:
             await request_cancel(connection, USER, JOB)
 
+    async def execute(self, *statements: str) -> None:
+        """Does to the database what nobody in this world does."""
+        async with transaction(self.engine) as connection:
+            for statement in statements:
+                await connection.execute(text(statement))
+
     async def leases_run_out(self) -> None:
         """Ends the lease and hides the message no longer, as the time of a lease would; waits that are due are over."""
-        async with transaction(self.engine) as connection:
-            await connection.execute(text("UPDATE jobs.jobs SET lease_until = now() WHERE lease_until IS NOT NULL"))
-            await connection.execute(text("UPDATE jobs.outbox SET claimed_until = now() WHERE claimed_until > now()"))
-            await connection.execute(text("UPDATE jobs.outbox SET available_at = now()"))
-            await connection.execute(text("UPDATE jobs.notifications SET available_at = now() WHERE sent_at IS NULL"))
-            await connection.execute(text("SELECT pg_notify('jobs_outbox', '')"))
+        await self.execute(
+            "UPDATE jobs.jobs SET lease_until = now() WHERE lease_until IS NOT NULL",
+            "UPDATE jobs.outbox SET claimed_until = now() WHERE claimed_until > now()",
+            "UPDATE jobs.outbox SET available_at = now()",
+            "UPDATE jobs.notifications SET available_at = now() WHERE sent_at IS NULL",
+            "SELECT pg_notify('jobs_outbox', '')",
+        )
         self.become_visible()
 
     async def completed_steps(self) -> set[str]:
@@ -171,12 +179,13 @@ class World:
             return set((await connection.execute(statement)).scalars())
 
     async def over(self) -> bool:
-        """Whether the job has ended, nothing of it is left in the queue, and everybody has been told."""
+        """Whether the job has ended, nothing of it is left in the queue or reserved, and everybody has been told."""
         waiting = select(func.count()).select_from(outbox).where(outbox.c.dead_at.is_(None), outbox.c.sent_at.is_(None))
         untold = select(func.count()).select_from(notifications).where(notifications.c.sent_at.is_(None))
+        unspent = select(func.count()).select_from(reservations).where(reservations.c.state == ReservationState.OPEN)
         async with transaction(self.engine) as connection:
             status = (await connection.execute(select(jobs.c.status).where(jobs.c.id == JOB))).scalar_one()
-            left = [(await connection.execute(count)).scalar_one() for count in (waiting, untold)]
+            left = [(await connection.execute(count)).scalar_one() for count in (waiting, untold, unspent)]
             return JobStatus(status).terminal and not any(left)
 
     async def until_over(self) -> None:
@@ -218,6 +227,7 @@ async def new_world(database_url: str, zygote: Zygote, folder: Path) -> AsyncIte
             "WORKER_CANCEL_POLL_S": "0.05",
             "WORKER_GRACE_S": "0",
             "NOTIFY_POLL_S": "0.05",
+            "SWEEP_INTERVAL_S": "3600",
             **addresses,
         }
         yield World(database_url, engine, storage, ledger, script, zygote, folder, environment, stack)

@@ -79,6 +79,11 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
     ),
     "cancelled": ("billing.release", "store.job_cancelled", "queue.delete"),
     "exhausted": ("billing.release", "store.job_failed", "queue.dead_letter", "alerts.send"),
+    "lost": ("sweep.requeue_stuck", "sweep.forget_dead"),
+    "overdue": ("jobs.claim", "billing.release", "store.job_failed", "alerts.send"),
+    "abandoned": ("billing.release", "store.job_cancelled"),
+    "cancelled by one that dies": ("billing.release", "queue.delete"),
+    "left": ("billing.release",),
 }
 """What a job does besides when it goes otherwise; see `scenarios.py`."""
 

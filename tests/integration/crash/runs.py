@@ -36,6 +36,7 @@ async def undisturbed(world: World, name: str) -> Run:
     scenario = SCENARIOS[name]
     scenario.arrange(world)
     await world.submit()
+    await scenario.befall(world)
     first = await world.start(environment=scenario.environment)
     await scenario.act(world, first)
     await eventually(lambda: scenario.last in first.passed, PATIENCE_S)
@@ -55,6 +56,7 @@ async def disturbed(world: World, point: Point) -> Outcome:
     scenario = SCENARIOS[point.scenario]
     scenario.arrange(world)
     await world.submit()
+    await scenario.befall(world)
     doomed = await world.start(die_at=point.name, occurrence=point.occurrence, environment=scenario.environment)
     await scenario.act(world, doomed)
     await doomed.child.ended()

@@ -23,7 +23,10 @@ class Scenario:
     """The last that the first process does for an undisturbed job."""
 
     def arrange(self, world: World) -> None:
-        """Before the job starts."""
+        """Before the job is submitted."""
+
+    async def befall(self, world: World) -> None:
+        """Between its submission and the start of the first process."""
 
     async def act(self, world: World, orchestrator: Orchestrator) -> None:
         """While the first process works on the job."""
@@ -91,6 +94,48 @@ class Stopped(Halted):
         orchestrator.child.signal(signal.SIGTERM)
 
 
+class Lost(Scenario):
+    """The message is lost; only the sweeper finds the job."""
+
+    async def befall(self, world: World) -> None:
+        await world.execute("DELETE FROM jobs.outbox")
+
+
+class Overdue(Lost):
+    """So is the time for the job."""
+
+    async def befall(self, world: World) -> None:
+        await super().befall(world)
+        await world.execute("UPDATE jobs.jobs SET deadline_at = now()")
+
+
+class Abandoned(Overdue):
+    """Its worker died after it was told to cancel, and with it the message."""
+
+    async def befall(self, world: World) -> None:
+        await super().befall(world)
+        await world.execute("UPDATE jobs.jobs SET cancel_requested_at = now()")
+
+
+class CancelledByOneThatDies(Lost):
+    """The gateway cancels the job and dies before it releases the credits."""
+
+    async def befall(self, world: World) -> None:
+        await super().befall(world)
+        await world.cancel()
+
+
+class Left(CancelledByOneThatDies):
+    """Nor does any worker meet the message that was sent with the cancel."""
+
+    async def befall(self, world: World) -> None:
+        await super().befall(world)
+        await world.execute("DELETE FROM jobs.outbox")
+
+
+_AT_ONCE = {"SWEEP_RESERVATIONS_AFTER_S": "0"}
+_SWEEPING = {"SWEEP_INTERVAL_S": "0.1"}
+
 SCENARIOS: Mapping[str, Scenario] = {
     "dubbed": Scenario(),
     "one language fails": Halved(),
@@ -100,4 +145,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     "cancelled": Cancelled(),
     "stopped": Stopped(last="jobs.goodbye:after"),
     "renewed": Halted({"WORKER_RENEW_S": "1.5"}, last="jobs.renew:after"),
+    "lost": Lost({**_SWEEPING, **_AT_ONCE, "SWEEP_STUCK_AFTER_S": "0"}),
+    "overdue": Overdue(_SWEEPING, last="alerts.send:after"),
+    "abandoned": Abandoned(_SWEEPING, last="store.job_cancelled:after"),
+    "cancelled by one that dies": CancelledByOneThatDies(),
+    "left": Left({**_SWEEPING, **_AT_ONCE}, last="billing.release:after"),
 }

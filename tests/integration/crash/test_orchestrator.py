@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.crash.conftest import Worlds
+from tests.integration.crash.conftest import FREE_CREDITS, Worlds
 from tests.integration.crash.outcome import outcome
 from tests.integration.crash.points import EFFECTS, ENDINGS, TIMED, Point, chosen_points
 from tests.integration.crash.runs import Run, comparable, disturbed, undisturbed
@@ -46,6 +46,12 @@ def test_every_effect_of_a_job_is_in_the_matrix(reference: Run) -> None:
 def test_every_effect_of_another_ending_is_in_the_matrix(reference: Run, scenario: str) -> None:
     assert set(ENDINGS[scenario]) <= set(reference.passed)
     assert set(reference.passed) <= set(EFFECTS).union(*ENDINGS.values())
+
+
+@pytest.mark.parametrize("scenario", [_grouped(name, name) for name in ("dubbed", *ENDINGS)])
+def test_no_credits_stay_reserved_however_a_job_ends(reference: Run) -> None:
+    outcome = reference.outcome
+    assert outcome.balance == (FREE_CREDITS - (outcome.spent_credits or 0), 0)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
 from onevoice_jobs.models import jobs, outbox
 from onevoice_kit.db import transaction
@@ -39,9 +39,7 @@ async def answers(url: str) -> bool:
         return False
 
 
-async def submit_to_one_that_dies(
-    zygote: Zygote, gateway: Gateway, user: User, path: str, at: str, folder: Path
-) -> None:
+async def send_to_one_that_dies(zygote: Zygote, gateway: Gateway, user: User, path: str, at: str, folder: Path) -> None:
     """Sends the call to a gateway process that dies at a point of it."""
     settings, port = gateway.settings, free_port()
     environment = {
@@ -94,7 +92,7 @@ async def test_a_job_that_was_not_written_leaves_no_reservation_and_its_key_can_
     zygote: Zygote, gateway: Gateway, ada: User, tmp_path: Path, at: str, reserved: int
 ) -> None:
     path = f"/api/videos/{(await add_video(ada))['id']}/dub"
-    await submit_to_one_that_dies(zygote, gateway, ada, path, at, tmp_path)
+    await send_to_one_that_dies(zygote, gateway, ada, path, at, tmp_path)
     assert await gateway.credits(ada) == (FREE_CREDITS - reserved, reserved)
     assert_problem(await ada.client.post(path, json=BODY, headers=KEY), 409, "request_in_progress")
 
@@ -112,10 +110,25 @@ async def test_a_job_that_was_written_and_not_answered_is_answered_to_the_same_c
     zygote: Zygote, gateway: Gateway, ada: User, tmp_path: Path
 ) -> None:
     path = f"/api/videos/{(await add_video(ada))['id']}/dub"
-    await submit_to_one_that_dies(zygote, gateway, ada, path, "submission.submit:after", tmp_path)
+    await send_to_one_that_dies(zygote, gateway, ada, path, "submission.submit:after", tmp_path)
     await housekeeping_after_a_while(gateway)
     again = await ada.client.post(path, json=BODY, headers=KEY)
     assert (again.status_code, again.headers["Idempotency-Replayed"]) == (202, "true")
     assert (await ada.client.get(f"/api/jobs/{again.json()['id']}")).json()["status"] == "pending"
     assert await gateway.credits(ada) == (FREE_CREDITS - COST, COST)
     assert await count(gateway) == (1, 1)
+
+
+async def test_a_gateway_that_cancels_and_dies_before_it_releases_leaves_a_message_for_who_does(
+    zygote: Zygote, gateway: Gateway, ada: User, tmp_path: Path
+) -> None:
+    job = (await ada.client.post(f"/api/videos/{(await add_video(ada))['id']}/dub", json=BODY)).json()
+    async with transaction(gateway.database) as connection:
+        await connection.execute(delete(outbox))  # lost, or a dead letter that nobody meets
+    path = f"/api/jobs/{job['id']}/cancel"
+    await send_to_one_that_dies(zygote, gateway, ada, path, "billing.close:before", tmp_path)
+    assert (await ada.client.get(f"/api/jobs/{job['id']}")).json()["status"] == "cancelled"
+    assert await gateway.credits(ada) == (FREE_CREDITS - COST, COST)
+    async with transaction(gateway.database) as connection:
+        named = (await connection.execute(select(outbox.c.attributes["jobId"].astext))).scalars().all()
+    assert named == [job["id"]]

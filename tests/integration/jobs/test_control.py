@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import delete
 
 from onevoice_jobs.control import request_cancel, requeue_stuck, resume_job
 from onevoice_jobs.leases import LeaseLost, claim, renew
@@ -43,6 +44,15 @@ async def test_a_job_nobody_works_on_is_cancelled_at_once(engine, submit, user_i
     assert (view.job.status, view.job.spent_credits) == (JobStatus.CANCELLED, 0)
     assert {language.status.value for language in view.languages} == {"cancelled"}
     assert [event.type for event in events] == ["job.created", "job.cancelled"]
+
+
+async def test_a_job_cancelled_at_once_sends_a_message_so_that_a_worker_releases_its_credits(engine, submit, user_id):
+    job_id = await submit()
+    async with transaction(engine) as connection:
+        await connection.execute(delete(outbox))
+    await cancel(engine, user_id, job_id)
+    await cancel(engine, user_id, job_id)
+    assert [message.job_id for message in await messages(engine)] == [job_id]
 
 
 async def test_a_job_in_work_is_told_to_stop_once(engine, submit, take, user_id):

@@ -14,17 +14,20 @@ from onevoice_jobs.service import PostgresJobs
 from onevoice_jobs.states import JobStatus
 from onevoice_jobs.workers import heartbeat, list_workers
 from onevoice_kit.db import transaction
+from onevoice_kit.errors import Busy
 from onevoice_kit.testing.waiting import eventually
 from services.orchestrator.endings import Endings
+from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.sweeper import Sweeper
-from tests.support.instant_stages import Script
+from tests.support.instant_stages import Script, fails
 
 
 @pytest.fixture
 def sweeper(deployment) -> Sweeper:
     settings = deployment.settings.model_copy(update={"sweep_stuck_after_s": 0.0, "sweep_interval_s": 0.01})
     endings = Endings(deployment.stages, deployment.storage)
-    return Sweeper(deployment.engine, PostgresJobs(deployment.engine), endings, settings, owner="sweeper-1")
+    jobs, billing = PostgresJobs(deployment.engine), deployment.stages.billing
+    return Sweeper(deployment.engine, jobs, endings, billing, settings, owner="sweeper-1")
 
 
 async def _execute(deployment, statement) -> None:
@@ -97,6 +100,43 @@ async def test_the_message_of_a_job_that_was_swept_away_is_deleted(deployment, s
     async with deployment.worker():
         await eventually(empty)
     assert await _messages(deployment) == 0
+
+
+async def test_a_job_cancelled_while_its_message_is_a_dead_letter_gets_its_credits_back_from_a_worker(
+    deployment, script: Script
+) -> None:
+    job_id = await deployment.submit()
+    (delivery,) = await deployment.queue.receive(wait_s=5)
+    await deployment.queue.dead_letter(delivery, "received_too_often")
+    async with transaction(deployment.engine) as connection:
+        await control.request_cancel(connection, deployment.user_id, job_id)
+    async with deployment.worker():
+        await eventually(lambda: [request.job_id for request in script.requests("Release")] == [str(job_id)])
+    assert (await deployment.job(job_id)).status is JobStatus.CANCELLED
+
+
+async def test_credits_are_given_back_under_which_no_job_runs_and_no_others(
+    deployment, sweeper: Sweeper, script: Script
+) -> None:
+    waiting, cancelled, resumed = [await deployment.submit() for _ in range(3)]
+    async with transaction(deployment.engine) as connection:
+        await control.request_cancel(connection, deployment.user_id, cancelled)
+        await control.request_cancel(connection, deployment.user_id, resumed)
+        await control.resume_job(connection, deployment.user_id, resumed, reservation_id="second")
+    script.reserved = [str(waiting), str(cancelled), str(resumed), "second", "never-came-to-be"]
+    unused = (str(cancelled), str(resumed), "never-came-to-be")
+    assert (await sweeper.sweep()).released == unused
+    assert [request.job_id for request in script.requests("Release")] == list(unused)
+    (asked,) = script.requests("ListOpenReservations")
+    assert asked.min_age_s == OrchestratorSettings.model_fields["sweep_reservations_after_s"].default
+
+
+async def test_jobs_are_swept_also_while_billing_is_away(deployment, sweeper: Sweeper, script: Script) -> None:
+    job_id = await deployment.submit()
+    await _execute(deployment, delete(outbox))
+    script.faults["ListOpenReservations"] = fails(Busy("Billing is full.", reason="billing_full"))
+    swept = await sweeper.sweep()
+    assert (swept.requeued, swept.released) == ((job_id,), ())
 
 
 async def test_an_overdue_job_in_work_is_left_to_its_worker(deployment, sweeper: Sweeper) -> None:

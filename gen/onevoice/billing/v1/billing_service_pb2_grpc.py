@@ -65,6 +65,11 @@ class BillingServiceStub:
                 request_serializer=onevoice_dot_billing_dot_v1_dot_billing__service__pb2.ListLedgerRequest.SerializeToString,
                 response_deserializer=onevoice_dot_billing_dot_v1_dot_billing__service__pb2.ListLedgerResponse.FromString,
                 _registered_method=True)
+        self.ListOpenReservations = channel.unary_unary(
+                '/onevoice.billing.v1.BillingService/ListOpenReservations',
+                request_serializer=onevoice_dot_billing_dot_v1_dot_billing__service__pb2.ListOpenReservationsRequest.SerializeToString,
+                response_deserializer=onevoice_dot_billing_dot_v1_dot_billing__service__pb2.ListOpenReservationsResponse.FromString,
+                _registered_method=True)
 
 
 class BillingServiceServicer:
@@ -113,6 +118,13 @@ class BillingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOpenReservations(self, request, context):
+        """Lists jobs whose reservation has been open for long, so that those can be released that no job will ever close.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BillingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +157,11 @@ def add_BillingServiceServicer_to_server(servicer, server):
                     servicer.ListLedger,
                     request_deserializer=onevoice_dot_billing_dot_v1_dot_billing__service__pb2.ListLedgerRequest.FromString,
                     response_serializer=onevoice_dot_billing_dot_v1_dot_billing__service__pb2.ListLedgerResponse.SerializeToString,
+            ),
+            'ListOpenReservations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOpenReservations,
+                    request_deserializer=onevoice_dot_billing_dot_v1_dot_billing__service__pb2.ListOpenReservationsRequest.FromString,
+                    response_serializer=onevoice_dot_billing_dot_v1_dot_billing__service__pb2.ListOpenReservationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +327,33 @@ class BillingService:
             '/onevoice.billing.v1.BillingService/ListLedger',
             onevoice_dot_billing_dot_v1_dot_billing__service__pb2.ListLedgerRequest.SerializeToString,
             onevoice_dot_billing_dot_v1_dot_billing__service__pb2.ListLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOpenReservations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onevoice.billing.v1.BillingService/ListOpenReservations',
+            onevoice_dot_billing_dot_v1_dot_billing__service__pb2.ListOpenReservationsRequest.SerializeToString,
+            onevoice_dot_billing_dot_v1_dot_billing__service__pb2.ListOpenReservationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

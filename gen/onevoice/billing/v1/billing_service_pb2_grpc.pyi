@@ -45,6 +45,8 @@ class BillingServiceStub:
     """Gets an account, opening it at first sight."""
     ListLedger: _grpc.UnaryUnaryMultiCallable[_billing_service_pb2.ListLedgerRequest, _billing_service_pb2.ListLedgerResponse]
     """Lists the entries of an account, newest first."""
+    ListOpenReservations: _grpc.UnaryUnaryMultiCallable[_billing_service_pb2.ListOpenReservationsRequest, _billing_service_pb2.ListOpenReservationsResponse]
+    """Lists jobs whose reservation has been open for long, so that those can be released that no job will ever close."""
 
 @_typing.type_check_only
 class BillingServiceAsyncStub(BillingServiceStub):
@@ -63,6 +65,8 @@ class BillingServiceAsyncStub(BillingServiceStub):
     """Gets an account, opening it at first sight."""
     ListLedger: _aio.UnaryUnaryMultiCallable[_billing_service_pb2.ListLedgerRequest, _billing_service_pb2.ListLedgerResponse]  # type: ignore[assignment]
     """Lists the entries of an account, newest first."""
+    ListOpenReservations: _aio.UnaryUnaryMultiCallable[_billing_service_pb2.ListOpenReservationsRequest, _billing_service_pb2.ListOpenReservationsResponse]  # type: ignore[assignment]
+    """Lists jobs whose reservation has been open for long, so that those can be released that no job will ever close."""
 
 class BillingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the credits. 1 credit is 1 second of dubbed output in one language."""
@@ -114,5 +118,13 @@ class BillingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_billing_service_pb2.ListLedgerResponse, _abc.Awaitable[_billing_service_pb2.ListLedgerResponse]]:
         """Lists the entries of an account, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListOpenReservations(
+        self,
+        request: _billing_service_pb2.ListOpenReservationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_billing_service_pb2.ListOpenReservationsResponse, _abc.Awaitable[_billing_service_pb2.ListOpenReservationsResponse]]:
+        """Lists jobs whose reservation has been open for long, so that those can be released that no job will ever close."""
 
 def add_BillingServiceServicer_to_server(servicer: BillingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
