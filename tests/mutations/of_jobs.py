@@ -100,7 +100,7 @@ _CLAIMS = (
     Mutation(
         "a job is tried for ever",
         _LEASES,
-        "return Verdict.EXHAUSTED if row.attempts >= max_attempts else Verdict.RUN",
+        "return Verdict.EXHAUSTED if attempts_before >= max_attempts else Verdict.RUN",
         "return Verdict.RUN",
         (f"{_TEST_LEASES}test_the_sixth_attempt_is_not_run",),
     ),
