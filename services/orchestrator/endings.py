@@ -14,7 +14,7 @@ OVERDUE = JobError("job_overdue", "The job was not finished before its deadline.
 
 
 class Endings:
-    """Ends jobs, and what is reserved for them."""
+    """Gives credits back, and ends jobs that somebody holds the lease of."""
 
     def __init__(self, stages: Stages, storage: Storage) -> None:
         self._billing = stages.billing
