@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from onevoice_jobs.events import JOB_CANCEL_REQUESTED, JOB_CANCELLED, JOB_RESUMED, record_events
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.models import jobs, language_tasks, outbox
-from onevoice_jobs.queries import job_not_found
+from onevoice_jobs.queries import job_not_found, may_be_paid
 from onevoice_jobs.records import Event
 from onevoice_jobs.rows import AnyRow
 from onevoice_jobs.states import JobStatus, LanguageStatus, check_transition
@@ -25,31 +25,25 @@ async def request_cancel(connection: AsyncConnection, user_id: UUID, job_id: UUI
 
     A job nobody works on is cancelled at once; the caller releases its credits after the commit, and so does the
     worker that meets its message (releasing is idempotent). A message is sent with the cancel, for the one before may
-    be a dead letter or lost, and the caller may die before it releases. Otherwise its worker is told and ends it.
+    be a dead letter or lost, and the caller may die before it releases. Otherwise its worker is told and ends it. So is
+    the next worker where the job may be paid for: it asks billing, and what is paid for it delivers.
     Asking again, or for a job already cancelled, changes nothing. Raises `NotFound` (reason `job_not_found`),
     `Conflict` (reason `invalid_transition`) for a job that has completed or failed.
     """
     row = await _lock(connection, user_id, job_id)
     status = JobStatus(row.status)
-    if status is JobStatus.CANCELLED or (row.held and row.cancel_requested_at is not None):
+    if status is JobStatus.CANCELLED:
         return status
     check_transition(status, JobStatus.CANCELLED)
-    if row.held:
+    # Asked under the lock: a worker that was taken for dead may have got this far just now.
+    if not row.held and not await may_be_paid(connection, job_id):
+        await _cancel_now(connection, job_id)
+        await _enqueue(connection, row)
+        return JobStatus.CANCELLED
+    if row.cancel_requested_at is None:
         await connection.execute(update(jobs).where(jobs.c.id == job_id).values(cancel_requested_at=func.now()))
         await record_events(connection, job_id, [Event(JOB_CANCEL_REQUESTED)])
-        return status
-    await _cancel_now(connection, job_id)
-    await _enqueue(connection, row)
-    return JobStatus.CANCELLED
-
-
-async def note_spent(connection: AsyncConnection, job_id: UUID, spent_credits: int) -> None:
-    """Notes what a job that was cancelled had cost before: its worker had settled, and died before it could say so."""
-    await connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id, jobs.c.status == JobStatus.CANCELLED)
-        .values(spent_credits=func.least(spent_credits, jobs.c.quoted_credits))
-    )
+    return status
 
 
 async def resume_job(

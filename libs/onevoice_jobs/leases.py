@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from onevoice_jobs.events import JOB_STARTED, record_events
 from onevoice_jobs.models import jobs
+from onevoice_jobs.queries import may_be_paid
 from onevoice_jobs.records import Event, JobRecord
 from onevoice_jobs.rows import JOB_COLUMNS, AnyRow, job_from_row
 from onevoice_jobs.states import JobStatus
@@ -38,7 +39,7 @@ class Lease:
 
     job_id: UUID
     owner: str
-    """Id of the worker."""
+    """Who made the claim; see `claim`."""
     epoch: int
     """Grows with every claim; a write with an old epoch hits no row."""
     until: datetime
@@ -50,11 +51,11 @@ class Verdict(enum.StrEnum):
 
     RUN = "run"
     CANCEL = "cancel"
-    """The user has cancelled: end the job as cancelled."""
+    """The user has cancelled: end the job as cancelled, unless it is paid for."""
     EXHAUSTED = "exhausted"
     """Tried too often: fail the job, dead-letter the message."""
     OVERDUE = "overdue"
-    """Past its deadline: fail the job."""
+    """Past its deadline: fail the job, unless it is paid for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +105,12 @@ async def claim(
     """
     Takes a job that is pending, or whose holder let its lease run out or gave it back.
 
+    `owner` stands for this one claim: whoever does not know whether a claim has succeeded makes it again under the same
+    owner, and gets the lease that was granted, kept for `ttl_s` from now. Any other claim is another owner, also one
+    by the same worker.
+
     A claim counts as an attempt. The lease is granted also where the verdict is not `RUN`, because ending the job
-    is a write too. The first claim that runs the job records `job.started`.
+    is a write too. The first claim that runs the job, or may have to because it is paid for, records `job.started`.
     """
     async with transaction(engine) as connection:
         row = await _lock(connection, job_id)
@@ -114,10 +119,13 @@ async def claim(
         if JobStatus(row.status).terminal:
             return Refused(Refusal.ENDED, await _job(connection, job_id))
         if row.held_s > 0:
-            return Refused(Refusal.HELD, await _job(connection, job_id), row.held_s)
-        verdict = _verdict(row, max_attempts)
-        lease = await _grant(connection, job_id, owner, ttl_s, verdict)
-        if verdict is Verdict.RUN and row.status == JobStatus.PENDING:
+            if row.lease_owner != owner:
+                return Refused(Refusal.HELD, await _job(connection, job_id), row.held_s)
+            return await _granted_before(connection, row, ttl_s, max_attempts)
+        verdict = _verdict(row, row.attempts, max_attempts)
+        runs = verdict is Verdict.RUN or (verdict is not Verdict.EXHAUSTED and await may_be_paid(connection, job_id))
+        lease = await _grant(connection, job_id, owner, ttl_s, runs)
+        if runs and row.status == JobStatus.PENDING:
             await record_events(connection, job_id, [Event(JOB_STARTED)])
         return Claim(lease, await _job(connection, job_id), verdict, resumed=row.started_at is not None)
 
@@ -169,7 +177,9 @@ def _in(seconds: float) -> Any:
 
 async def _lock(connection: AsyncConnection, job_id: UUID) -> AnyRow | None:
     columns = (
+        jobs.c.id,
         jobs.c.status,
+        jobs.c.lease_owner,
         jobs.c.attempts,
         jobs.c.started_at,
         jobs.c.cancel_requested_at,
@@ -179,17 +189,31 @@ async def _lock(connection: AsyncConnection, job_id: UUID) -> AnyRow | None:
     return (await connection.execute(select(*columns).where(jobs.c.id == job_id).with_for_update())).one_or_none()
 
 
-def _verdict(row: AnyRow, max_attempts: int) -> Verdict:
+def _verdict(row: AnyRow, attempts_before: int, max_attempts: int) -> Verdict:
     if row.cancel_requested_at is not None:
         return Verdict.CANCEL
     if row.overdue:
         return Verdict.OVERDUE
-    return Verdict.EXHAUSTED if row.attempts >= max_attempts else Verdict.RUN
+    return Verdict.EXHAUSTED if attempts_before >= max_attempts else Verdict.RUN
 
 
-async def _grant(connection: AsyncConnection, job_id: UUID, owner: str, ttl_s: float, verdict: Verdict) -> Lease:
+async def _granted_before(connection: AsyncConnection, row: AnyRow, ttl_s: float, max_attempts: int) -> Claim:
+    """The claim is a repetition: its lease goes on, and the attempt is counted already."""
+    statement = (
+        update(jobs)
+        .where(jobs.c.id == row.id)
+        .values(lease_until=_in(ttl_s))
+        .returning(jobs.c.lease_epoch, jobs.c.lease_until)
+    )
+    kept = (await connection.execute(statement)).one()
+    lease = Lease(row.id, row.lease_owner, kept.lease_epoch, kept.lease_until)
+    verdict = _verdict(row, row.attempts - 1, max_attempts)
+    return Claim(lease, await _job(connection, row.id), verdict, resumed=row.started_at is not None)
+
+
+async def _grant(connection: AsyncConnection, job_id: UUID, owner: str, ttl_s: float, runs: bool) -> Lease:
     started: dict[str, Any] = {}
-    if verdict is Verdict.RUN:
+    if runs:
         started = {"status": JobStatus.PROCESSING, "started_at": func.coalesce(jobs.c.started_at, func.now())}
     statement = (
         update(jobs)

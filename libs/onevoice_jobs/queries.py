@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Select, Text, cast, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onevoice_jobs.models import artifacts, job_events, jobs, language_tasks, segments, translations
+from onevoice_jobs.models import artifacts, job_events, jobs, language_tasks, segments, steps, translations
 from onevoice_jobs.pages import decode_cursor, encode_cursor
 from onevoice_jobs.records import Artifact, EventRecord, JobRecord, LanguageRecord, Page, Segment, Translation
 from onevoice_jobs.rows import (
@@ -23,10 +23,12 @@ from onevoice_jobs.rows import (
     segment_from_row,
     translation_from_row,
 )
-from onevoice_jobs.states import JobStatus
+from onevoice_jobs.states import JobStatus, StepStatus
 from onevoice_kit.errors import NotFound
 
 MAX_PAGE = 200
+PAYMENT_STEPS = ("manifest", "settle")
+"""The step that settles the credits, and before it the one whose checkpoint it waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,15 @@ async def reservations_in_use(connection: AsyncConnection, reservations: Collect
     used = func.coalesce(jobs.c.reservation_id, cast(jobs.c.id, Text))
     is_open = jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING])
     return set((await connection.execute(select(used).where(is_open, used.in_(reservations)))).scalars())
+
+
+async def may_be_paid(connection: AsyncConnection, job_id: UUID) -> bool:
+    """
+    Whether the credits of a job in work may be settled already. For certain only billing knows: a worker may have died
+    before it could store that they are.
+    """
+    near = (steps.c.job_id == job_id) & steps.c.step_key.in_(PAYMENT_STEPS) & (steps.c.status == StepStatus.COMPLETED)
+    return bool((await connection.execute(select(select(steps).where(near).exists()))).scalar_one())
 
 
 def job_not_found() -> NotFound:

@@ -7,10 +7,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onevoice_jobs import control, leases, workers
+from onevoice_jobs import leases, workers
 from onevoice_jobs.leases import Claim, Lease, Refused, Renewal
 from onevoice_jobs.store import JobStore
-from onevoice_kit.db import transaction
 
 
 class Jobs(Protocol):
@@ -26,10 +25,6 @@ class Jobs(Protocol):
 
     async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
         """See `leases.give_back`."""
-        ...
-
-    async def note_spent(self, job_id: UUID, spent_credits: int) -> None:
-        """See `control.note_spent`."""
         ...
 
     def store(self, lease: Lease) -> JobStore:
@@ -62,11 +57,6 @@ class PostgresJobs:
     async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
         """See `leases.give_back`."""
         await leases.give_back(self._engine, lease, count_attempt=count_attempt)
-
-    async def note_spent(self, job_id: UUID, spent_credits: int) -> None:
-        """See `control.note_spent`."""
-        async with transaction(self._engine) as connection:
-            await control.note_spent(connection, job_id, spent_credits)
 
     def store(self, lease: Lease) -> JobStore:
         """A store whose every write is fenced by the lease."""

@@ -14,15 +14,11 @@ OVERDUE = JobError("job_overdue", "The job was not finished before its deadline.
 
 
 class Endings:
-    """Ends jobs that somebody holds the lease of."""
+    """Gives credits back, and ends jobs that somebody holds the lease of."""
 
     def __init__(self, stages: Stages, storage: Storage) -> None:
         self._billing = stages.billing
         self._storage = storage
-
-    async def cancel(self, job: JobRecord, store: JobStore) -> None:
-        """Gives the credits back and ends the job as cancelled."""
-        await store.job_cancelled(spent_credits=await self.give_credits_back(job))
 
     async def fail(self, job: JobRecord, store: JobStore, error: JobError, *, bad_input: bool = False) -> None:
         """Gives the credits back and ends the job as failed. Nothing is kept of a job whose source is bad."""
@@ -35,8 +31,8 @@ class Endings:
 
     async def give_credits_back(self, job: JobRecord) -> int:
         """
-        Releases what is reserved; returns what had been spent before. A job that was settled and is then cancelled, or
-        dies too often before it could say that it is done, has cost what it has cost.
+        Releases what is reserved; returns what had been spent before. Such a job is paid for: everything it was to make
+        is there, so it is delivered, and only where it dies too often over that it fails and has cost what it has cost.
         """
         if await self._billing.release(job.reservation):
             return 0

@@ -6,18 +6,18 @@ import asyncio
 import enum
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from onevoice_jobs.leases import Claim, Lease, LeaseLost
+from onevoice_jobs.leases import Claim, Lease, LeaseLost, Verdict
 from onevoice_jobs.records import JobError
 from onevoice_jobs.service import Jobs
 from onevoice_kit.errors import Kind, OneVoiceError
 from onevoice_kit.queue.base import Delivery, Queue
 from onevoice_kit.storage.base import Storage
 
-from .endings import OVERDUE
+from .endings import OVERDUE, Endings
 from .journal import JobJournal
 from .pipeline.dubbing import dubbing, scope_end
 from .pipeline.executor import Executor
@@ -40,7 +40,10 @@ class Outcome(enum.StrEnum):
     FAILED = "failed"
     EXHAUSTED = "exhausted"
     """Failed after its last attempt; its message goes to the dead-letter queue."""
+    OVERDUE = "overdue"
+    """Past its deadline and not paid for: its credits are given back; its message goes to the dead-letter queue."""
     CANCELLED = "cancelled"
+    """By its user, and not paid for: its credits are given back."""
     RETRY = "retry"
     """What went wrong may pass: the job comes again."""
     STOPPED = "stopped"
@@ -61,6 +64,15 @@ class Ending:
     """Whether the source itself is to blame."""
 
 
+_GIVEN_UP = (Outcome.CANCELLED, Outcome.OVERDUE)
+_EXHAUSTED = Ending(Outcome.EXHAUSTED, JobError("too_many_attempts", "The job was tried too often without success."))
+_BY_VERDICT = {
+    Verdict.CANCEL: Ending(Outcome.CANCELLED),
+    Verdict.OVERDUE: Ending(Outcome.OVERDUE, OVERDUE),
+    Verdict.EXHAUSTED: _EXHAUSTED,
+}
+
+
 class JobRun:
     """Runs one job under one lease."""
 
@@ -76,11 +88,13 @@ class JobRun:
         rng: random.Random,
     ) -> None:
         self._job = claimed.job
+        self._verdict = claimed.verdict
         self._delivery = delivery
         self._jobs = jobs
         self._queue = queue
         self._settings = settings
         self._rng = rng
+        self._endings = Endings(stages, storage)
         self._lease: Lease = claimed.lease
         # By the clock of the database alone, which gave the lease.
         self._left_s = (self._job.deadline_at - claimed.lease.until).total_seconds() + settings.worker_lease_s
@@ -89,25 +103,22 @@ class JobRun:
         self._ctx = JobContext(self._job, self.store, stages, storage, settings, progress)
 
     async def run(self, stopping: asyncio.Event) -> Ending:
-        """Runs the graph until it ends, or must: cancelled, overdue, lease lost, or the grace after `stopping` over."""
-        graph = asyncio.create_task(self._graph())
-        guards = [
-            asyncio.create_task(self._until_cancelled()),
-            asyncio.create_task(self._until_lost()),
-            asyncio.create_task(self._until_stopped(stopping)),
-            asyncio.create_task(self._until_overdue()),
-        ]
-        try:
-            await asyncio.wait([graph, *guards], return_when=asyncio.FIRST_COMPLETED)
-            if graph.done():
-                return graph.result()
-            return next(guard for guard in guards if guard.done()).result()
-        finally:
-            await _cancel([graph, *guards])
+        """
+        Runs the graph until it ends, or must: cancelled, overdue, lease lost, or the grace after `stopping` over.
 
-    async def give_back(self, *, count_attempt: bool) -> None:
-        """Lets another worker claim the job at once."""
-        await self._jobs.give_back(self._lease, count_attempt=count_attempt)
+        What is paid for is delivered: once the credits are settled, only the end is missing, and a cancel or the
+        deadline comes too late.
+        """
+        return await _first(self._work(), self._until_lost(), self._until_stopped(stopping))
+
+    async def _work(self) -> Ending:
+        ending = _BY_VERDICT.get(self._verdict) or await _first(
+            self._graph(), self._until_cancelled(), self._until_overdue()
+        )
+        if ending.outcome not in _GIVEN_UP or not await self._endings.give_credits_back(self._job):
+            return ending
+        _log.info("job %s is paid for, so it is not %s", self._job.id, ending.outcome)
+        return await self._graph() if self._job.attempts <= self._settings.worker_max_attempts else _EXHAUSTED
 
     async def _graph(self) -> Ending:
         final = self._job.attempts >= self._settings.worker_max_attempts
@@ -138,7 +149,7 @@ class JobRun:
             await asyncio.sleep(self._settings.worker_cancel_poll_s)
             try:
                 if await self.store.cancel_requested():
-                    return Ending(Outcome.CANCELLED)
+                    return _BY_VERDICT[Verdict.CANCEL]
             except LeaseLost:
                 return Ending(Outcome.LOST)
             except Exception:  # noqa: BLE001 - the lease decides whether work goes on, not this look
@@ -177,7 +188,7 @@ class JobRun:
 
     async def _until_overdue(self) -> Ending:
         await asyncio.sleep(self._left_s)
-        return Ending(Outcome.EXHAUSTED, OVERDUE)
+        return _BY_VERDICT[Verdict.OVERDUE]
 
     async def _until_stopped(self, stopping: asyncio.Event) -> Ending:
         await stopping.wait()
@@ -196,7 +207,13 @@ def _completed(outputs: Mapping[str, Json], languages: tuple[str, ...]) -> Endin
     return Ending(Outcome.COMPLETED, spent_credits=outputs["settle"], metrics=metrics)
 
 
-async def _cancel(tasks: list[asyncio.Task[Ending]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def _first(*ways: Coroutine[Any, Any, Ending]) -> Ending:
+    """How what ends first ends, of several at once the one named first; the others are cancelled."""
+    tasks = [asyncio.create_task(way) for way in ways]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task.done()).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -19,6 +19,7 @@ from onevoice_jobs.workers import forget_dead
 from onevoice_kit.db import transaction
 from onevoice_kit.errors import OneVoiceError
 
+from .claiming import Claims
 from .endings import OVERDUE, Endings
 from .settings import OrchestratorSettings
 from .stages import BillingStage
@@ -56,7 +57,7 @@ class Sweeper:
         self._endings = endings
         self._billing = billing
         self._settings = settings
-        self._owner = owner
+        self._claims = Claims(jobs, settings, owner)
 
     async def run(self) -> None:
         """Sweeps until cancelled. The pauses are jittered, so that many sweepers do not come together."""
@@ -104,13 +105,13 @@ class Sweeper:
 
     async def _end(self, job_id: UUID) -> bool:
         """Ends a job past its deadline; its message, if there is one, finds it ended."""
-        ttl_s, max_attempts = self._settings.worker_lease_s, self._settings.worker_max_attempts
-        claimed = await self._jobs.claim(job_id, self._owner, ttl_s=ttl_s, max_attempts=max_attempts)
+        claimed = await self._claims.claim(job_id)
         if isinstance(claimed, Refused):
             return False  # somebody was faster
+        if await self._endings.give_credits_back(claimed.job):
+            # Paid for: the worker that gets its message delivers it.
+            await self._claims.give_back(claimed.lease, count_attempt=False)
+            return False
         store = self._jobs.store(claimed.lease)
-        if claimed.verdict is Verdict.CANCEL:
-            await self._endings.cancel(claimed.job, store)
-        else:
-            await self._endings.fail(claimed.job, store, OVERDUE)
+        await (store.job_cancelled() if claimed.verdict is Verdict.CANCEL else store.job_failed(OVERDUE))
         return True

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
-from onevoice_jobs.leases import Claim, Refusal, Refused, Verdict
+from onevoice_jobs.leases import Claim, Refusal, Refused
 from onevoice_jobs.messages import DubbingJobMessage, PoisonMessage
 from onevoice_jobs.notifications import Alerts
 from onevoice_jobs.records import JobError, JobRecord
@@ -23,6 +23,7 @@ from onevoice_kit.queue.base import Delivery, Queue
 from onevoice_kit.storage.base import Storage
 from onevoice_kit.telemetry.trace import attach, span
 
+from .claiming import Claims
 from .endings import OVERDUE, Endings
 from .job_run import Ending, JobRun, Outcome
 from .settings import OrchestratorSettings
@@ -35,10 +36,6 @@ _BATCH = 10
 _ERROR_PAUSE_S = 2.0
 """Pause after the queue or the database did not answer."""
 
-_VERDICTS = {
-    Verdict.EXHAUSTED: JobError("too_many_attempts", "The job was tried too often without success."),
-    Verdict.OVERDUE: OVERDUE,
-}
 _INTERNAL = JobError("internal", "Something went wrong inside.")
 
 
@@ -73,6 +70,7 @@ class Worker:
         self._running: dict[asyncio.Task[None], None] = {}
         self._rng = rng or random.Random()
         self.id = worker_id or f"{socket.gethostname()}-{os.getpid()}-{str(uuid7())[-6:]}"
+        self._claims = Claims(jobs, settings, self.id, self._rng)
 
     async def run(self) -> None:
         """Works until cancelled; then takes no more messages, and gives back what cannot be finished in the grace."""
@@ -143,22 +141,14 @@ class Worker:
         # From here on the message is hidden as long as a lease lasts, so that a killed worker delays its job no more.
         with suppress(Conflict):
             await self._queue.extend(delivery, int(self._settings.worker_lease_s))
-        ttl_s, max_attempts = self._settings.worker_lease_s, self._settings.worker_max_attempts
-        claimed = await self._jobs.claim(message.job_id, self.id, ttl_s=ttl_s, max_attempts=max_attempts)
+        claimed = await self._claims.claim(message.job_id)
         if isinstance(claimed, Refused):
             await self._refused(delivery, claimed)
             return
         run = JobRun(claimed, delivery, self._jobs, self._queue, self._storage, self._stages, self._settings, self._rng)
-        ending = await self._ending(run, claimed)
+        ending = await run.run(self._stopping)
         _log.info("job %s: %s", claimed.job.id, ending.outcome, extra={"job_id": str(claimed.job.id)})
         await self._finish(run, delivery, claimed, ending)
-
-    async def _ending(self, run: JobRun, claimed: Claim) -> Ending:
-        if claimed.verdict is Verdict.RUN:
-            return await run.run(self._stopping)
-        if claimed.verdict is Verdict.CANCEL:
-            return Ending(Outcome.CANCELLED)
-        return Ending(Outcome.EXHAUSTED, _VERDICTS[claimed.verdict])
 
     async def _refused(self, delivery: Delivery, refused: Refused) -> None:
         if refused.reason is Refusal.UNKNOWN:
@@ -167,9 +157,8 @@ class Worker:
             await self._queue.release(delivery, delay_s=max(1, int(refused.retry_in_s)))
         else:
             if refused.job and refused.job.status is not JobStatus.COMPLETED:
-                spent = await self._endings.give_credits_back(refused.job)
-                if spent != (refused.job.spent_credits or 0):
-                    await self._jobs.note_spent(refused.job.id, spent)
+                # Whoever ended it may have died, or not reached billing, before he could.
+                await self._endings.give_credits_back(refused.job)
             if refused.job and self._is_exhausted(refused.job):
                 await self._queue.dead_letter(delivery, refused.job.error.reason if refused.job.error else "failed")
             else:
@@ -186,8 +175,11 @@ class Worker:
             await store.job_completed(spent_credits=ending.spent_credits, metrics=ending.metrics)
             await self._queue.delete(delivery)
         elif ending.outcome is Outcome.CANCELLED:
-            await self._endings.cancel(job, store)
+            await store.job_cancelled()
             await self._queue.delete(delivery)
+        elif ending.outcome is Outcome.OVERDUE:
+            await store.job_failed(OVERDUE)
+            await self._queue.dead_letter(delivery, OVERDUE.reason)
         elif ending.outcome in (Outcome.FAILED, Outcome.EXHAUSTED):
             await self._endings.fail(job, store, ending.error or _INTERNAL, bad_input=ending.bad_input)
             if ending.outcome is Outcome.FAILED:
@@ -195,10 +187,10 @@ class Worker:
             else:
                 await self._queue.dead_letter(delivery, ending.error.reason if ending.error else "failed")
         elif ending.outcome is Outcome.STOPPED:
-            await run.give_back(count_attempt=False)
+            await self._claims.give_back(claimed.lease, count_attempt=False)
             await self._queue.release(delivery)
         elif ending.outcome is Outcome.RETRY:
-            await run.give_back(count_attempt=True)
+            await self._claims.give_back(claimed.lease, count_attempt=True)
             await self._queue.release(delivery, delay_s=min(300, 2**job.attempts))
 
 

@@ -7,6 +7,7 @@ from .mutation import Mutation
 _LEASES, _STATEMENTS = "libs/onevoice_jobs/leases.py", "libs/onevoice_jobs/statements.py"
 _OUTBOX, _EXECUTOR = "libs/onevoice_kit/queue/outbox.py", "services/orchestrator/pipeline/executor.py"
 _TEST_LEASES, _TEST_STORE = "tests/integration/jobs/test_leases.py::", "tests/integration/jobs/test_store.py::"
+_TEST_CONTRACT = "tests/contract/jobs/test_jobs.py::"
 _TEST_CONTROL = "tests/integration/jobs/test_control.py::"
 _TEST_EXECUTOR, _TEST_WORKER = (
     "tests/unit/orchestrator/test_executor.py::",
@@ -77,6 +78,30 @@ _CLAIMS = (
         ),
     ),
     Mutation(
+        "a claim takes another's lease for its own",
+        _LEASES,
+        "if row.lease_owner != owner:",
+        "if False:",
+        (
+            f"{_TEST_LEASES}test_a_held_job_is_refused_with_the_time_left",
+            f"{_TEST_CONTRACT}test_a_claim_made_again_by_the_same_owner_finds_its_own_lease",
+        ),
+    ),
+    Mutation(
+        "a claim made again does not find its lease",
+        _LEASES,
+        "if row.lease_owner != owner:",
+        "if True:",
+        (f"{_TEST_CONTRACT}test_a_claim_made_again_by_the_same_owner_finds_its_own_lease",),
+    ),
+    Mutation(
+        "two deliveries to one worker are one claim",
+        "services/orchestrator/claiming.py",
+        'owner = f"{self._worker_id}/{secrets.token_hex(4)}"',
+        "owner = self._worker_id",
+        ("tests/unit/orchestrator/test_claiming.py::test_a_second_delivery_to_the_same_worker_is_refused",),
+    ),
+    Mutation(
         "a lease never runs out",
         _LEASES,
         "if row.held_s > 0:",
@@ -100,7 +125,7 @@ _CLAIMS = (
     Mutation(
         "a job is tried for ever",
         _LEASES,
-        "return Verdict.EXHAUSTED if row.attempts >= max_attempts else Verdict.RUN",
+        "return Verdict.EXHAUSTED if attempts_before >= max_attempts else Verdict.RUN",
         "return Verdict.RUN",
         (f"{_TEST_LEASES}test_the_sixth_attempt_is_not_run",),
     ),

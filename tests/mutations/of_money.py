@@ -10,6 +10,7 @@ _TEST_IDEMPOTENCY, _TEST_JOBS = (
     "tests/integration/gateway/test_idempotency.py::",
     "tests/integration/gateway/test_jobs.py::",
 )
+_TEST_RESUME = "tests/integration/gateway/test_resume.py::"
 _TEST_WORKER = "tests/integration/orchestrator/test_worker.py::"
 
 MONEY = (
@@ -62,16 +63,33 @@ MONEY = (
     ),
     Mutation(
         "a cancelled job keeps its credits: the worker's end",
-        "services/orchestrator/endings.py",
-        "spent_credits=await self.give_credits_back(job)",
-        "spent_credits=0",
+        "services/orchestrator/job_run.py",
+        "not await self._endings.give_credits_back(self._job):",
+        "True:",
         (f"{_TEST_WORKER}test_a_cancelled_job_stops_its_calls_and_gives_its_credits_back",),
+    ),
+    Mutation(
+        "a job that is paid for is cancelled all the same",
+        "services/orchestrator/job_run.py",
+        "return await self._graph() if self._job.attempts <= self._settings.worker_max_attempts else _EXHAUSTED",
+        "return ending",
+        (f"{_TEST_WORKER}test_a_job_settled_before_it_was_cancelled_is_delivered",),
+    ),
+    Mutation(
+        "a job that may be paid for is cancelled at once",
+        "libs/onevoice_jobs/control.py",
+        "if not row.held and not await may_be_paid(connection, job_id):",
+        "if not row.held:",
+        (
+            "tests/integration/jobs/test_fence.py::test_a_cancel_waits_for_a_checkpoint_that_is_being_written",
+            f"{_TEST_RESUME}test_a_job_whose_worker_settled_and_died_is_not_cancelled_any_more",
+        ),
     ),
     Mutation(
         "a cancelled job keeps its credits: the gateway's end",
         "services/gateway/jobs/service.py",
-        "spent = await self._billing.close(job.reservation)",
-        "spent = 0",
+        "await self._billing.release(job.reservation)",
+        "pass",
         (f"{_TEST_JOBS}test_a_waiting_job_is_cancelled_at_once_and_its_credits_come_back",),
     ),
     Mutation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from onevoice_kit.errors import Conflict, NotFound
@@ -21,7 +22,9 @@ class Reservation:
 class Ledger:
     """Billing without accounts: what is reserved was there."""
 
-    def __init__(self) -> None:
+    def __init__(self, settled: Callable[[str], None] = lambda _: None) -> None:
+        """`settled` hears of every reservation that is settled."""
+        self._settled = settled
         self.reservations: dict[str, Reservation] = {}
         self.reserved = 0
         self.spent = 0
@@ -43,6 +46,7 @@ class Ledger:
             raise Conflict("The credits of this job have been released.", reason="reservation_closed")
         if reservation.state == "open":
             self._close(reservation, "settled", min(credits_, reservation.credits))
+            self._settled(job_id)
         return reservation.spent
 
     def release(self, job_id: str) -> int:

@@ -52,6 +52,7 @@ class _Job:
             self._failed()
         elif record.status is JobStatus.CANCELLED:
             _check(record.cancel_requested_at is not None, "it was cancelled and nobody had asked")
+            _check(not record.spent_credits, "it was paid for, and cancelled")
         else:
             raise Violation(f"it is lost: still {record.status}")
         self._paid()
@@ -65,7 +66,7 @@ class _Job:
             _check(reservation.state == "settled", "it has a price, and its credits are released")
             _check(spent == self._price(), f"it cost {spent} instead of {self._price()}")
         if spent and not completed:
-            # Stopped after it was done and paid: whoever paid has what was paid for.
+            # It died too often after it was done and paid: whoever paid has what was paid for.
             self._artifacts(same=False)
 
     def _told(self) -> None:

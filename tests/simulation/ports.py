@@ -93,10 +93,6 @@ class LineJobs:
 
         await self._line.call("db.give_back", effect, f"{_of(lease)} {count_attempt}")
 
-    async def note_spent(self, job_id: UUID, spent_credits: int) -> None:
-        detail = f"{job_id.hex[:6]} {spent_credits}"
-        await self._line.call("db.note_spent", lambda: self._jobs.note_spent(job_id, spent_credits), detail)
-
     def store(self, lease: Lease) -> JobStore:
         _LEASE.set(lease)
         return LineStore(self._line, self._jobs, lease)

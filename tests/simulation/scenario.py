@@ -51,6 +51,8 @@ class Submission:
     """When its user loses patience."""
     gateway_dies: bool
     """Whether the gateway dies between a cancel at once and the release of the credits."""
+    too_late: bool = False
+    """Whether its user cancels it at the moment at which it is paid for."""
 
 
 def submissions(seed: int, cancels: float) -> list[Submission]:
@@ -73,7 +75,9 @@ def _submission(rng: random.Random, users: list[UUID], cancels: float, number: i
     job_id = UUID(int=rng.getrandbits(128))
     job = new_job(spec, rng.choice(users), video, rng.choice(sorted(PRIORITIES.values())))
     patience = rng.expovariate(1 / 15) if rng.random() < cancels else None
-    return Submission(number * rng.uniform(0, 30), spec, job_id, job, patience, rng.random() < 0.3)
+    return Submission(
+        number * rng.uniform(0, 30), spec, job_id, job, patience, rng.random() < 0.3, rng.random() < cancels
+    )
 
 
 def new_job(spec: Spec, user_id: UUID, video_id: UUID, priority: int = 0) -> NewJob:

@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.run import simulate
 
 SEEDS, BATCH = 200, 20
-FAULTS = ("KILL", "PAUSE", "STOP", "DOWN", "cancel")
+FAULTS = ("KILL", "PAUSE", "STOP", "DOWN", "cancel", "too late")
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BATCH))

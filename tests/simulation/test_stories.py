@@ -8,14 +8,14 @@ from uuid import UUID
 import pytest
 
 from onevoice_jobs.testing import MemoryJob
-from onevoice_kit.errors import DeadlineExceeded
+from onevoice_kit.errors import DeadlineExceeded, Unavailable
 from services.orchestrator.journal import JobJournal
 from tests.simulation import run
 from tests.simulation.outcome import check_end
 from tests.simulation.ports import LineJobs
 from tests.simulation.profile import CALM
 from tests.simulation.scenario import Spec, Submission, new_job, price
-from tests.simulation.world import World
+from tests.simulation.world import World, settings
 
 JOB = UUID(int=9)
 BOTH = Spec(languages=("es", "ca"), lines=(1, 1))
@@ -45,7 +45,7 @@ def loses(patch: pytest.MonkeyPatch, step: str) -> None:
     patch.setattr(JobJournal, "save", losing)
 
 
-def test_a_job_settled_and_then_cancelled_while_nobody_held_it_says_what_it_has_cost(monkeypatch: pytest.MonkeyPatch):
+def test_a_job_settled_and_then_cancelled_while_nobody_held_it_is_delivered(monkeypatch: pytest.MonkeyPatch):
     submission, reference = story(BOTH), run.reference(BOTH)
     worlds: list[World] = []
     world_init, give_back = World.__init__, LineJobs.give_back
@@ -63,8 +63,29 @@ def test_a_job_settled_and_then_cancelled_while_nobody_held_it_says_what_it_has_
     monkeypatch.setattr(LineJobs, "give_back", cancelled_meanwhile)
     world, job = told(submission)
     cost = price(BOTH.duration_ms, 2)
-    assert (job.record.status.value, job.record.spent_credits) == ("cancelled", cost)
+    assert (job.record.status.value, job.record.spent_credits) == ("completed", cost)
+    assert [event.type for event in job.events][-2:] == ["job.cancel_requested", "job.completed"]
     assert world.ledger.spent == cost
+    check_end(world, {BOTH: reference})
+
+
+@pytest.mark.parametrize("call", ["claim", "give_back"])
+def test_a_claim_or_a_return_whose_answer_is_lost_does_not_hold_the_job_up(monkeypatch: pytest.MonkeyPatch, call: str):
+    reference, lost = run.reference(BOTH), list[str]()
+    answered = getattr(LineJobs, call)
+
+    async def losing(self: LineJobs, *args: Any, **named: Any) -> Any:
+        answer = await answered(self, *args, **named)
+        if not lost:
+            lost.append(call)
+            raise Unavailable
+        return answer
+
+    monkeypatch.setattr(LineJobs, call, losing)
+    loses(monkeypatch, "done:ca")
+    world, job = told(story(BOTH))
+    assert (job.record.status.value, job.record.attempts) == ("completed", 2), "the second for the lost checkpoint"
+    assert world.loop.time() < settings().worker_lease_s
     check_end(world, {BOTH: reference})
 
 

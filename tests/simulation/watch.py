@@ -42,6 +42,7 @@ class _Seen:
     def __init__(self) -> None:
         self.epoch = 0
         self.holder = ""
+        self.owner = ""
         self.until: datetime | None = None
         self.events = 0
         self.told: set[object] = set()
@@ -62,10 +63,13 @@ class Watch:
     def claimed(self, holder: Holder, lease: Lease) -> None:
         """A lease was granted."""
         seen = self._of(lease.job_id)
+        if (lease.epoch, lease.owner) == (seen.epoch, seen.owner):  # the same claim again, whose answer was lost
+            self.renewed(holder, lease)
+            return
         _check(lease.epoch > seen.epoch, f"epoch {lease.epoch} was granted after {seen.epoch}")
         free = seen.until is None or seen.until <= self._now()
         _check(free, f"{holder.name} was granted what {seen.holder} holds until {seen.until}")
-        seen.epoch, seen.holder, seen.until = lease.epoch, holder.name, lease.until
+        seen.epoch, seen.holder, seen.owner, seen.until = lease.epoch, holder.name, lease.owner, lease.until
         self.job_changed(lease.job_id)
 
     def renewed(self, holder: Holder, lease: Lease) -> None:

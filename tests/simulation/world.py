@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from pydantic import SecretStr
 
@@ -64,7 +65,7 @@ class World:
         self.over = False
         self.queue = MemoryQueue(VISIBILITY_S, max_receives=profile.max_receives)
         self.jobs = MemoryJobs(now=loop.now, send=self.queue.send)
-        self.ledger = Ledger()
+        self.ledger = Ledger(self._settled)
         self.storage = MemoryStorage()
         self.watch = Watch(self.jobs, self.ledger, loop.now)
         self.submitted: dict[Any, Submission] = {}
@@ -191,6 +192,12 @@ class World:
         self.watch.job_changed(job_id)
         if status.terminal and not submission.gateway_dies:
             self.ledger.release(str(job_id))
+
+    def _settled(self, reservation: str) -> None:
+        submission = self.submitted[UUID(reservation)]
+        if submission.too_late:
+            self.note(None, "too late", submission.job_id.hex[:6])
+            self.loop.call_soon(self.cancel, submission)
 
     def calm(self) -> None:
         """From now on nothing goes wrong any more."""

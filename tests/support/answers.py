@@ -7,9 +7,11 @@ import inspect
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from onevoice_kit.errors import Unavailable
+
+T = TypeVar("T")
 
 
 class Answers(ABC):
@@ -40,16 +42,18 @@ class LostAnswers(Answers):
 
 
 class LateAnswer(Answers):
-    """Keeps the first answer of `method` until `send` is set; later ones are not kept."""
+    """Keeps the first `times` answers of `method` until `send` is set; later ones are not kept."""
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, times: int = 1) -> None:
         self.kept = asyncio.Event()
         self.send = asyncio.Event()
         self._method = method
+        self._left = times
 
     async def answered(self, method: str) -> None:
         """Waits where the answer is the one."""
-        if method == self._method and not self.kept.is_set():
+        if method == self._method and self._left:
+            self._left -= 1
             self.kept.set()
             await self.send.wait()
 
@@ -76,3 +80,31 @@ class _Wrapped:
             return answer
 
         return unary
+
+
+class _Forgetful:
+    """Stands for jobs or the store of one."""
+
+    def __init__(self, target: Any, method: str, lost: list[str]) -> None:
+        self._target, self._method, self._lost = target, method, lost
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._target, name)
+        if name == "store":
+            return lambda lease: _Forgetful(found(lease), self._method, self._lost)
+        if name != self._method:
+            return found
+
+        async def call(*args: Any, **named: Any) -> Any:
+            answer = await found(*args, **named)
+            if self._lost:
+                return answer
+            self._lost.append(name)
+            raise Unavailable("The answer was lost.", reason="answer_lost")
+
+        return call
+
+
+def forgetful(jobs: T, method: str, lost: list[str]) -> T:
+    """Jobs of which the first answer of `method`, their own or their stores', is lost, and then noted in `lost`."""
+    return cast(T, _Forgetful(jobs, method, lost))

@@ -55,8 +55,10 @@ async def ledger_of(rig: Rig, job_id: UUID) -> list[tuple[str, int]]:
         return [(kind, amount) for kind, amount in await connection.execute(statement, {"id": str(job_id)})]
 
 
-async def assert_completed_once(rig: Rig, job_id: UUID, jobs: int = 1) -> None:
-    """The job is as if nothing had happened: one set of results, one charge, one end, everything told once."""
+async def assert_completed_once(rig: Rig, job_id: UUID, jobs: int = 1, *, besides: tuple[str, ...] = ()) -> None:
+    """
+    The job is as if nothing had happened: one set of results, one charge, one end, everything told once, and `besides`.
+    """
     async with transaction(rig.engine) as connection:
         view = await queries.get_job(connection, rig.user_id, job_id)
         artifacts = await queries.list_artifacts(connection, rig.user_id, job_id)
@@ -70,13 +72,13 @@ async def assert_completed_once(rig: Rig, job_id: UUID, jobs: int = 1) -> None:
         assert await rig.storage.head(rig.storage.key(artifact.ref.uri)) == artifact.ref
     assert [segment.index for segment in segments] == list(range(LINES))
     assert [[line.index for line in each] for each in lines] == [list(range(LINES))] * len(_LANGUAGES)
-    await _assert_told_once(rig, job_id)
+    await _assert_told_once(rig, job_id, besides)
     assert await ledger_of(rig, job_id) == [("reserve", RESERVED), ("settle", PRICE), ("release", RESERVED - PRICE)]
     account = await rig.ledger.account(str(rig.user_id))
     assert (account.available, account.reserved) == (FREE_CREDITS - jobs * PRICE, 0)
 
 
-async def _assert_told_once(rig: Rig, job_id: UUID) -> None:
+async def _assert_told_once(rig: Rig, job_id: UUID, besides: tuple[str, ...]) -> None:
     events = await rig.events(job_id)
     assert [event.id for event in events] == list(range(1, len(events) + 1))
     told = Counter(event.type for event in events)
@@ -88,6 +90,7 @@ async def _assert_told_once(rig: Rig, job_id: UUID) -> None:
         "line.ready": LINES * len(_LANGUAGES),
         "language.completed": len(_LANGUAGES),
         "job.completed": 1,
+        **dict.fromkeys(besides, 1),
     }
     assert events[-1].type == "job.completed"
 

@@ -18,12 +18,13 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from onevoice_jobs import control, queries
 from onevoice_jobs import migrations as jobs_migrations
-from onevoice_jobs import queries
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.models import outbox
 from onevoice_jobs.records import EventRecord, JobRecord
-from onevoice_jobs.service import PostgresJobs
+from onevoice_jobs.service import Jobs, PostgresJobs
+from onevoice_jobs.states import JobStatus
 from onevoice_jobs.submit import NewJob, insert_job
 from onevoice_kit.db import create_engine, migrate, transaction, uuid7
 from onevoice_kit.grpc.client import connect
@@ -94,6 +95,11 @@ class Rig:
             await insert_job(connection, replace(job, **changes), job_id)
         return job_id
 
+    async def cancel(self, job_id: UUID) -> JobStatus:
+        """What the user's request does."""
+        async with transaction(self.engine) as connection:
+            return await control.request_cancel(connection, self.user_id, job_id)
+
     async def send(self, job_id: UUID) -> None:
         """One more message for a job, whatever has become of it."""
         message = DubbingJobMessage(job_id, self.user_id, uuid7(), datetime.now(UTC))
@@ -117,6 +123,7 @@ class Rig:
         stages_address: str | None = None,
         queue: Queue | None = None,
         wrap_queue: Callable[[Queue], Queue] = lambda queue: queue,
+        wrap_jobs: Callable[[Jobs], Jobs] = lambda jobs: jobs,
         storage: Storage | None = None,
         client: ClientSettings | None = None,
         **changes: Any,
@@ -131,7 +138,7 @@ class Rig:
             stack.push_async_callback(own.close)
             channel = connect(stages_address or self.stages_address, client)
             stack.push_async_callback(channel.close, None)
-            worker = Worker(PostgresJobs(engine), own, storage or self.storage, stages_on(channel), settings)
+            worker = Worker(wrap_jobs(PostgresJobs(engine)), own, storage or self.storage, stages_on(channel), settings)
             running = asyncio.create_task(worker.run())
             try:
                 yield worker

@@ -52,12 +52,15 @@ class MemoryJobs:
             return Refused(Refusal.UNKNOWN, None)
         if job.record.status.terminal:
             return Refused(Refusal.ENDED, job.record)
+        before, until = job.record, now + timedelta(seconds=ttl_s)
         if job.held_s(now) > 0:
-            return Refused(Refusal.HELD, job.record, job.held_s(now))
-        before, verdict, until = job.record, _verdict(job.record, max_attempts, now), now + timedelta(seconds=ttl_s)
+            if job.lease_owner != owner:
+                return Refused(Refusal.HELD, before, job.held_s(now))
+            return _granted_before(job, owner, until, _verdict(before, before.attempts - 1, max_attempts, now))
+        verdict = _verdict(before, before.attempts, max_attempts, now)
         epoch = job.lease(owner, until)
         job.change(attempts=before.attempts + 1)
-        if verdict is Verdict.RUN:
+        if verdict is Verdict.RUN or (verdict is not Verdict.EXHAUSTED and job.may_be_paid()):
             job.change(status=JobStatus.PROCESSING, started_at=before.started_at or now)
             job.tell([Event(JOB_STARTED)] if before.status is JobStatus.PENDING else [], now)
         return Claim(Lease(job_id, owner, epoch, until), job.record, verdict, before.started_at is not None)
@@ -75,12 +78,6 @@ class MemoryJobs:
         if job and job.record.lease_epoch == lease.epoch:
             job.lease(None, None)
             job.change(attempts=max(0, job.record.attempts - (not count_attempt)))
-
-    async def note_spent(self, job_id: UUID, spent_credits: int) -> None:
-        """See `control.note_spent`."""
-        job = self.jobs.get(job_id)
-        if job and job.record.status is JobStatus.CANCELLED:
-            job.change(spent_credits=min(spent_credits, job.record.quoted_credits))
 
     def store(self, lease: Lease) -> JobStore:
         """What the holder of the lease writes to."""
@@ -114,13 +111,13 @@ class MemoryJobs:
     def request_cancel(self, user_id: UUID, job_id: UUID) -> JobStatus:
         """See `control.request_cancel`."""
         job, now = self._of(user_id, job_id), self._now()
-        status, held = job.record.status, job.held_s(now) > 0
-        if status is JobStatus.CANCELLED or (held and job.record.cancel_requested_at is not None):
+        status, asked_before = job.record.status, job.record.cancel_requested_at is not None
+        if status is JobStatus.CANCELLED:
             return status
         check_transition(status, JobStatus.CANCELLED)
-        job.change(cancel_requested_at=now)
-        if held:
-            job.tell([Event(JOB_CANCEL_REQUESTED)], now)
+        job.change(cancel_requested_at=job.record.cancel_requested_at or now)
+        if job.held_s(now) > 0 or job.may_be_paid():
+            job.tell([] if asked_before else [Event(JOB_CANCEL_REQUESTED)], now)
             return status
         job.lease(None, None)
         job.change(status=JobStatus.CANCELLED, completed_at=now, estimated_completion=None, spent_credits=0)
@@ -235,9 +232,15 @@ class MemoryJobStore(JobStore):
         return self._jobs.jobs[self.lease.job_id]
 
 
-def _verdict(job: JobRecord, max_attempts: int, now: datetime) -> Verdict:
+def _granted_before(job: MemoryJob, owner: str, until: datetime, verdict: Verdict) -> Claim:
+    job.lease_until, record = until, job.record
+    lease = Lease(record.id, owner, record.lease_epoch, until)
+    return Claim(lease, record, verdict, resumed=record.started_at is not None)
+
+
+def _verdict(job: JobRecord, attempts_before: int, max_attempts: int, now: datetime) -> Verdict:
     if job.cancel_requested_at is not None:
         return Verdict.CANCEL
     if job.deadline_at <= now:
         return Verdict.OVERDUE
-    return Verdict.EXHAUSTED if job.attempts >= max_attempts else Verdict.RUN
+    return Verdict.EXHAUSTED if attempts_before >= max_attempts else Verdict.RUN

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from onevoice_jobs.queries import PAYMENT_STEPS
 from onevoice_jobs.records import (
     Artifact,
     Event,
@@ -19,7 +20,7 @@ from onevoice_jobs.records import (
     StepRecord,
     Translation,
 )
-from onevoice_jobs.states import JobStatus, LanguageStatus
+from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
 from onevoice_jobs.submit import NewJob
 
 
@@ -55,6 +56,11 @@ class MemoryJob:
     def held_s(self, now: datetime) -> float:
         """What is left of the lease; not above 0 where nobody holds the job."""
         return (self.lease_until - now).total_seconds() if self.lease_until else 0.0
+
+    def may_be_paid(self) -> bool:
+        """See `queries.may_be_paid`."""
+        near = (self.steps.get(key) for key in PAYMENT_STEPS)
+        return any(step and step.status is StepStatus.COMPLETED for step in near)
 
     def lease(self, owner: str | None, until: datetime | None) -> int:
         """Gives the job to a new holder, or to nobody; whoever had it is fenced off. Returns the new epoch."""

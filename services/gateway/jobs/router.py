@@ -118,7 +118,10 @@ async def follow_job(
     responses=problems(NOT_FOUND, (409, "invalid_transition")),
 )
 async def cancel_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> JobOut:
-    """Stops a job and gives its credits back. Asking again changes nothing; a job that has ended stays as it is."""
+    """
+    Stops a job and gives its credits back. Asking again changes nothing; a job that has ended stays as it is. A job
+    whose results are made and paid for is delivered: it goes on to `completed`, with `cancel_requested` set.
+    """
     return JobOut.of(await services.jobs.cancel(caller.user_id, job_id))
 
 

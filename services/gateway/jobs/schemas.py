@@ -155,7 +155,7 @@ class JobOut(Output):
     quoted_credits: int = Field(description="Reserved; the job never costs more.", examples=[120])
     spent_credits: int | None = Field(description="Null until the job is settled.")
     error: ErrorOut | None
-    cancel_requested: bool
+    cancel_requested: bool = Field(description="A job that was paid for by then is completed all the same.")
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None

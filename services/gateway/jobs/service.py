@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onevoice_jobs.control import note_spent, request_cancel
+from onevoice_jobs.control import request_cancel
 from onevoice_jobs.queries import JobView, get_job, list_artifacts, list_jobs, list_segments, list_translations
 from onevoice_jobs.records import Artifact, JobRecord, Page, Segment
 from onevoice_jobs.states import JobStatus
@@ -64,12 +64,12 @@ class JobService:
             )
 
     async def cancel(self, user_id: UUID, job_id: UUID) -> JobView:
-        """Cancels a job: at once where nobody works on it, else as soon as its worker sees it."""
+        """Cancels a job: at once where nobody works on it, else as soon as a worker sees it, unless it is paid for."""
         async with transaction(self._engine) as connection:
             status = await request_cancel(connection, user_id, job_id)
             view = await get_job(connection, user_id, job_id)
-        if status is JobStatus.CANCELLED and await self._spent(view.job):
-            return await self.get(user_id, job_id)
+        if status is JobStatus.CANCELLED:
+            await self._give_credits_back(view.job)
         return view
 
     async def downloads(
@@ -133,18 +133,12 @@ class JobService:
         content = await self._storage.get_bytes(self._storage.key(artifact.ref.uri), _MAX_TEXT_BYTES)
         return TextFile(content, artifact.ref.content_type)
 
-    async def _spent(self, job: JobRecord) -> int:
-        """Gives the credits of a cancelled job back; returns and notes what it had cost before."""
+    async def _give_credits_back(self, job: JobRecord) -> None:
         try:
-            spent = await self._billing.close(job.reservation)
-            if spent != job.spent_credits:
-                async with transaction(self._engine) as connection:
-                    await note_spent(connection, job.id, spent)
+            await self._billing.release(job.reservation)
         except OneVoiceError:
             # The worker that meets the cancelled job's message releases the credits too.
             logger.warning("credits of a cancelled job not released yet", extra={"job_id": str(job.id)}, exc_info=True)
-            return 0
-        return spent
 
 
 def _line(segment: Segment, text: str) -> LineOut:

@@ -91,13 +91,13 @@ def _shown(draw: random.Random, lang: str, some: int, events: list[Event]) -> Sh
 
 def draw_op(draw: random.Random) -> tuple[str, Op]:
     """Something that may happen."""
-    job_id, lang, key = draw.choice(JOBS), draw.choice(["es", "ca", "xx"]), draw.choice("abc")
+    job_id, lang, key = draw.choice(JOBS), draw.choice(["es", "ca", "xx"]), draw.choice(["a", "b", "settle"])
     some, percent, hash_ = draw.randrange(3), draw.uniform(-5, 105), draw.choice(["h", "i"])
     events = [Event("said", {"n": n}) for n in range(draw.randrange(3))]
     results = [StepResult(key, hash_, {"n": some}, _shown(draw, lang, some, events)), StepResult("d", hash_, {})]
     again = draw.random() < 0.5
     ops: list[tuple[str, Op]] = [
-        *[("claim", _claim(job_id, "w", draw.choice([OVER, OVER, 90]), 4))] * 6,
+        *[("claim", _claim(job_id, draw.choice("wv"), draw.choice([OVER, OVER, 90]), 4))] * 6,
         *[("lease", _lease(draw))] * 2,
         ("cancel", _outside("cancel", job_id)),
         ("resume", _outside("resume", job_id)),

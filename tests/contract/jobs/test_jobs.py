@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from onevoice_jobs.leases import Claim, LeaseLost, Refusal, Refused, Verdict
+from onevoice_jobs.queries import PAYMENT_STEPS
 from onevoice_jobs.records import Artifact, Event, JobError, Segment, Shown, StepRecord, StepResult, Translation, Word
 from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
 from onevoice_jobs.store import JobStore
@@ -88,6 +89,39 @@ async def test_claims_are_refused_with_the_reason(under_test):
     assert (held.reason, 100 < held.retry_in_s <= 120) == (Refusal.HELD, True)
 
 
+async def test_a_claim_made_again_by_the_same_owner_finds_its_own_lease(under_test):
+    job_id = await under_test.submit()
+    first = await claim(under_test, job_id, "worker-1/a", ttl_s=60, max_attempts=1)
+    again = await claim(under_test, job_id, "worker-1/a", ttl_s=90, max_attempts=1)
+    assert isinstance(first, Claim)
+    assert isinstance(again, Claim)
+    assert again.lease.until > first.lease.until
+    assert (again.lease.epoch, again.lease.owner) == (first.lease.epoch, first.lease.owner)
+    assert (again.job.attempts, again.job.status, again.verdict) == (1, JobStatus.PROCESSING, Verdict.RUN)
+    assert await types(under_test, job_id) == ["job.created", "job.started"]
+    other = await claim(under_test, job_id, "worker-1/b")
+    assert isinstance(other, Refused)
+    assert other.reason is Refusal.HELD
+    await under_test.jobs.store(first.lease).finish_step("probe", "h", {})
+
+
+async def test_a_claim_made_again_after_its_lease_is_another_attempt(under_test):
+    job_id = await under_test.submit()
+    await claim(under_test, job_id, "worker-1/a", ttl_s=0)
+    again = await claim(under_test, job_id, "worker-1/a")
+    assert isinstance(again, Claim)
+    assert (again.lease.epoch, again.job.attempts) == (2, 2)
+
+
+async def test_a_claim_made_again_hears_of_a_cancel(under_test):
+    job_id = await under_test.submit()
+    await claim(under_test, job_id, "worker-1/a")
+    await under_test.cancel(job_id)
+    again = await claim(under_test, job_id, "worker-1/a")
+    assert isinstance(again, Claim)
+    assert again.verdict is Verdict.CANCEL
+
+
 async def test_an_ended_job_is_refused_and_shown(under_test, take):
     job_id = await under_test.submit()
     await (await take(job_id)).job_completed(spent_credits=10, metrics={"a": 1})
@@ -138,6 +172,19 @@ async def test_a_lease_given_back_is_free_at_once(under_test, counted, attempts)
     assert (second.job.attempts, second.lease.epoch) == (attempts, 3)
     await under_test.jobs.give_back(first.lease, count_attempt=True)
     assert (await under_test.jobs.renew(second.lease, ttl_s=60)).lease.epoch == 3
+
+
+@pytest.mark.parametrize("counted", [True, False])
+async def test_a_lease_given_back_twice_is_given_back_once(under_test, counted):
+    job_id = await under_test.submit()
+    first = await claim(under_test, job_id, ttl_s=0)
+    second = await claim(under_test, job_id)
+    assert isinstance(first, Claim)
+    assert isinstance(second, Claim)
+    for _ in range(2):
+        await under_test.jobs.give_back(second.lease, count_attempt=counted)
+    job = await under_test.job(job_id)
+    assert (job.attempts, job.lease_epoch) == (2 if counted else 1, 3)
 
 
 @pytest.mark.parametrize("write", list(WRITES.values()), ids=list(WRITES))
@@ -271,14 +318,40 @@ async def test_a_job_nobody_works_on_is_cancelled_at_once_and_whoever_did_is_fen
         await under_test.cancel(job_id, uuid7())
 
 
-async def test_what_a_cancelled_job_has_cost_is_noted_afterwards_and_of_others_never(under_test):
-    cancelled, pending = await under_test.submit(), await under_test.submit()
-    await under_test.cancel(cancelled)
-    for job_id in (cancelled, pending):
-        await under_test.jobs.note_spent(job_id, 7)
-    assert [(await under_test.job(job_id)).spent_credits for job_id in (cancelled, pending)] == [7, None]
-    await under_test.jobs.note_spent(cancelled, 10_000)
-    assert (await under_test.job(cancelled)).spent_credits == 120
+@pytest.mark.parametrize("step", PAYMENT_STEPS)
+async def test_a_job_that_may_be_paid_for_is_left_to_the_next_worker_who_can_deliver_it(under_test, take, step):
+    job_id = await under_test.submit()
+    await (await take(job_id, ttl_s=0)).finish_step(step, "hash", {"value": 1})
+    assert [await under_test.cancel(job_id), await under_test.cancel(job_id)] == [JobStatus.PROCESSING] * 2
+    assert (await under_test.job(job_id)).cancel_requested_at is not None
+    claimed = await claim(under_test, job_id, "worker-2")
+    assert isinstance(claimed, Claim)
+    assert claimed.verdict is Verdict.CANCEL
+    await under_test.jobs.store(claimed.lease).job_completed(spent_credits=1, metrics={})
+    assert (await types(under_test, job_id))[2:] == ["job.cancel_requested", "job.completed"]
+
+
+async def test_a_resumed_job_that_may_be_paid_for_can_be_delivered_although_it_is_cancelled(under_test, take):
+    job_id = await under_test.submit()
+    store = await take(job_id)
+    await store.finish_step("settle", "hash", {"value": 1})
+    await store.job_failed(FAILURE, spent_credits=1)
+    await under_test.resume(job_id)
+    assert await under_test.cancel(job_id) is JobStatus.PENDING
+    claimed = await claim(under_test, job_id, "worker-2")
+    assert isinstance(claimed, Claim)
+    assert (claimed.verdict, claimed.job.status) == (Verdict.CANCEL, JobStatus.PROCESSING)
+    await under_test.jobs.store(claimed.lease).job_completed(spent_credits=1, metrics={})
+    told = ["job.failed", "job.resumed", "job.cancel_requested", "job.started", "job.completed"]
+    assert (await types(under_test, job_id))[2:] == told
+
+
+async def test_a_job_whose_last_steps_are_yet_to_be_done_is_cancelled_at_once(under_test, take):
+    job_id = await under_test.submit()
+    store = await take(job_id, ttl_s=0)
+    await store.finish_step("report", "hash", {"value": 1})
+    await store.fail_step("manifest", "hash", FAILURE)
+    assert await under_test.cancel(job_id) is JobStatus.CANCELLED
 
 
 async def test_a_job_in_work_is_told_once_that_it_is_cancelled(under_test, take):

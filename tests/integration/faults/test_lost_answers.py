@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+from typing import Any
 
+import pytest
+from pydantic import SecretStr
+
+from onevoice_jobs.leases import Claim, Refused, claim
 from onevoice_jobs.states import JobStatus
-from onevoice_kit.errors import InvalidInput
-from onevoice_kit.settings import ClientSettings
+from onevoice_kit.db import create_engine
+from onevoice_kit.errors import InvalidInput, Unavailable
+from onevoice_kit.settings import ClientSettings, DatabaseSettings
 from onevoice_kit.storage.file import FileStorage
 from onevoice_kit.testing.tcp_proxy import TcpProxy
-from tests.support.answers import LostAnswers
+from onevoice_kit.testing.waiting import eventually
+from tests.support.answers import LostAnswers, forgetful
 from tests.support.instant_stages import fails
 from tests.support.outcomes import assert_completed_once, assert_given_back_once
 from tests.support.rig import Rig, rig, through
@@ -53,6 +60,58 @@ async def test_credits_whose_return_is_not_confirmed_are_given_back_once(
         async with alone.worker(client=ClientSettings(grpc_client_max_attempts=1), worker_lease_s=2.0):
             await alone.until_over(job_id)
         await assert_given_back_once(alone, job_id, JobStatus.FAILED)
+
+
+@pytest.mark.parametrize("method", ["claim", "give_back"])
+async def test_a_claim_or_a_return_whose_answer_is_lost_does_not_hold_the_job_up(method: str, rig: Rig) -> None:
+    """The lease would last longer than the test does."""
+    lost: list[str] = []
+    left = [Unavailable("The mixer is down.", reason="mixer_down", retry_after=0.01) for _ in range(4)]
+    rig.script.faults["Probe"] = lambda _: left.pop() if left else None
+    job_id = await rig.submit()
+    lease: dict[str, Any] = {"worker_lease_s": 600.0, "worker_renew_s": 150.0}
+    async with rig.worker(wrap_jobs=lambda jobs: forgetful(jobs, method, lost), **lease):
+        await rig.until_over(job_id)
+    assert (lost, (await rig.job(job_id)).attempts) == ([method], 2)
+    await assert_completed_once(rig, job_id)
+
+
+async def test_a_claim_whose_commit_is_not_confirmed_finds_its_lease_when_it_is_made_again(
+    rig: Rig, database_url: str, database_proxy: TcpProxy
+) -> None:
+    job_id = await rig.submit()
+    settings = DatabaseSettings(database_url=SecretStr(through(database_url, database_proxy.port)))
+    engine = create_engine(settings)
+    cut = database_proxy.cut(pattern=b"COMMIT;")
+    with pytest.raises(Unavailable):
+        await claim(engine, job_id, "worker-1/a")
+    other, again = await claim(engine, job_id, "worker-1/b"), await claim(engine, job_id, "worker-1/a")
+    await engine.dispose()
+    assert cut.happened.is_set()
+    assert isinstance(other, Refused)
+    assert isinstance(again, Claim)
+    assert (again.lease.epoch, again.job.attempts) == (1, 1)
+    assert [event.type for event in await rig.events(job_id)] == ["job.created", "job.started"]
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
+async def test_an_end_whose_answer_is_lost_is_found_when_the_message_comes_again(end: str, rig: Rig) -> None:
+    lost: list[str] = []
+    if end == "failed":
+        rig.script.faults["Probe"] = fails(InvalidInput("Not a video.", reason="unsupported_format"))
+    elif end == "cancelled":
+        rig.script.gates["Probe"] = asyncio.Event()
+    job_id = await rig.submit()
+    async with rig.worker(wrap_jobs=lambda jobs: forgetful(jobs, f"job_{end}", lost), worker_lease_s=2.0):
+        if end == "cancelled":
+            await eventually(lambda: rig.script.count("Probe") == 1, 30)
+            await rig.cancel(job_id)
+        await rig.until_over(job_id)
+    assert lost == [f"job_{end}"]
+    if end == "completed":
+        await assert_completed_once(rig, job_id)
+    else:
+        await assert_given_back_once(rig, job_id, JobStatus(end))
 
 
 WRITES = {

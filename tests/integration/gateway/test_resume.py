@@ -10,6 +10,8 @@ from sqlalchemy import select, text, update
 
 from onevoice_jobs.leases import Claim, claim
 from onevoice_jobs.models import jobs, outbox
+from onevoice_jobs.records import JobError
+from onevoice_jobs.store import JobStore
 from onevoice_kit.db import transaction, uuid7
 from services.gateway.idempotency import repository
 from services.gateway.idempotency.models import idempotency_keys
@@ -118,25 +120,28 @@ async def test_what_a_dead_resume_had_reserved_is_given_back(gateway: Gateway, a
     assert await gateway.credits(ada) == FULL
 
 
-async def test_a_job_that_was_settled_before_it_was_cancelled_is_not_paid_twice(gateway: Gateway, ada: User) -> None:
+async def test_a_job_that_was_settled_before_it_failed_for_good_is_not_paid_twice(gateway: Gateway, ada: User) -> None:
     job = await dub(ada, ["es"])
     store = await working.take(gateway, job["id"])
     await gateway.ledger.settle(job["id"], 40)
-    await store.job_cancelled(spent_credits=40)
+    await store.job_failed(JobError("too_many_attempts", "Too often."), spent_credits=40)
     assert (await ada.client.post(f"/api/jobs/{job['id']}/resume")).status_code == 202
     assert await gateway.credits(ada) == (FREE_CREDITS - 40, 0)
     assert await reservation(gateway, job["id"]) == job["id"]
 
 
-async def test_a_job_whose_worker_settled_and_died_says_what_it_has_cost_when_cancelled(
-    gateway: Gateway, ada: User
+@pytest.mark.parametrize("step", ["manifest", "settle"])
+async def test_a_job_whose_worker_settled_and_died_is_not_cancelled_any_more(
+    gateway: Gateway, ada: User, step: str
 ) -> None:
     job = await dub(ada, ["es"])
-    await claim(gateway.database, UUID(job["id"]), "dies", ttl_s=0)
+    claimed = await claim(gateway.database, UUID(job["id"]), "dies", ttl_s=0)
+    assert isinstance(claimed, Claim)
+    await JobStore(gateway.database, claimed.lease).finish_step(step, "hash", {})
     await gateway.ledger.settle(job["id"], 40)
     for _ in range(2):
-        cancelled = (await ada.client.post(f"/api/jobs/{job['id']}/cancel")).json()
-        assert (cancelled["status"], cancelled["spent_credits"]) == ("cancelled", 40)
+        answer = (await ada.client.post(f"/api/jobs/{job['id']}/cancel")).json()
+        assert (answer["status"], answer["cancel_requested"], answer["spent_credits"]) == ("processing", True, None)
     assert await gateway.credits(ada) == (FREE_CREDITS - 40, 0)
 
 

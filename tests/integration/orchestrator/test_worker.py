@@ -146,7 +146,7 @@ async def test_a_job_that_runs_past_its_deadline_is_stopped_and_failed(deploymen
     assert script.count("Release") == 1
 
 
-async def test_a_job_settled_before_it_was_cancelled_says_what_it_has_cost(deployment, script: Script) -> None:
+async def test_a_job_settled_before_it_was_cancelled_is_delivered(deployment, script: Script) -> None:
     held = asyncio.Event()
     script.gates["Settle"] = held
     script.released_credits = 0  # nothing is open any more: it was settled
@@ -159,7 +159,10 @@ async def test_a_job_settled_before_it_was_cancelled_says_what_it_has_cost(deplo
         await eventually(lambda: script.count("Release") == 1)
         held.set()
         job = await deployment.ended(job_id)
-    assert (job.status, job.spent_credits) == (JobStatus.CANCELLED, 42)
+    assert (job.status, job.spent_credits) == (JobStatus.COMPLETED, 42)
+    types = [event.type for event in await deployment.events(job_id)]
+    assert types[-2:] == ["job.cancel_requested", "job.completed"]
+    assert (script.count("Mix"), script.count("Release")) == (2, 1)
 
 
 async def test_a_stopped_worker_gives_its_job_to_another_which_does_only_what_is_left(
