@@ -7,7 +7,7 @@ from .mutation import Mutation
 _LEASES, _STATEMENTS = "libs/onevoice_jobs/leases.py", "libs/onevoice_jobs/statements.py"
 _OUTBOX, _EXECUTOR = "libs/onevoice_kit/queue/outbox.py", "services/orchestrator/pipeline/executor.py"
 _TEST_LEASES, _TEST_STORE = "tests/integration/jobs/test_leases.py::", "tests/integration/jobs/test_store.py::"
-_TEST_CONTRACT = "tests/contract/jobs/test_jobs.py::"
+_TEST_CONTRACT = "tests/contract/jobs/test_leases.py::"
 _TEST_CONTROL = "tests/integration/jobs/test_control.py::"
 _TEST_EXECUTOR, _TEST_WORKER = (
     "tests/unit/orchestrator/test_executor.py::",

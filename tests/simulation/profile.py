@@ -58,7 +58,7 @@ def draw(seed: int) -> Profile:
         hang=some(0.005),
         slow=some(0.05),
         kill=some(0.02),
-        pause=some(0.012),
+        pause=some(0.03),
         stop=some(0.5),
         cancel=some(0.5),
         outages=rng.choice([0, 0, 1, 2, 4]),

@@ -1,4 +1,4 @@
-"""What every job engine does for a worker and for those who watch: leases, fencing, checkpoints, events, ends."""
+"""What every job engine does for a worker and for those who watch: fencing, checkpoints, events, ends."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from onevoice_jobs.leases import Claim, LeaseLost, Refusal, Refused, Verdict
-from onevoice_jobs.queries import PAYMENT_STEPS
+from onevoice_jobs.leases import Claim, LeaseLost, Refused
 from onevoice_jobs.records import Artifact, Event, JobError, Segment, Shown, StepRecord, StepResult, Translation, Word
 from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.testing import completed
-from onevoice_kit.db import uuid7
-from onevoice_kit.errors import Conflict, NotFound
+from onevoice_kit.errors import Conflict
 from onevoice_kit.storage.base import ObjectRef
 
 REF = ObjectRef("file:///users/u/jobs/j/a.flac", "b" * 64, 99, "audio/flac")
@@ -69,122 +67,6 @@ async def test_a_submitted_job_is_pending_announced_and_queued(under_test):
     assert (event.id, event.type, event.data) == (1, "job.created", {"languages": ["es", "ca"]})
     assert await under_test.sent() == [(job_id, "1", 10)]
     assert [task.status for task in await under_test.languages(job_id)] == [LanguageStatus.PENDING] * 2
-
-
-async def test_a_claim_starts_a_pending_job_once(under_test):
-    job_id = await under_test.submit()
-    answers = [await claim(under_test, job_id, ttl_s=0) for _ in range(3)]
-    assert all(isinstance(answer, Claim) for answer in answers)
-    seen = [(answer.lease.epoch, answer.job.attempts, answer.verdict, answer.resumed) for answer in answers]  # type: ignore[union-attr]
-    assert seen == [(1, 1, Verdict.RUN, False), (2, 2, Verdict.RUN, True), (3, 3, Verdict.RUN, True)]
-    assert await types(under_test, job_id) == ["job.created", "job.started"]
-
-
-async def test_claims_are_refused_with_the_reason(under_test):
-    job_id = await under_test.submit()
-    assert await claim(under_test, uuid7()) == Refused(Refusal.UNKNOWN, None)
-    await claim(under_test, job_id)
-    held = await claim(under_test, job_id, "worker-2")
-    assert isinstance(held, Refused)
-    assert (held.reason, 100 < held.retry_in_s <= 120) == (Refusal.HELD, True)
-
-
-async def test_a_claim_made_again_by_the_same_owner_finds_its_own_lease(under_test):
-    job_id = await under_test.submit()
-    first = await claim(under_test, job_id, "worker-1/a", ttl_s=60, max_attempts=1)
-    again = await claim(under_test, job_id, "worker-1/a", ttl_s=90, max_attempts=1)
-    assert isinstance(first, Claim)
-    assert isinstance(again, Claim)
-    assert again.lease.until > first.lease.until
-    assert (again.lease.epoch, again.lease.owner) == (first.lease.epoch, first.lease.owner)
-    assert (again.job.attempts, again.job.status, again.verdict) == (1, JobStatus.PROCESSING, Verdict.RUN)
-    assert await types(under_test, job_id) == ["job.created", "job.started"]
-    other = await claim(under_test, job_id, "worker-1/b")
-    assert isinstance(other, Refused)
-    assert other.reason is Refusal.HELD
-    await under_test.jobs.store(first.lease).finish_step("probe", "h", {})
-
-
-async def test_a_claim_made_again_after_its_lease_is_another_attempt(under_test):
-    job_id = await under_test.submit()
-    await claim(under_test, job_id, "worker-1/a", ttl_s=0)
-    again = await claim(under_test, job_id, "worker-1/a")
-    assert isinstance(again, Claim)
-    assert (again.lease.epoch, again.job.attempts) == (2, 2)
-
-
-async def test_a_claim_made_again_hears_of_a_cancel(under_test):
-    job_id = await under_test.submit()
-    await claim(under_test, job_id, "worker-1/a")
-    await under_test.cancel(job_id)
-    again = await claim(under_test, job_id, "worker-1/a")
-    assert isinstance(again, Claim)
-    assert again.verdict is Verdict.CANCEL
-
-
-async def test_an_ended_job_is_refused_and_shown(under_test, take):
-    job_id = await under_test.submit()
-    await (await take(job_id)).job_completed(spent_credits=10, metrics={"a": 1})
-    answer = await claim(under_test, job_id)
-    assert isinstance(answer, Refused)
-    assert answer.reason is Refusal.ENDED
-    assert answer.job is not None
-    assert (answer.job.status, answer.job.progress, answer.job.metrics) == (JobStatus.COMPLETED, 100, {"a": 1})
-
-
-async def test_the_sixth_attempt_is_not_run(under_test):
-    job_id = await under_test.submit()
-    verdicts = [getattr(await claim(under_test, job_id, ttl_s=0), "verdict", None) for _ in range(6)]
-    assert verdicts == [Verdict.RUN] * 5 + [Verdict.EXHAUSTED]
-
-
-async def test_a_job_past_its_deadline_stays_pending_and_can_be_failed(under_test, take):
-    job_id = await under_test.submit(deadline_s=0)
-    answer = await claim(under_test, job_id, ttl_s=0)
-    assert isinstance(answer, Claim)
-    assert (answer.verdict, answer.job.status) == (Verdict.OVERDUE, JobStatus.PENDING)
-    await (await take(job_id)).job_failed(FAILURE)
-    assert await types(under_test, job_id) == ["job.created", "job.failed"]
-
-
-async def test_a_renewed_lease_lasts_and_tells_of_a_cancel(under_test):
-    job_id = await under_test.submit()
-    first = await claim(under_test, job_id, ttl_s=0)
-    assert isinstance(first, Claim)
-    renewal = await under_test.jobs.renew(first.lease, ttl_s=60)
-    assert renewal.lease.until > first.lease.until
-    assert not renewal.cancel_requested
-    assert isinstance(await claim(under_test, job_id, "worker-2"), Refused)
-    assert await under_test.cancel(job_id) is JobStatus.PROCESSING
-    assert (await under_test.jobs.renew(renewal.lease, ttl_s=60)).cancel_requested
-
-
-@pytest.mark.parametrize(("counted", "attempts"), [(True, 2), (False, 1)])
-async def test_a_lease_given_back_is_free_at_once(under_test, counted, attempts):
-    job_id = await under_test.submit()
-    first = await claim(under_test, job_id)
-    assert isinstance(first, Claim)
-    await under_test.jobs.give_back(first.lease, count_attempt=counted)
-    with pytest.raises(LeaseLost):
-        await under_test.jobs.renew(first.lease, ttl_s=60)
-    second = await claim(under_test, job_id, "worker-2")
-    assert isinstance(second, Claim)
-    assert (second.job.attempts, second.lease.epoch) == (attempts, 3)
-    await under_test.jobs.give_back(first.lease, count_attempt=True)
-    assert (await under_test.jobs.renew(second.lease, ttl_s=60)).lease.epoch == 3
-
-
-@pytest.mark.parametrize("counted", [True, False])
-async def test_a_lease_given_back_twice_is_given_back_once(under_test, counted):
-    job_id = await under_test.submit()
-    first = await claim(under_test, job_id, ttl_s=0)
-    second = await claim(under_test, job_id)
-    assert isinstance(first, Claim)
-    assert isinstance(second, Claim)
-    for _ in range(2):
-        await under_test.jobs.give_back(second.lease, count_attempt=counted)
-    job = await under_test.job(job_id)
-    assert (job.attempts, job.lease_epoch) == (2 if counted else 1, 3)
 
 
 @pytest.mark.parametrize("write", list(WRITES.values()), ids=list(WRITES))
@@ -304,75 +186,6 @@ async def test_a_job_is_never_spent_above_its_quote(under_test, take):
     with pytest.raises(IntegrityError):
         await store.job_completed(spent_credits=11, metrics={})
     assert not await store.cancel_requested()
-
-
-async def test_a_job_nobody_works_on_is_cancelled_at_once_and_whoever_did_is_fenced_off(under_test, take):
-    job_id = await under_test.submit()
-    zombie = await take(job_id, ttl_s=0)
-    assert [await under_test.cancel(job_id), await under_test.cancel(job_id)] == [JobStatus.CANCELLED] * 2
-    assert {task.status for task in await under_test.languages(job_id)} == {LanguageStatus.CANCELLED}
-    assert await types(under_test, job_id) == ["job.created", "job.started", "job.cancelled"]
-    with pytest.raises(LeaseLost):
-        await zombie.job_completed(spent_credits=1, metrics={})
-    with pytest.raises(NotFound):
-        await under_test.cancel(job_id, uuid7())
-
-
-@pytest.mark.parametrize("step", PAYMENT_STEPS)
-async def test_a_job_that_may_be_paid_for_is_left_to_the_next_worker_who_can_deliver_it(under_test, take, step):
-    job_id = await under_test.submit()
-    await (await take(job_id, ttl_s=0)).finish_step(step, "hash", {"value": 1})
-    assert [await under_test.cancel(job_id), await under_test.cancel(job_id)] == [JobStatus.PROCESSING] * 2
-    assert (await under_test.job(job_id)).cancel_requested_at is not None
-    claimed = await claim(under_test, job_id, "worker-2")
-    assert isinstance(claimed, Claim)
-    assert claimed.verdict is Verdict.CANCEL
-    await under_test.jobs.store(claimed.lease).job_completed(spent_credits=1, metrics={})
-    assert (await types(under_test, job_id))[2:] == ["job.cancel_requested", "job.completed"]
-
-
-async def test_a_resumed_job_that_may_be_paid_for_can_be_delivered_although_it_is_cancelled(under_test, take):
-    job_id = await under_test.submit()
-    store = await take(job_id)
-    await store.finish_step("settle", "hash", {"value": 1})
-    await store.job_failed(FAILURE, spent_credits=1)
-    await under_test.resume(job_id)
-    assert await under_test.cancel(job_id) is JobStatus.PENDING
-    claimed = await claim(under_test, job_id, "worker-2")
-    assert isinstance(claimed, Claim)
-    assert (claimed.verdict, claimed.job.status) == (Verdict.CANCEL, JobStatus.PROCESSING)
-    await under_test.jobs.store(claimed.lease).job_completed(spent_credits=1, metrics={})
-    told = ["job.failed", "job.resumed", "job.cancel_requested", "job.started", "job.completed"]
-    assert (await types(under_test, job_id))[2:] == told
-
-
-async def test_a_job_whose_last_steps_are_yet_to_be_done_is_cancelled_at_once(under_test, take):
-    job_id = await under_test.submit()
-    store = await take(job_id, ttl_s=0)
-    await store.finish_step("report", "hash", {"value": 1})
-    await store.fail_step("manifest", "hash", FAILURE)
-    assert await under_test.cancel(job_id) is JobStatus.CANCELLED
-
-
-async def test_a_job_in_work_is_told_once_that_it_is_cancelled(under_test, take):
-    job_id = await under_test.submit()
-    store = await take(job_id)
-    assert [await under_test.cancel(job_id), await under_test.cancel(job_id)] == [JobStatus.PROCESSING] * 2
-    assert await store.cancel_requested()
-    await store.job_cancelled()
-    assert (await types(under_test, job_id))[2:] == ["job.cancel_requested", "job.cancelled"]
-    assert await under_test.cancel(job_id) is JobStatus.CANCELLED
-
-
-async def test_a_cancelled_job_whose_worker_died_is_claimed_to_be_cancelled(under_test):
-    job_id = await under_test.submit()
-    first = await claim(under_test, job_id)
-    assert isinstance(first, Claim)
-    await under_test.cancel(job_id)
-    await under_test.jobs.renew(first.lease, ttl_s=0)
-    second = await claim(under_test, job_id, "worker-2")
-    assert isinstance(second, Claim)
-    assert second.verdict is Verdict.CANCEL
 
 
 async def test_a_failed_job_resumes_after_its_last_good_step(under_test, take):
