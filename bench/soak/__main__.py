@@ -35,8 +35,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--kill-every", type=float, default=5.0, help="seconds between kills; 0 kills nothing")
     parser.add_argument("--seed", type=int, default=None, help="decides who is killed; the run says which it took")
-    parser.add_argument("--in-flight", type=int, default=24, help="jobs open at a time")
-    parser.add_argument("--jobs-per-worker", type=int, default=4)
+    parser.add_argument("--in-flight", type=int, default=32, help="jobs open at a time")
+    parser.add_argument("--jobs-per-worker", type=int, default=8)
     parser.add_argument("--orchestrators", type=int, default=2)
     parser.add_argument("--aws", action="store_true", help="SQS and S3 of a local stand-in")
     parser.add_argument("--keep", type=Path, help="folder for logs and database, kept; a temporary one without it")
@@ -75,7 +75,7 @@ async def _measure(
     kills: Counter[str] = Counter()
     before, cpu_before = await transactions(database), postgres_cpu_s(folder / "postgres")
     killer = asyncio.create_task(_kill(deployment, arguments.kill_every, rng, kills))
-    began, began_at = time.monotonic(), time.time()
+    began, began_at, own = time.monotonic(), time.time(), time.process_time()
     await load.run(arguments.seconds, database)
     seconds = arguments.seconds
     killer.cancel()
@@ -93,6 +93,7 @@ async def _measure(
         latencies_s=[ends[job] - sent for job, sent in load.sent_at.items() if job in ends],
         cpu_s={**deployment.meter.work_s(), "postgres": postgres_cpu_s(folder / "postgres") - cpu_before},
         starts_cpu_s=deployment.meter.starts_s(),
+        client_cpu_s=time.process_time() - own,
         transactions=await transactions(database) - before,
         load_average=os.getloadavg()[0],
         findings=[

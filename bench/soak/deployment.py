@@ -44,7 +44,7 @@ class Options:
     """What is started."""
 
     orchestrators: int = 2
-    jobs_per_worker: int = 4
+    jobs_per_worker: int = 8
     aws: bool = False
 
 

@@ -25,6 +25,8 @@ class Figures:
     cpu_s: Mapping[str, float]
     """By service, over the whole run."""
     starts_cpu_s: float
+    client_cpu_s: float
+    """Of the soak itself, which has its share of the same cores."""
     transactions: int
     load_average: float
     findings: Sequence[Finding]
@@ -69,5 +71,6 @@ def _costs(figures: Figures) -> list[tuple[str, str]]:
     for name, seconds in sorted(figures.cpu_s.items(), key=lambda item: -item[1]):
         rows.append((f"processor time per job, {name}", f"{1000 * seconds / jobs:.1f} ms"))
     rows.append(("processor time per job, all", f"{1000 * sum(figures.cpu_s.values()) / jobs:.1f} ms"))
-    rows.append(("processor time of restarts", f"{figures.starts_cpu_s:.1f} s"))
+    rows.append(("besides, per job: the soak's own client", f"{1000 * figures.client_cpu_s / jobs:.1f} ms"))
+    rows.append(("besides, in all: restarts", f"{figures.starts_cpu_s:.1f} s"))
     return rows

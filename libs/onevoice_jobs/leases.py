@@ -124,10 +124,10 @@ async def claim(
             return await _granted_before(connection, row, ttl_s, max_attempts)
         verdict = _verdict(row, row.attempts, max_attempts)
         runs = verdict is Verdict.RUN or (verdict is not Verdict.EXHAUSTED and await may_be_paid(connection, job_id))
-        lease = await _grant(connection, job_id, owner, ttl_s, runs)
+        lease, job = await _grant(connection, job_id, owner, ttl_s, runs)
         if runs and row.status == JobStatus.PENDING:
             await record_events(connection, job_id, [Event(JOB_STARTED)])
-        return Claim(lease, await _job(connection, job_id), verdict, resumed=row.started_at is not None)
+        return Claim(lease, job, verdict, _resumed(row))
 
 
 async def renew(engine: AsyncEngine, lease: Lease, *, ttl_s: float = 120.0) -> Renewal:
@@ -181,6 +181,7 @@ async def _lock(connection: AsyncConnection, job_id: UUID) -> AnyRow | None:
         jobs.c.status,
         jobs.c.lease_owner,
         jobs.c.attempts,
+        jobs.c.resumes,
         jobs.c.started_at,
         jobs.c.cancel_requested_at,
         (jobs.c.deadline_at <= func.clock_timestamp()).label("overdue"),
@@ -208,10 +209,16 @@ async def _granted_before(connection: AsyncConnection, row: AnyRow, ttl_s: float
     kept = (await connection.execute(statement)).one()
     lease = Lease(row.id, row.lease_owner, kept.lease_epoch, kept.lease_until)
     verdict = _verdict(row, row.attempts - 1, max_attempts)
-    return Claim(lease, await _job(connection, row.id), verdict, resumed=row.started_at is not None)
+    return Claim(lease, await _job(connection, row.id), verdict, _resumed(row))
 
 
-async def _grant(connection: AsyncConnection, job_id: UUID, owner: str, ttl_s: float, runs: bool) -> Lease:
+def _resumed(row: AnyRow) -> bool:
+    return row.started_at is not None or row.resumes > 0
+
+
+async def _grant(
+    connection: AsyncConnection, job_id: UUID, owner: str, ttl_s: float, runs: bool
+) -> tuple[Lease, JobRecord]:
     started: dict[str, Any] = {}
     if runs:
         started = {"status": JobStatus.PROCESSING, "started_at": func.coalesce(jobs.c.started_at, func.now())}
@@ -226,10 +233,10 @@ async def _grant(connection: AsyncConnection, job_id: UUID, owner: str, ttl_s: f
             updated_at=func.now(),
             **started,
         )
-        .returning(jobs.c.lease_epoch, jobs.c.lease_until)
+        .returning(*JOB_COLUMNS, jobs.c.lease_until)
     )
     row = (await connection.execute(statement)).one()
-    return Lease(job_id, owner, row.lease_epoch, row.lease_until)
+    return Lease(job_id, owner, row.lease_epoch, row.lease_until), job_from_row(row)
 
 
 async def _job(connection: AsyncConnection, job_id: UUID) -> JobRecord:

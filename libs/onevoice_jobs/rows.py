@@ -57,8 +57,8 @@ def error_from_json(value: Mapping[str, Any] | None) -> JobError | None:
 
 
 def job_from_row(row: AnyRow) -> JobRecord:
-    """From a row of `JOB_COLUMNS`."""
-    values = _values(row)
+    """From a row that has the `JOB_COLUMNS`."""
+    values = {column.name: row._mapping[column.name] for column in JOB_COLUMNS}  # noqa: SLF001 - see `_values`
     values["status"] = JobStatus(values["status"])
     values["source"] = ref_from_json(values["source"])
     values["target_languages"] = tuple(values["target_languages"])

@@ -96,6 +96,7 @@ class JobRun:
         self._rng = rng
         self._endings = Endings(stages, storage)
         self._lease: Lease = claimed.lease
+        self._new = not claimed.resumed
         # By the clock of the database alone, which gave the lease.
         self._left_s = (self._job.deadline_at - claimed.lease.until).total_seconds() + settings.worker_lease_s
         self.store = jobs.store(claimed.lease)
@@ -122,9 +123,8 @@ class JobRun:
 
     async def _graph(self) -> Ending:
         final = self._job.attempts >= self._settings.worker_max_attempts
-        executor = Executor(
-            JobJournal(self._ctx), self._settings.stage_limits, scope_end=scope_end, final=final, rng=self._rng
-        )
+        journal, self._new = JobJournal(self._ctx, new=self._new), False
+        executor = Executor(journal, self._settings.stage_limits, scope_end=scope_end, final=final, rng=self._rng)
         try:
             outputs = await executor.run(dubbing(self._ctx))
         except LeaseLost:

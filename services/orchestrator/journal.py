@@ -19,8 +19,10 @@ from .steps.ending import failed_section, language_failed
 class JobJournal:
     """Stores results through the job's lease; raises `LeaseLost` when that is over."""
 
-    def __init__(self, ctx: JobContext) -> None:
+    def __init__(self, ctx: JobContext, *, new: bool = False) -> None:
+        """`new`: nobody has worked on the job before, so nothing is stored."""
         self._ctx = ctx
+        self._new = new
         self._waiting: dict[str, StepResult] = {}
         self._writing = asyncio.Lock()
         self._unsure = False
@@ -28,7 +30,7 @@ class JobJournal:
 
     async def completed(self) -> Mapping[str, Checkpoint]:
         """What earlier runs stored. A language that had failed, and could not be ended any more, is ended now."""
-        records = await self._ctx.store.completed_steps()
+        records = {} if self._new else await self._ctx.store.completed_steps()
         stored = {
             key: Checkpoint(self._hash(record.input_hash), record.output["value"])
             for key, record in records.items()

@@ -63,7 +63,9 @@ class MemoryJobs:
         if verdict is Verdict.RUN or (verdict is not Verdict.EXHAUSTED and job.may_be_paid()):
             job.change(status=JobStatus.PROCESSING, started_at=before.started_at or now)
             job.tell([Event(JOB_STARTED)] if before.status is JobStatus.PENDING else [], now)
-        return Claim(Lease(job_id, owner, epoch, until), job.record, verdict, before.started_at is not None)
+        return Claim(
+            Lease(job_id, owner, epoch, until), job.record, verdict, before.started_at is not None or before.resumes > 0
+        )
 
     async def renew(self, lease: Lease, *, ttl_s: float) -> Renewal:
         """See `leases.renew`."""
@@ -235,7 +237,11 @@ class MemoryJobStore(JobStore):
 def _granted_before(job: MemoryJob, owner: str, until: datetime, verdict: Verdict) -> Claim:
     job.lease_until, record = until, job.record
     lease = Lease(record.id, owner, record.lease_epoch, until)
-    return Claim(lease, record, verdict, resumed=record.started_at is not None)
+    return Claim(lease, record, verdict, _resumed(record))
+
+
+def _resumed(job: JobRecord) -> bool:
+    return job.started_at is not None or job.resumes > 0
 
 
 def _verdict(job: JobRecord, attempts_before: int, max_attempts: int, now: datetime) -> Verdict:
