@@ -30,8 +30,8 @@ async def engine(address: str) -> AsyncIterator[AsyncEngine]:
     settings = DatabaseSettings(
         database_url=SecretStr(address),
         database_pool_size=POOL,
-        database_connect_timeout_s=0.3,
-        database_answer_timeout_s=0.5,
+        database_connect_timeout_s=2.0,
+        database_answer_timeout_s=2.0,
     )
     engine = create_engine(settings)
     yield engine

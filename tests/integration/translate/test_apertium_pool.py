@@ -67,7 +67,7 @@ async def test_a_pipeline_killed_while_idle_is_replaced(pool):
 
 
 async def test_a_pipeline_that_hangs_is_replaced(tmp_path):
-    pool = Pool(max_pipelines=1, line_timeout_s=0.2)
+    pool = Pool(max_pipelines=1, line_timeout_s=2.0)
     assert await pool.translate(mode(dies_once(tmp_path / "hung", "exec sleep 60")), ["a"]) == ["a[]"]
     await pool.close()
 
