@@ -67,7 +67,7 @@ class JobJournal:
         await self._ctx.store.finish_steps(results, again=again)
         self._unsure = False
         for written in results:
-            del self._waiting[written.key]
+            self._waiting.pop(written.key, None)  # who waited for it may have gone
 
     async def retrying(self, step: Step, error: OneVoiceError, attempt: int, delay_s: float) -> None:
         """Tells watchers that a step is tried again."""

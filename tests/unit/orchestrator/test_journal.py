@@ -101,6 +101,22 @@ async def test_a_write_that_failed_is_left_to_the_next_who_says_that_it_may_have
     assert store.writes[1:] == [(["a"], False)]
 
 
+async def test_who_is_cancelled_while_another_writes_for_him_does_not_harm_that() -> None:
+    store = Store()
+    under_test = journal(store)
+    first, second = saving(under_test, "a"), saving(under_test, "b")
+    third = saving(under_test, "c")
+    await under_way(first, second, third)
+    store.may.release()
+    await first
+    await under_way(second, third)
+    third.cancel()
+    await asyncio.wait([third])
+    store.may.release()
+    await second
+    assert store.writes == [(["a"], False), (["b", "c"], False)]
+
+
 async def test_who_is_cancelled_leaves_the_others_to_be_written() -> None:
     store = Store()
     under_test = journal(store)
