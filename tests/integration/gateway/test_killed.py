@@ -126,7 +126,7 @@ async def test_a_gateway_that_cancels_and_dies_before_it_releases_leaves_a_messa
     async with transaction(gateway.database) as connection:
         await connection.execute(delete(outbox))  # lost, or a dead letter that nobody meets
     path = f"/api/jobs/{job['id']}/cancel"
-    await send_to_one_that_dies(zygote, gateway, ada, path, "billing.close:before", tmp_path)
+    await send_to_one_that_dies(zygote, gateway, ada, path, "billing.release:before", tmp_path)
     assert (await ada.client.get(f"/api/jobs/{job['id']}")).json()["status"] == "cancelled"
     assert await gateway.credits(ada) == (FREE_CREDITS - COST, COST)
     async with transaction(gateway.database) as connection:
