@@ -158,10 +158,10 @@ class JobStore:
         parameters = {"error": dumps(asdict(error)), "spent_credits": spent_credits}
         await self._tell(statements.END_JOB, told, status=JobStatus.FAILED.value, **parameters)
 
-    async def job_cancelled(self, *, spent_credits: int = 0) -> None:
+    async def job_cancelled(self) -> None:
         """Ends the job and its open languages as cancelled, after its credits are released."""
         told = [Event(event_types.JOB_CANCELLED)]
-        parameters = {"error": None, "spent_credits": spent_credits}
+        parameters = {"error": None, "spent_credits": 0}
         await self._tell(statements.END_JOB, told, status=JobStatus.CANCELLED.value, **parameters)
 
     # How

@@ -108,7 +108,8 @@ class Sweeper:
         claimed = await self._claims.claim(job_id)
         if isinstance(claimed, Refused):
             return False  # somebody was faster
-        if await self._endings.give_credits_back(claimed.job):
+        late = claimed.verdict in (Verdict.OVERDUE, Verdict.CANCEL)  # else it was resumed meanwhile
+        if not late or await self._endings.give_credits_back(claimed.job):
             # Paid for: the worker that gets its message delivers it.
             await self._claims.give_back(claimed.lease, count_attempt=False)
             return False

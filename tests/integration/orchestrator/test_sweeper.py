@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import pytest
 from sqlalchemy import delete, func, select, update
@@ -155,6 +156,22 @@ async def test_an_overdue_job_that_was_to_be_cancelled_is_cancelled(deployment, 
     await _execute(deployment, update(jobs).values(lease_until=func.now(), deadline_at=func.now()))
     assert (await sweeper.sweep()).overdue == (job_id,)
     assert (await deployment.job(job_id)).status is JobStatus.CANCELLED
+
+
+async def test_a_late_job_that_is_resumed_before_the_sweeper_claims_it_goes_on(
+    deployment, sweeper: Sweeper, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = await deployment.submit()
+
+    async def late_a_moment_ago(_: Sweeper) -> list[UUID]:
+        return [job_id]
+
+    monkeypatch.setattr(Sweeper, "_overdue", late_a_moment_ago)
+    assert (await sweeper.sweep()).overdue == ()
+    assert script.count("Release") == 0
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert (job.status, job.attempts) == (JobStatus.COMPLETED, 1)
 
 
 async def test_workers_that_are_long_dead_are_forgotten(deployment, sweeper: Sweeper) -> None:
