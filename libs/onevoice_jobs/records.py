@@ -101,6 +101,7 @@ class StepRecord:
     """Of everything the step's result depends on; another hash means that it must be done again."""
     status: StepStatus
     attempt: int
+    """The one that succeeded, from 1, of the run that did it."""
     output: Json | None
     """None until completed."""
     error: JobError | None = None
@@ -208,6 +209,8 @@ class StepResult:
     input_hash: str
     output: Json
     shown: Shown = NOTHING
+    attempts: int = 1
+    """How many it took in the run that made it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,12 +90,13 @@ _NEWS_OF_STEPS = """COALESCE((
     ), '[]')"""
 
 _STEPS = """, wrote_steps AS (
-        INSERT INTO jobs.steps AS old (job_id, step_key, input_hash, status, output, lease_epoch, completed_at)
-        SELECT fence.id, new.key, new.input_hash, 'completed', new.output, :epoch, now()
-        FROM fence, jsonb_to_recordset(CAST(:steps AS jsonb)) AS new (key text, input_hash text, output jsonb)
+        INSERT INTO jobs.steps (job_id, step_key, input_hash, status, attempt, output, lease_epoch, completed_at)
+        SELECT fence.id, new.key, new.input_hash, 'completed', new.attempt, new.output, :epoch, now()
+        FROM fence, jsonb_to_recordset(CAST(:steps AS jsonb)) AS new (
+            key text, input_hash text, attempt int, output jsonb)
         ON CONFLICT (job_id, step_key) DO UPDATE SET
-            input_hash = excluded.input_hash, status = 'completed', output = excluded.output,
-            lease_epoch = excluded.lease_epoch, completed_at = now()
+            input_hash = excluded.input_hash, status = 'completed', attempt = excluded.attempt,
+            output = excluded.output, lease_epoch = excluded.lease_epoch, completed_at = now()
     )"""
 
 _SEGMENTS = """, wrote_segments AS (

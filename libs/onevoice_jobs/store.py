@@ -192,7 +192,7 @@ class JobStore:
 
 
 def _step(item: StepResult) -> dict[str, object]:
-    return {"key": item.key, "input_hash": item.input_hash, "output": dict(item.output)}
+    return {"key": item.key, "input_hash": item.input_hash, "attempt": item.attempts, "output": dict(item.output)}
 
 
 def _event(item: StepResult, event: Event) -> dict[str, object]:

@@ -43,7 +43,8 @@ class JobJournal:
 
     async def save(self, step: Step, checkpoint: Checkpoint, shown: Shown) -> None:
         """Stores a result and, in the same statement, what users see of it and what else waits to be stored."""
-        result = StepResult(step.key, checkpoint.input_hash, {"value": checkpoint.output}, shown)
+        output = {"value": checkpoint.output}
+        result = StepResult(step.key, checkpoint.input_hash, output, shown, checkpoint.attempts)
         if step.pure and not shown.events:
             self._waiting[step.key] = result
         else:

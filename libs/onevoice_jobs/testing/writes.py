@@ -69,7 +69,8 @@ def _rows(parameters: Parameters, name: str) -> list[dict[str, Any]]:
 
 def _finish_steps(job: MemoryJob, parameters: Parameters, now: datetime) -> None:
     for row in _rows(parameters, "steps"):
-        job.steps[row["key"]] = StepRecord(row["key"], row["input_hash"], StepStatus.COMPLETED, 1, row["output"])
+        key, hash_, attempt, output = row["key"], row["input_hash"], row["attempt"], row["output"]
+        job.steps[key] = StepRecord(key, hash_, StepStatus.COMPLETED, attempt, output)
     for row in _rows(parameters, "segments"):
         words = tuple(Word(**word) for word in row.pop("words"))
         job.segments[row["index"]] = Segment(**row, words=words)

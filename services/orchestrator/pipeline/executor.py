@@ -26,6 +26,8 @@ class Checkpoint:
 
     input_hash: str
     output: Json
+    attempts: int = 1
+    """How many it took in the run that made it."""
 
 
 FAILED: Final = "failed"
@@ -187,7 +189,7 @@ class Executor:
             attempt += 1
             await asyncio.sleep(delay)
         result = made if isinstance(made, Result) else Result(made, NOTHING)
-        checkpoint = Checkpoint(self._input_hash(step), result.output)
+        checkpoint = Checkpoint(self._input_hash(step), result.output, attempt)
         await self._record(partial(self._journal.save, step, checkpoint, result.shown), step.retry)
         return result.output
 

@@ -94,10 +94,10 @@ async def test_nothing_is_written_after_the_end(under_test, take, write):
 
 async def test_steps_are_remembered_with_their_newest_result(under_test, take):
     store = await take(await under_test.submit(), ttl_s=0)
-    await store.finish_steps([StepResult("mix", "hash-1", {"a": [1, None]}), StepResult("mux", "hash-9", {})])
+    await store.finish_steps([StepResult("mix", "hash-1", {"a": [1, None]}, attempts=3), StepResult("mux", "h", {})])
     await store.finish_step("mux", "hash-10", {"b": 2})
     assert await store.completed_steps() == {
-        "mix": StepRecord("mix", "hash-1", StepStatus.COMPLETED, 1, {"a": [1, None]}),
+        "mix": StepRecord("mix", "hash-1", StepStatus.COMPLETED, 3, {"a": [1, None]}),
         "mux": StepRecord("mux", "hash-10", StepStatus.COMPLETED, 1, {"b": 2}),
     }
 

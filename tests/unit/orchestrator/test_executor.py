@@ -126,6 +126,7 @@ async def test_a_passing_failure_is_tried_again_and_told() -> None:
     await executor(journal).run([work.step("a", fails=[Unavailable(), Unavailable()])])
     assert work.ran == ["a", "a", "a"]
     assert journal.retries == ["a", "a"]
+    assert journal.stored["a"].attempts == 3
 
 
 @pytest.mark.parametrize("trouble", [Busy, Unavailable])
