@@ -183,9 +183,15 @@ def _family(pid: int) -> list[int]:
     try:
         children = Path(f"/proc/{pid}/task").glob("*/children")
         found = [int(child) for path in children for child in path.read_text().split()]
+        # A child that is not yet another program still shares its parent's memory, which would be counted twice.
+        found = [child for child in found if _program(child) != _program(pid)]
     except OSError:
         return [pid]
     return [pid, *(one for child in found for one in _family(child))]
+
+
+def _program(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def _memory_kb(pid: int) -> int:
