@@ -75,15 +75,21 @@ async def lock(connection: AsyncConnection, record: Record) -> bool:
     return found.one_or_none() is not None
 
 
-async def dead(connection: AsyncConnection, limit: int = 50) -> list[Record]:
-    """Records of calls that never finished."""
+async def dead(connection: AsyncConnection, limit: int) -> list[Record]:
+    """Records of calls that never finished, those first that were looked at longest ago."""
     statement = (
         select(*_COLUMNS)
         .where(table.c.response_status.is_(None), table.c.running_until < func.now())
-        .order_by(table.c.created_at)
+        .order_by(table.c.running_until)
         .limit(limit)
     )
     return [Record(*row) for row in await connection.execute(statement)]
+
+
+async def postpone(connection: AsyncConnection, record: Record, running: timedelta) -> None:
+    """Lets a record that could not be cleaned up now count as running for so long, so that others come first."""
+    later = update(table).where(*_is_running(record)).values(running_until=func.now() + running)
+    await connection.execute(later)
 
 
 async def forget_answered(connection: AsyncConnection, older_than: timedelta) -> int:

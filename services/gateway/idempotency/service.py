@@ -88,8 +88,12 @@ class Attempt:
 class Idempotency:
     """Runs creating calls. `undo` holds, per operation, what removes the traces of a dead call."""
 
-    def __init__(self, engine: AsyncEngine, *, running_s: int, keep_s: int, undo: Mapping[str, Undo]) -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, running_s: int, keep_s: int, undo: Mapping[str, Undo], batch: int = 50
+    ) -> None:
+        """`batch`: how many dead calls one round of housekeeping cleans up after, at most."""
         self._engine = engine
+        self._batch = batch
         self.running_for = timedelta(seconds=running_s)
         self._keep = timedelta(seconds=keep_s)
         self._undo = undo
@@ -125,11 +129,14 @@ class Idempotency:
         expired = await repository.forget_expired(connection, record, self._keep)
         return expired and await repository.insert_running(connection, record, self.running_for)
 
-    async def _abandon(self, record: Record, *, undo: bool) -> None:
+    async def _abandon(self, record: Record, *, undo: bool) -> bool:
+        """Says whether nothing of the call is left."""
         try:
             await self._clean_up(record, self._undo.get(record.operation) if undo else None)
         except Exception:  # the caller gets the first error; housekeeping does this again
             logger.exception("cannot undo a failed call yet", extra={"operation": record.operation})
+            return False
+        return True
 
     async def _clean_up(self, record: Record, undo: Undo | None) -> None:
         """Removes a call's traces, then its record; nothing where the call did succeed after all."""
@@ -143,7 +150,9 @@ class Idempotency:
     async def housekeeping(self) -> None:
         """Cleans up after calls that died with their process, and forgets old answers."""
         async with transaction(self._engine) as connection:
-            dead = await repository.dead(connection)
+            dead = await repository.dead(connection, self._batch)
             await repository.forget_answered(connection, self._keep)
         for record in dead:
-            await self._abandon(record, undo=True)
+            if not await self._abandon(record, undo=True):
+                async with transaction(self._engine) as connection:
+                    await repository.postpone(connection, record, self.running_for)

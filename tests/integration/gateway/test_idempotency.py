@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text, update
 
 from onevoice_kit.db import transaction, uuid7
-from onevoice_kit.errors import Conflict
+from onevoice_kit.errors import Conflict, Unavailable
 from services.gateway.idempotency import repository
 from services.gateway.idempotency.models import idempotency_keys
-from services.gateway.idempotency.service import Answer, CreatingCall
+from services.gateway.idempotency.service import Answer, CreatingCall, Idempotency
 from services.gateway.jobs.submission import CREATE_DUBBING_JOB, CREATE_JOB
 from tests.integration.gateway.conftest import FREE_CREDITS, MP4, Gateway, User, add_video, announce, assert_problem
 
@@ -142,6 +143,25 @@ async def test_housekeeping_gives_back_what_a_dead_process_had_reserved(
     assert gateway.stored() == []
     async with transaction(gateway.database) as connection:
         assert (await connection.execute(select(idempotency_keys))).all() == []
+
+
+async def test_a_dead_call_that_cannot_be_undone_does_not_keep_others_from_it(gateway: Gateway, ada: User) -> None:
+    undone: list[UUID] = []
+
+    async def undo(_user_id: UUID, resource_id: UUID) -> None:
+        if resource_id == records[0].resource_id:
+            raise Unavailable
+        undone.append(resource_id)
+
+    idempotency = Idempotency(gateway.database, running_s=60, keep_s=60, undo={CREATE_JOB: undo}, batch=1)
+    records = [CreatingCall(ada.id, f"died-{n}", CREATE_JOB, {}).record() for n in range(2)]
+    async with transaction(gateway.database) as connection:
+        for record, died_ago in zip(records, (2, 1), strict=True):
+            await repository.insert_running(connection, record, -died_ago * idempotency.running_for)
+    await idempotency.housekeeping()
+    assert undone == []
+    await idempotency.housekeeping()
+    assert undone == [records[1].resource_id]
 
 
 async def test_a_call_that_was_given_up_cannot_finish_any_more(gateway: Gateway, ada: User) -> None:
