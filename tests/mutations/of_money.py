@@ -119,8 +119,8 @@ MONEY = (
     Mutation(
         "what a dead gateway reserved stays reserved",
         _IDEMPOTENCY,
-        "            await self._abandon(record, undo=True)",
-        "            await self._abandon(record, undo=False)",
+        "            if not await self._abandon(record, undo=True):",
+        "            if not await self._abandon(record, undo=False):",
         (f"{_TEST_IDEMPOTENCY}test_housekeeping_gives_back_what_a_dead_process_had_reserved",),
     ),
 )

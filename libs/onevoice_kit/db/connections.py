@@ -18,8 +18,11 @@ CLOSE_TIMEOUT_S = 1.0
 """To say good-bye; then the connection is dropped. The pool closes its connections one after the other."""
 _TRUSTED_S = 1.0
 """A connection that was used this short a while ago is taken without asking whether it still lives."""
-LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What a lost or refused connection raises (a timeout is an OSError)."""
+LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""
+What a lost or refused connection raises (a timeout is an OSError; asyncpg's internal error is what a statement meets
+that is sent while the server's good-bye is being read).
+"""
 
 
 class BoundedConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types

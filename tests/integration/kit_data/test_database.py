@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from onevoice_kit import db
 from onevoice_kit.errors import Busy, DeadlineExceeded, Unavailable
 from onevoice_kit.settings import DatabaseSettings
+from onevoice_kit.testing.waiting import eventually
 
 
 async def _scalar(engine, statement: str):
@@ -54,7 +55,8 @@ async def test_a_database_that_does_not_exist_is_unavailable(postgres_url: str):
     await engine.dispose()
 
 
-async def test_a_connection_dropped_while_idle_is_replaced_unnoticed(engine):
+async def test_a_connection_dropped_while_idle_is_replaced_unnoticed(engine, monkeypatch):
+    monkeypatch.setattr("onevoice_kit.db.connections._TRUSTED_S", -1.0)
     await _scalar(engine, "SELECT 1")
     other = db.create_engine(DatabaseSettings(database_url=SecretStr(engine.url.render_as_string(hide_password=False))))
     await _scalar(
@@ -62,8 +64,15 @@ async def test_a_connection_dropped_while_idle_is_replaced_unnoticed(engine):
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()",
     )
+    await eventually(lambda: _is_alone(other))
     await other.dispose()
     assert await _scalar(engine, "SELECT 2") == 2
+
+
+async def _is_alone(engine) -> bool:
+    """Whether the other connections to the database have ended: the signal is sent before they do."""
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    return bool(await _scalar(engine, others) == 0)
 
 
 async def test_a_connection_dropped_within_a_transaction_makes_it_unavailable(engine):
