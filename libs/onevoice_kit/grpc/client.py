@@ -48,6 +48,9 @@ def _options(settings: ClientSettings) -> list[tuple[str, int | str]]:
         ("grpc.max_reconnect_backoff_ms", 5_000),
         # Services are reached directly, also where the machine's way to the internet is a proxy.
         ("grpc.enable_http_proxy", 0),
+        # Else channels of one process share connections by address, and a new one inherits the back-off of an old one
+        # whose server is gone although another listens there by now.
+        ("grpc.use_local_subchannel_pool", 1),
     ]
     if settings.grpc_client_tls_server_name:
         options.append(("grpc.ssl_target_name_override", settings.grpc_client_tls_server_name))
