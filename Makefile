@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 EXTRAS := gateway orchestrator asr translate tts mixer billing cli
 APT_PACKAGES := ffmpeg espeak-ng apertium apertium-eng-spa apertium-eng-cat pocketsphinx-testdata
 SEEDS ?= 1000
+IN ?=
 PROTOS := $(shell find proto -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help install system lock demo up test test-unit test-contract test-integration test-e2e lint fmt types arch proto proto-check bench check simulate crash-matrix soak mutations clean
+.PHONY: help install system lock demo up test test-unit test-contract test-integration test-e2e lint prose fmt types arch proto proto-check bench check simulate crash-matrix soak mutations clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,11 +50,15 @@ test-integration: install ## Integration tests only
 test-e2e: install ## End-to-end tests only
 	$(BIN)/pytest tests/e2e
 
-lint: install ## ruff and buf
+lint: install ## ruff, buf, and the linter of English
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
+	$(BIN)/python -m tests.prose
+
+prose: install ## List sentences that are not plain English: make prose IN="services/asr tests/unit/asr"
+	$(BIN)/python -m tests.prose $(or $(IN),.)
 
 fmt: install ## Format Python and protos
 	$(BIN)/ruff format .
