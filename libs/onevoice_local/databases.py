@@ -33,7 +33,7 @@ class PostgresDatabases:
 
     @asynccontextmanager
     async def fresh(self, template: str | None = None) -> AsyncIterator[str]:
-        """The address of a new database, empty or a copy of `template`; dropped afterwards with every connection to it."""
+        """The address of a new database, empty or a copy of `template`; its end closes every connection."""
         name = f"test_{uuid4().hex}"
         await self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template or "template0"}"')
         try:
