@@ -6,7 +6,7 @@ import http
 import logging
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -38,6 +38,7 @@ STATUS_BY_KIND: Mapping[Kind, int] = {
 
 STATUS_BY_REASON: Mapping[str, int] = {
     "malformed_json": 400,
+    "malformed_body": 400,
     "idempotency_key_malformed": 400,
     "insufficient_credits": 402,
     "method_not_allowed": 405,
@@ -166,8 +167,13 @@ def _from_validation(error: RequestValidationError) -> OneVoiceError:
     found = error.errors()
     if any(item["type"] == "json_invalid" for item in found):
         return InvalidInput("The body is not valid JSON.", reason="malformed_json")
-    fields = [FieldError(field=".".join(map(str, item["loc"])), message=item["msg"]) for item in found]
-    return InvalidFields(fields)
+    return InvalidFields([field_error(item["loc"], item["msg"]) for item in found])
+
+
+def field_error(location: Iterable[str | int], message: str) -> FieldError:
+    """A field by its path. The path holds names the client chose, lone surrogates among them, which JSON cannot."""
+    path = ".".join(map(str, location))
+    return FieldError(field=path.encode("utf-8", "replace").decode(), message=message)
 
 
 def _from_http(error: HTTPException) -> OneVoiceError:

@@ -11,17 +11,29 @@ from services.gateway.languages import canonical
 
 T = TypeVar("T")
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""
+Control characters (C0, C1), line separators, direction overrides (UAX #9), lone surrogates: PostgreSQL cannot store
+NUL and surrogates, the others change how captions, logs and file names are displayed.
+"""
+
+
+def _printable(value: str) -> str:
+    if _UNSAFE.search(value):
+        raise ValueError("contains control characters or direction overrides")
+    return value
 
 
 def _plain_name(value: str) -> str:
-    """A file's name as people wrote it: no folders, no control characters. It never becomes part of a path."""
-    if _CONTROL.search(value) or "/" in value or "\\" in value or value.strip() in ("", ".", ".."):
+    if "/" in value or "\\" in value or value.strip() in ("", ".", ".."):
         raise ValueError("is not a plain file name")
     return value.strip()
 
 
-Filename = Annotated[str, Field(min_length=1, max_length=255, examples=["talk.mp4"]), AfterValidator(_plain_name)]
+Text = Annotated[str, AfterValidator(_printable)]
+"""One line in any script; the type of every free text a client sends."""
+Filename = Annotated[Text, Field(min_length=1, max_length=255, examples=["talk.mp4"]), AfterValidator(_plain_name)]
+"""A file's name as its user wrote it, without folders. It never becomes part of a path."""
 ContentType = Annotated[
     str,
     Field(

@@ -8,8 +8,10 @@ import tempfile
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.message import Message
+from email.utils import collapse_rfc2231_value
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -19,6 +21,8 @@ from onevoice_kit.errors import InvalidInput
 _FLUSH_BYTES = 1 << 20
 _MAX_FIELD_BYTES = 64 << 10
 _MAX_FIELDS = 20
+_MAX_BOUNDARY_BYTES = 70
+"""RFC 2046, section 5.1.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +66,15 @@ async def receive_form(
 
 def _boundary(content_type: str) -> bytes:
     kind, options = parse_options_header(content_type)
-    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not 1 <= len(boundary) <= _MAX_BOUNDARY_BYTES:
         raise InvalidInput("Send the file as multipart/form-data.", reason="unsupported_media_type")
-    return options[b"boundary"]
+    return boundary
 
 
 @dataclass
 class _Part:
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[bytes, bytes] = field(default_factory=dict)
     name: str = ""
     filename: str | None = None
     data: bytearray = field(default_factory=bytearray)
@@ -121,7 +126,7 @@ class _Reader:
             raise InvalidInput(f"The form has no file {self._file_field}.", reason="missing_file")
         await self._flush()
         await asyncio.to_thread(self._file.flush)
-        content_type = self._file_part.headers.get("content-type", "").partition(";")[0].strip().lower()
+        content_type = _text(self._file_part.headers.get(b"content-type", b"").partition(b";")[0].strip().lower())
         received = ReceivedFile(
             path=path,
             filename=self._file_part.filename or "",
@@ -144,18 +149,19 @@ class _Reader:
         self._part = _Part()
 
     def _on_header_end(self) -> None:
-        name, value = (part.decode("utf-8", "replace") for part in self._header)
+        name, value = map(bytes, self._header)
         self._part.headers[name.lower()] = value
         self._header = (bytearray(), bytearray())
 
     def _on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._part.headers.get("content-disposition", ""))
-        self._part.name = options.get(b"name", b"").decode("utf-8", "replace")
+        disposition = self._part.headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
+        self._part.name = _text(options.get(b"name", b""))
         if self._part.name != self._file_field:
             return
         if self._file_part is not None:
             raise InvalidInput("The form has more than one file.", reason="malformed_body")
-        self._part.filename = options.get(b"filename", b"").decode("utf-8", "replace")
+        self._part.filename = _extended_filename(disposition) or _text(options.get(b"filename", b""))
         self._file_part = self._part
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
@@ -180,6 +186,26 @@ class _Reader:
 
     def _on_end(self) -> None:
         self._ended = True
+
+
+def _text(value: bytes) -> str:
+    """A header's text: UTF-8, as RFC 7578 (section 5.1) and browsers have it, else Latin-1, as old clients send it."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _extended_filename(disposition: bytes) -> str:
+    """
+    The name in `filename*` (RFC 5987); empty where there is none. RFC 7578 forbids it in forms, some clients send it
+    all the same, and then it is the exact name.
+    """
+    message = Message()
+    message["content-disposition"] = disposition.decode("latin-1")
+    values: Any = message.get_params([], "content-disposition")  # the values that are decoded are tuples
+    extended = (value for name, value in values if name.lower() == "filename" and isinstance(value, tuple))
+    return next(map(collapse_rfc2231_value, extended), "")
 
 
 def _malformed() -> InvalidInput:

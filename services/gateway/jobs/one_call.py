@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from services.gateway.dependencies import CallerDep, IdempotencyKey, ServicesDep, respond
-from services.gateway.errors import FieldError, InvalidFields, problems
+from services.gateway.errors import InvalidFields, field_error, problems
 from services.gateway.jobs.form import ReceivedFile, receive_form
 from services.gateway.jobs.router import NOT_FOUND, WISH_PROBLEMS
 from services.gateway.jobs.schemas import DubbingJobCreated, DubbingJobOut, DubIn, ErrorOut
@@ -43,7 +43,7 @@ class _Fields(Model):
     responses=problems(
         (413, "file_too_large"),
         (415, "unsupported_media_type"),
-        (422, "malformed_body"),
+        (400, "malformed_body"),
         (422, "missing_file"),
         (422, "empty_file"),
         (422, "not_media"),
@@ -76,7 +76,4 @@ def _fields(fields: dict[str, str], file: ReceivedFile) -> _Fields:
     try:
         return _Fields.model_validate({**fields, "filename": file.filename, "content_type": file.content_type})
     except ValidationError as error:
-        wrong = [
-            FieldError(field=".".join(["body", *map(str, item["loc"])]), message=item["msg"]) for item in error.errors()
-        ]
-        raise InvalidFields(wrong) from error
+        raise InvalidFields([field_error(("body", *item["loc"]), item["msg"]) for item in error.errors()]) from error

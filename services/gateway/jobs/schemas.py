@@ -15,16 +15,19 @@ from onevoice_jobs.records import JobError, JobRecord, LanguageRecord
 from onevoice_jobs.states import JobStatus, LanguageStatus
 from onevoice_jobs.submit import PRIORITIES
 from services.gateway.catalogue.service import Wish
-from services.gateway.schemas import Language, Model, Name, Output
+from services.gateway.schemas import Language, Model, Name, Output, Text
 
 Priority = Literal["low", "normal", "high"]
+
+
+Term = Annotated[Text, Field(min_length=1, max_length=200, examples=["OneVoice"])]
 
 
 class TermIn(Model):
     """A term that is always translated the same way."""
 
-    source: Annotated[str, Field(min_length=1, max_length=200, examples=["OneVoice"])]
-    target: Annotated[str, Field(min_length=1, max_length=200, examples=["OneVoice"])]
+    source: Term
+    target: Term
 
 
 class EnginesIn(Model):

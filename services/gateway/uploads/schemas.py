@@ -54,7 +54,11 @@ class PartIn(Model):
     number: Annotated[int, Field(ge=1, le=10_000, examples=[1])]
     etag: Annotated[
         str,
-        Field(min_length=1, max_length=200, description="The `ETag` header of the answer.", examples=['"5d41402a"']),
+        Field(
+            pattern=r'^"?[A-Za-z0-9-]{1,128}"?$',
+            description="The `ETag` header of the response.",
+            examples=['"5d41402a"'],
+        ),
     ]
 
 

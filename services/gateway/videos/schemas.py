@@ -8,11 +8,11 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from services.gateway.schemas import Language, Model, Output
+from services.gateway.schemas import Language, Model, Output, Text
 from services.gateway.uploads.schemas import FileIn, MultipartOut, RequestOut
 from services.gateway.videos.models import Video, VideoStatus
 
-Title = Annotated[str, Field(min_length=1, max_length=200, examples=["Opening talk"])]
+Title = Annotated[Text, Field(min_length=1, max_length=200, examples=["Opening talk"])]
 
 
 class VideoIn(FileIn):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ MIN_MS = 833
 MAX_MS = 7_000
 GAP_MS = 2
 """Cues that follow each other directly keep this much apart, so that rounding never makes them overlap."""
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters and direction overrides (UAX #9), which act on whatever displays the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def make_cues(spoken: Sequence[Spoken], duration_ms: int) -> list[Cue]:
 
 
 def _cut(item: Spoken) -> list[Cue]:
-    pages = _balance(" ".join(item.text.split()))
+    pages = _balance(_UNSAFE.sub("", " ".join(item.text.split())))
     total = sum(_width(page) for page in pages) or 1
     cues: list[Cue] = []
     start, done = item.start_ms, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from onevoice_kit.db import transaction
 from services.gateway.auth.models import api_keys
 from services.gateway.create_user import create_user
 from services.gateway.users.models import users
-from tests.integration.gateway.conftest import FREE_CREDITS, Gateway, User, assert_problem
+from tests.integration.gateway.conftest import FREE_CREDITS, Gateway, User, add_video, announce, assert_problem
 
 
 async def test_without_a_key_nothing_is_answered(gateway: Gateway) -> None:
@@ -73,6 +74,32 @@ async def test_every_error_is_a_problem(gateway: Gateway, ada: User) -> None:
     assert_problem(await ada.client.get("/api/jobs", params={"limit": 0}), 422, "invalid_request")
     too_long = await ada.client.post("/api/videos", headers={"Idempotency-Key": "k" * 300}, json={})
     assert_problem(too_long, 400, "idempotency_key_malformed")
+
+
+@pytest.mark.parametrize("character", ["\\u0000", "\\ud800", "\\u001b", "\\u202e"])
+async def test_a_text_that_cannot_be_stored_or_shown_is_refused(ada: User, character: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    video_id = (await add_video(ada))["id"]
+    for method, path, body in (
+        ("PATCH", f"/api/videos/{video_id}", f'{{"title": "a{character}b"}}'),
+        ("POST", "/api/videos", json.dumps(announce(title="T")).replace('"T"', f'"a{character}b"')),
+        ("POST", "/api/videos", json.dumps(announce(filename="F")).replace('"F"', f'"a{character}b.mp4"')),
+        (
+            "POST",
+            f"/api/videos/{video_id}/dub",
+            f'{{"target_languages": ["es"], "glossary": [{{"source": "a{character}", "target": "b"}}]}}',
+        ),
+        ("PATCH", f"/api/videos/{video_id}", f'{{"a{character}b": 1}}'),
+        ("POST", f"/api/videos/{video_id}/complete", f'{{"parts": [{{"number": 1, "etag": "a{character}/b"}}]}}'),
+    ):
+        response = await ada.client.request(method, path, content=body, headers=headers)
+        assert_problem(response, 422, "invalid_request")
+
+
+async def test_a_body_that_cannot_be_parsed_is_a_problem_whose_status_is_the_responses(ada: User) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = await ada.client.post("/api/videos", content=b"[" * 100_000, headers=headers)
+    assert_problem(response, 400, "malformed_body")
 
 
 async def test_a_json_body_has_a_limit(gateway: Gateway, ada: User) -> None:

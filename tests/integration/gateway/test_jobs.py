@@ -269,6 +269,21 @@ async def test_the_one_call_form_makes_a_video_and_a_job(gateway: Gateway, ada: 
     assert await gateway.credits(ada) == (FREE_CREDITS - SECONDS, SECONDS)
 
 
+@pytest.mark.parametrize("filename", ["naïve.mp4", "日本語.mp4"])
+async def test_a_file_sent_with_the_form_keeps_its_name(ada: User, filename: str) -> None:
+    files = {"file": (filename, MP4, "video/mp4")}
+    created = await ada.client.post("/api/dubbing-jobs", files=files, data={"target_language": "es"})
+    assert created.status_code == 202, created.text
+    (video,) = (await ada.client.get("/api/videos")).json()["items"]
+    assert (video["filename"], video["title"]) == (filename, filename)
+
+
+async def test_a_file_name_with_control_characters_is_refused(ada: User) -> None:
+    files = {"file": ("a\x1b\u202eb.mp4", MP4, "video/mp4")}
+    response = await ada.client.post("/api/dubbing-jobs", files=files, data={"target_language": "es"})
+    assert_problem(response, 422, "invalid_request")
+
+
 @pytest.mark.parametrize(
     ("content", "language", "status", "reason"),
     [

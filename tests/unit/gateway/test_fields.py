@@ -9,13 +9,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from onevoice_kit.errors import InvalidInput
 from services.gateway.auth.keys import hash_key, looks_like_key, new_key, shown_prefix
+from services.gateway.jobs.schemas import Term
 from services.gateway.languages import canonical
 from services.gateway.pagination import decode_cursor, encode_cursor
 from services.gateway.schemas import ContentType, Filename, Language
 from services.gateway.uploads.models import UploadKind
+from services.gateway.uploads.schemas import PartIn
 from services.gateway.uploads.service import safe_suffix
 from services.gateway.uploads.sniff import fits, sniff
 from services.gateway.uploads.transfers import part_sizes
+from services.gateway.videos.schemas import Title
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,26 @@ def test_what_is_not_a_language_tag_is_refused(tag):
 def test_a_file_name_with_a_path_or_control_characters_is_refused(name):
     with pytest.raises(ValidationError):
         TypeAdapter(Filename).validate_python(name)
+
+
+UNSAFE = ["\x00", "\x1b", "\x7f", "\x85", "\x9b", "\n", "\u2028", "\u202e", "\u2066", "\ud800"]
+
+
+@pytest.mark.parametrize("character", UNSAFE, ids=[f"U+{ord(character):04X}" for character in UNSAFE])
+@pytest.mark.parametrize("field", [Filename, Title, Term])
+def test_control_characters_and_direction_overrides_are_refused_in_every_text(field, character):
+    with pytest.raises(ValidationError):
+        TypeAdapter(field).validate_python(f"a{character}b")
+
+
+def test_a_title_may_be_in_a_script_that_runs_from_right_to_left():
+    assert TypeAdapter(Title).validate_python("مقدمة\u200f – פתיחה") == "مقدمة\u200f – פתיחה"
+
+
+@pytest.mark.parametrize("etag", ["", '"', "a/b", "a\x00b", '"a b"', "../x"])
+def test_what_is_not_an_etag_is_refused(etag):
+    with pytest.raises(ValidationError):
+        PartIn(number=1, etag=etag)
 
 
 def test_a_file_name_may_be_in_any_script():

@@ -10,6 +10,7 @@ from onevoice_kit.errors import InvalidInput
 from services.gateway.jobs.form import receive_form
 
 TYPE = 'multipart/form-data; boundary="edge"'
+LONG = f"multipart/form-data; boundary={'e' * 300}"
 CONTENT = bytes(range(256)) * 20_000
 
 
@@ -46,6 +47,25 @@ async def test_fields_and_file_come_through_in_any_pieces(size):
     assert not path.parent.exists()
 
 
+@pytest.mark.parametrize(
+    ("parameters", "filename"),
+    [
+        ('filename="naïve.mp4"'.encode(), "naïve.mp4"),
+        ('filename="日本語 Вступ.mp4"'.encode(), "日本語 Вступ.mp4"),
+        ('filename="naïve.mp4"'.encode("latin-1"), "naïve.mp4"),
+        (b"filename=\"nave.mp4\"; filename*=UTF-8''na%C3%AFve%20%E6%97%A5.mp4", "naïve 日.mp4"),
+        (b"filename*=iso-8859-1'en'na%EFve.mp4", "naïve.mp4"),
+        (rb'filename="a\"b;c.mp4"', 'a"b;c.mp4'),
+    ],
+    ids=["UTF-8", "beyond Latin-1", "Latin-1", "extended", "extended alone", "quoted"],
+)
+async def test_a_file_name_in_any_script_comes_through(parameters, filename):
+    head = b'--edge\r\nContent-Disposition: form-data; name="file"; ' + parameters + b"\r\n\r\n"
+    body = head + b"content\r\n--edge--\r\n"
+    async with receive_form(TYPE, pieces(body, 7), file_field="file", max_bytes=100) as form:
+        assert form.file.filename == filename
+
+
 async def test_a_file_above_the_limit_is_refused_while_it_arrives():
     assert await refused(BODY, max_bytes=len(CONTENT) - 1) == "file_too_large"
 
@@ -67,6 +87,15 @@ async def test_a_form_that_is_none_is_refused(body, reason):
     assert await refused(body) == reason
 
 
-@pytest.mark.parametrize("content_type", ["", "application/json", "multipart/form-data", "multipart/form-data; x=y"])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "application/json",
+        "multipart/form-data",
+        "multipart/form-data; x=y",
+        f"multipart/form-data; boundary={'e' * 300}",
+    ],
+)
 async def test_another_kind_of_body_is_refused(content_type):
     assert await refused(BODY, content_type) == "unsupported_media_type"

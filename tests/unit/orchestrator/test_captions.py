@@ -72,3 +72,10 @@ def test_srt_and_vtt_are_what_players_read() -> None:
     cue = Cue(3_661_001, 3_662_500, ("Tom & <b>Jerry</b>", "-->"))
     assert to_srt([cue]) == "1\n01:01:01,001 --> 01:01:02,500\nTom & ‹b›Jerry‹/b›\n--›\n"
     assert to_vtt([cue]) == ("WEBVTT\n\n01:01:01.001 --> 01:01:02.500\nTom &amp; &lt;b&gt;Jerry&lt;/b&gt;\n--&gt;\n")
+
+
+def test_control_characters_and_direction_overrides_never_reach_a_caption_file() -> None:
+    text = "a\x1b[31mb\x00c\x9bd\u202ee\u2066f\x85g\u2028h"
+    cues = make_cues([Spoken(0, 2000, text)], 2000)
+    assert [cue.lines for cue in cues] == [("a[31mbcdef g h",)]
+    assert not {"\x1b", "\x00", "\x9b", "\u202e", "\u2066"} & set(to_srt(cues) + to_vtt(cues))
