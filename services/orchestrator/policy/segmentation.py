@@ -17,6 +17,8 @@ MIN_MS = 500
 """A shorter segment is joined to a neighbour that is near enough."""
 JOIN_GAP_MS = 600
 """How near a neighbour must be to be joined."""
+DEFAULT_SPEAKER = "speaker_1"
+"""Speaks every line where it is unknown who speaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def _speaker(start_ms: int, end_ms: int, turns: Sequence[Turn]) -> str:
     def shared(turn: Turn) -> int:
         return min(end_ms, turn.end_ms) - max(start_ms, turn.start_ms)
 
-    return max(turns, key=shared).speaker if turns else "speaker_1"
+    return max(turns, key=shared).speaker if turns else DEFAULT_SPEAKER
 
 
 def _by_speaker(pieces: list[Segment], turns: Sequence[Turn]) -> list[Segment]:

@@ -46,6 +46,7 @@ async def fit(language: str, chunks: int, inputs: Inputs) -> Result:
     fitted = [
         FittedLine(_dubbed(index, line, spoken[line.id], placement), spoken[line.id].audio)
         for index, (line, placement) in enumerate(zip(lines, placements, strict=True))
+        if placement
     ]
     shown = Shown(translations=tuple(_translation(language, item) for item in fitted))
     return Result(dump(list[FittedLine], fitted), shown)

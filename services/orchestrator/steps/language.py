@@ -10,6 +10,7 @@ from onevoice_kit.storage.base import ObjectRef
 from ..codec import dump, load
 from ..pipeline.graph import Inputs, Json, Result
 from ..policy.budget import max_chars
+from ..policy.segmentation import DEFAULT_SPEAKER
 from ..policy.voices import choose_voices
 from ..stages.asr import Speakers
 from ..stages.lineage import EngineUse
@@ -43,7 +44,8 @@ OVER_BUDGET = "over_budget"
 async def voices(ctx: JobContext, language: str, inputs: Inputs) -> Json:
     """→ voice id by speaker."""
     speakers = load(Speakers, inputs["diarize"])
-    names = sorted({turn.speaker for turn in speakers.turns})
+    # Where diarization found no turns, segmentation gives every line to the default speaker.
+    names = sorted({turn.speaker for turn in speakers.turns}) or [DEFAULT_SPEAKER]
     available = await ctx.stages.tts.voices(language, ctx.options.engines.tts or "")
     return choose_voices(names, language, available, _wishes(ctx, language))
 

@@ -67,6 +67,15 @@ async def test_lines_are_spoken_while_later_chunks_are_still_being_recognised(de
     assert script.count("Synthesize") == 25
 
 
+async def test_a_source_in_which_no_turns_are_found_has_one_speaker(deployment, script: Script) -> None:
+    script.speakers = ()
+    job_id = await deployment.submit(target_languages=("es",))
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert (job.status, job.error) == (JobStatus.COMPLETED, None)
+    assert {request.voice for request in script.requests("Synthesize")} == {"instant:1"}
+
+
 async def test_one_failed_language_does_not_fail_the_others_and_costs_nothing(deployment, script: Script) -> None:
     error = InvalidInput("No engine.", reason="unsupported_language_pair")
     script.faults["Translate"] = fails(error, only(target_language="xx"))

@@ -47,6 +47,17 @@ def test_a_wish_for_a_speaker_comes_before_one_for_everybody() -> None:
     assert chosen == {"a": "espeak:es+1", "b": "espeak:es+2"}
 
 
+def test_one_voice_for_everyone_reaches_every_speaker() -> None:
+    chosen = choose_voices(["a", "b", "c"], "es", VOICES, {"*": "espeak:es+1"})
+    assert set(chosen.values()) == {"espeak:es+1"}
+
+
+def test_a_voice_asked_for_one_speaker_is_not_given_to_another() -> None:
+    chosen = choose_voices(["a", "b", "c"], "es", VOICES, {"c": "espeak:es+0"})
+    assert chosen["c"] == "espeak:es+0"
+    assert sorted(chosen.values()) == [voice.id for voice in VOICES]
+
+
 @pytest.mark.parametrize(
     ("voices", "wish", "reason"),
     [(VOICES, {"*": "espeak:xx"}, "unknown_voice"), ([], {}, "unsupported_language")],
