@@ -18,11 +18,11 @@ from onevoice_jobs.models import SCHEMA, outbox
 from onevoice_jobs.service import PostgresJobs
 from onevoice_jobs.submit import NewJob, insert_job
 from onevoice_kit.db import create_engine, migrate, transaction, uuid7
-from onevoice_kit.embedded_postgres import EmbeddedPostgres
 from onevoice_kit.queue.outbox import OutboxQueue
 from onevoice_kit.settings import DatabaseSettings
 from onevoice_kit.storage.base import ObjectRef
 from onevoice_kit.testing.storage import file_storage
+from onevoice_local.postgres import EmbeddedPostgres
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.worker import Worker
 from tests.support.instant_stages import Script, instant_stages

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from onevoice_kit.storage.file import FileStorage
-from onevoice_kit.testing.aws import Aws, AwsServer, aws_server
-from onevoice_kit.testing.postgres import PostgresDatabases, postgres_server
 from onevoice_kit.testing.storage import file_storage as open_file_storage
+from onevoice_local.aws import Aws, AwsServer, aws_server
+from onevoice_local.databases import PostgresDatabases, postgres_server
 
 _POSTGRES_DIR = "ONEVOICE_TEST_POSTGRES_DIR"
 _is_worker = "PYTEST_XDIST_WORKER" in os.environ

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import asyncpg
 
-from onevoice_kit.embedded_postgres import EmbeddedPostgres
 from onevoice_kit.testing.waiting import eventually
+from onevoice_local.postgres import EmbeddedPostgres
 
 from . import checks
 from .client import Load, make_users

@@ -18,6 +18,8 @@ from services.tts.engines.registry import Choice, Registry
 MAX_CHARS = 2_000
 """Longest line."""
 MIN_RATE, MAX_RATE = 0.5, 2.0
+NOTHING_TO_SPEAK = "nothing_to_speak"
+"""Reason of the permanent error for a line without sound; the caller leaves the line silent and reports it."""
 _VERSION = "tts-1"
 """Part of every key; a new one when the same request gives another audio."""
 _CONTENT_TYPE = "audio/wav"
@@ -66,9 +68,10 @@ class Synthesizer:
         """
         Speaks a line, or finds it spoken.
 
-        Raises `InvalidInput` (reasons `empty_text`, `text_too_long`, `invalid_rate`, `invalid_key`,
-        `unspeakable_text`, those of `Registry.choose`), `PreconditionFailed` (`engine_unavailable`), `Busy`
-        (`queue_full`), and what the engine and the storage raise.
+        Raises `InvalidInput` (`nothing_to_speak` for a text without letters or digits, before any engine is called,
+        and for a text that the engine renders as silence; `text_too_long`, `invalid_rate`, `invalid_key`, those of
+        `Registry.choose`), `PreconditionFailed` (`engine_unavailable`), `Busy` (`queue_full`), and errors of the
+        engine and the storage.
         """
         text = clean(request.text)
         _check(request, text)
@@ -87,7 +90,7 @@ class Synthesizer:
         samples = await choice.engine.speak(text, choice.voice, rate)
         trimmed = await asyncio.to_thread(trim, samples, sample_rate)
         if not trimmed:
-            raise InvalidInput("The voice has no sound for this text.", reason="unspeakable_text")
+            raise InvalidInput("The voice has no sound for this text.", reason=NOTHING_TO_SPEAK)
         return to_wav(trimmed, sample_rate)
 
 
@@ -109,7 +112,7 @@ def _check(request: Request, text: str) -> None:
     if len(request.text) > MAX_CHARS:
         raise InvalidInput(f"The text is longer than {MAX_CHARS} characters.", reason="text_too_long")
     if not any(char.isalnum() for char in text):
-        raise InvalidInput("The text has no word to speak.", reason="empty_text")
+        raise InvalidInput("The text has no word to speak.", reason=NOTHING_TO_SPEAK)
     if not MIN_RATE <= request.rate <= MAX_RATE:
         raise InvalidInput(f"The rate is not between {MIN_RATE} and {MAX_RATE}.", reason="invalid_rate")
     check_key(request.output_prefix)

@@ -31,11 +31,20 @@ def serve(run: Callable[[Mapping[str, Any]], None]) -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:
+        _refuse_threads()
         pid = os.fork()
         if not pid:
             _child(run, json.loads(line))
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()
+
+
+def _refuse_threads() -> None:
+    """Every thread but this one would be missing in the copy, with whatever lock it holds."""
+    task_folder = Path("/proc/self/task")
+    threads = len(list(task_folder.iterdir())) if task_folder.exists() else threading.active_count()
+    if threads != 1:
+        raise RuntimeError(f"This process has {threads} threads and cannot be forked.")
 
 
 def _child(run: Callable[[Mapping[str, Any]], None], request: Mapping[str, Any]) -> None:

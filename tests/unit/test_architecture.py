@@ -12,6 +12,12 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescript
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("services", "libs", "cli")
+FORKING_KEYWORDS = {"preexec_fn", "user", "group", "extra_groups"}
+"""With these `subprocess` forks instead of using `vfork`."""
+STARTERS = {"Popen", "run", "call", "check_call", "check_output", "create_subprocess_exec", "subprocess_exec"}
+FORKS = {("os", "fork"), ("os", "forkpty"), ("pty", "fork"), ("pty", "spawn")}
+MAY_FORK = {"tests/support/zygote.py", "tests/support/forks.py"}
+"""The parent of test processes forks before it has threads and checks that; the other one counts forks."""
 CONTRACTS = [
     str(path.relative_to(ROOT / "gen").with_suffix("")).replace("/", ".") for path in (ROOT / "gen").rglob("*_pb2.py")
 ]
@@ -62,6 +68,72 @@ def test_no_program_is_started_through_a_shell() -> None:
         )
     ]
     assert shells == []
+
+
+def forks(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and name of each call that forks this process with all its threads."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        *owners, name = ast.unparse(node.func).split(".")
+        owner = owners[-1] if owners else ""
+        keywords = {keyword.arg for keyword in node.keywords}
+        if any(
+            (
+                (owner, name) in FORKS,
+                name in STARTERS and keywords & FORKING_KEYWORDS,
+                owner == "multiprocessing" and name in ("Process", "Pool", "Manager"),
+                owner in ("multiprocessing", "")
+                and name in ("get_context", "set_start_method")
+                and [ast.unparse(one) for one in node.args] != ["'spawn'"],
+                name == "ProcessPoolExecutor" and len(node.args) < 2 and "mp_context" not in keywords,
+            )
+        ):
+            yield node.lineno, name
+
+
+def test_no_process_with_threads_is_forked() -> None:
+    everything = (path for folder in (*PRODUCT, "tests", "bench") for path in (ROOT / folder).rglob("*.py"))
+    found = {
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in everything
+        if str(path.relative_to(ROOT)) not in MAY_FORK
+        for line, name in forks(ast.parse(path.read_text()))
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "os.fork()",
+        "pty.spawn('sh')",
+        "subprocess.run(['true'], user='nobody')",
+        "asyncio.create_subprocess_exec('true', preexec_fn=os.setsid)",
+        "subprocess.Popen(['true'], group=0, extra_groups=[])",
+        "multiprocessing.Process(target=run)",
+        "multiprocessing.get_context('fork')",
+        "multiprocessing.get_context()",
+        "get_context(method='fork')",
+        "multiprocessing.set_start_method('fork')",
+        "ProcessPoolExecutor(2)",
+    ],
+)
+def test_a_call_that_forks_is_found(call: str) -> None:
+    assert len(list(forks(ast.parse(call)))) == 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "subprocess.run(['true'], start_new_session=True, cwd='/', umask=0o077)",
+        "multiprocessing.get_context('spawn')",
+        "ProcessPoolExecutor(2, mp_context=context)",
+        "create(user='one')",
+    ],
+)
+def test_a_call_that_does_not_fork_is_no_finding(call: str) -> None:
+    assert list(forks(ast.parse(call))) == []
 
 
 def test_entry_points_only_wire() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from onevoice_cli.launcher.health import http_ready
 from onevoice_cli.launcher.process import ServiceSpec
-from onevoice_kit.testing.aws import AwsServer
+from onevoice_local.aws import AwsServer
 
 NAME = "onevoice"
 """Of the bucket and the queue."""

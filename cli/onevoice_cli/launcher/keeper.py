@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from onevoice_kit.embedded_postgres import EmbeddedPostgres
+from onevoice_local.postgres import EmbeddedPostgres
 
 GRACE_S = 10.0
 """How long orphaned services may take after SIGTERM."""

@@ -29,7 +29,7 @@ from onevoice_kit.db import asyncpg_dsn, create_engine, migrate, transaction, uu
 from onevoice_kit.queue.base import Message
 from onevoice_kit.settings import DatabaseSettings
 from onevoice_kit.storage.base import ObjectRef
-from onevoice_kit.testing.postgres import PostgresDatabases
+from onevoice_local.databases import PostgresDatabases
 
 USER = UUID(int=7)
 VIDEO = UUID(int=8)

@@ -16,8 +16,8 @@ from onevoice_kit.queue.dead_letters import OutboxDeadLetters, SqsDeadLetters
 from onevoice_kit.queue.outbox import OutboxQueue, enqueue, outbox_table
 from onevoice_kit.queue.sqs import SqsQueue
 from onevoice_kit.settings import DatabaseSettings
-from onevoice_kit.testing.aws import Aws, AwsServer
 from onevoice_kit.testing.memory_queue import MemoryQueue
+from onevoice_local.aws import Aws, AwsServer
 
 VISIBILITY_S = 30
 

@@ -9,7 +9,7 @@ import pytest
 from onevoice_kit.storage.base import Storage
 from onevoice_kit.storage.file import FileStorage
 from onevoice_kit.storage.s3 import S3Storage
-from onevoice_kit.testing.aws import Aws
+from onevoice_local.aws import Aws
 
 
 @pytest.fixture

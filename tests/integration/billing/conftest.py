@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onevoice_kit.db import asyncpg_dsn, create_engine, migrate
 from onevoice_kit.settings import DatabaseSettings
-from onevoice_kit.testing.postgres import PostgresDatabases
+from onevoice_local.databases import PostgresDatabases
 from services.billing.ledger import Ledger
 from services.billing.migrations import migrations_path
 from services.billing.models import SCHEMA

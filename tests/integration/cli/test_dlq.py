@@ -21,8 +21,8 @@ from onevoice_kit.queue.base import Message
 from onevoice_kit.queue.outbox import OutboxQueue, enqueue
 from onevoice_kit.queue.sqs import SqsQueue
 from onevoice_kit.settings import DatabaseSettings
-from onevoice_kit.testing.aws import Aws
-from onevoice_kit.testing.postgres import PostgresDatabases
+from onevoice_local.aws import Aws
+from onevoice_local.databases import PostgresDatabases
 
 LETTER = Message('{"n": 1}', {"jobId": "the-job"}, "user-1")
 _OURS = ("DATABASE_URL", "USE_SQS_TASK_QUEUE", "SQS_QUEUE_URL", "SQS_DLQ_URL")

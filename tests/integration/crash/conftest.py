@@ -27,9 +27,9 @@ from onevoice_kit.db import asyncpg_dsn, create_engine, migrate, transaction
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings
 from onevoice_kit.storage.base import ObjectRef, Storage
-from onevoice_kit.testing.postgres import PostgresDatabases
 from onevoice_kit.testing.storage import file_storage
 from onevoice_kit.testing.waiting import eventually
+from onevoice_local.databases import PostgresDatabases
 from services.billing import migrations as billing_migrations
 from services.billing.ledger import Ledger
 from services.billing.models import ReservationState, reservations

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from onevoice_kit.queue.sqs import SqsQueue
-from onevoice_kit.testing.aws import REGION, Aws
 from onevoice_kit.testing.waiting import eventually
+from onevoice_local.aws import REGION, Aws
 from tests.integration.crash.conftest import PATIENCE_S, World, Worlds
 from tests.integration.crash.outcome import Outcome, outcome
 from tests.integration.crash.points import Point

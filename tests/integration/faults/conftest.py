@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from onevoice_kit.storage.file import FileStorage
-from onevoice_kit.testing.aws import Aws, AwsServer
-from onevoice_kit.testing.postgres import PostgresDatabases
 from onevoice_kit.testing.tcp_proxy import TcpProxy, tcp, tcp_proxy
+from onevoice_local.aws import Aws, AwsServer
+from onevoice_local.databases import PostgresDatabases
 from tests.support.rig import Rig, dial_postgres, prepare
 from tests.support.rig import rig as new_rig
 

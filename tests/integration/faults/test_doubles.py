@@ -9,8 +9,8 @@ import pytest
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.queue.sqs import SqsQueue
-from onevoice_kit.testing.aws import Aws
 from onevoice_kit.testing.faulty_queue import Faults, FaultyQueue
+from onevoice_local.aws import Aws
 from tests.support.instant_stages import fails
 from tests.support.outcomes import assert_completed_once, assert_given_back_once, rows_of
 from tests.support.rig import Rig

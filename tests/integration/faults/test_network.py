@@ -15,9 +15,9 @@ from onevoice_kit.queue.relay import OutboxRelay
 from onevoice_kit.queue.sqs import SqsQueue
 from onevoice_kit.settings import ClientSettings
 from onevoice_kit.storage.s3 import S3Storage
-from onevoice_kit.testing.aws import Aws
 from onevoice_kit.testing.tcp_proxy import TcpProxy, tcp, tcp_proxy
 from onevoice_kit.testing.waiting import eventually
+from onevoice_local.aws import Aws
 from tests.support.moments import at, some_moment
 from tests.support.outcomes import assert_completed_once
 from tests.support.rig import Rig, through

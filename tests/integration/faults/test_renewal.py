@@ -16,9 +16,9 @@ from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import transaction
 from onevoice_kit.queue.sqs import SqsQueue
 from onevoice_kit.storage.file import FileStorage
-from onevoice_kit.testing.aws import Aws
 from onevoice_kit.testing.tcp_proxy import TcpProxy
 from onevoice_kit.testing.waiting import eventually
+from onevoice_local.aws import Aws
 from tests.support.answers import LateAnswer
 from tests.support.outcomes import assert_completed_once
 from tests.support.rig import Rig, through

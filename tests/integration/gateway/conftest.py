@@ -33,7 +33,7 @@ from onevoice_kit.db import asyncpg_dsn, create_engine, migrate
 from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings
-from onevoice_kit.testing.postgres import PostgresDatabases
+from onevoice_local.databases import PostgresDatabases
 from services.billing import migrations as billing_migrations
 from services.billing.ledger import Ledger
 from services.billing.servicer import BillingServicer

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from onevoice_kit.queue.sqs import SqsQueue
-from onevoice_kit.testing.aws import Aws
+from onevoice_local.aws import Aws
 from tests.integration.gateway.conftest import MP4, Gateway, User, announce, assert_problem
 
 

@@ -21,7 +21,7 @@ from onevoice_jobs.submit import NewJob, insert_job
 from onevoice_kit.db import asyncpg_dsn, create_engine, migrate, transaction, uuid7
 from onevoice_kit.settings import DatabaseSettings
 from onevoice_kit.storage.base import ObjectRef
-from onevoice_kit.testing.postgres import PostgresDatabases
+from onevoice_local.databases import PostgresDatabases
 
 _EMPTY = ("DELETE FROM jobs.jobs", "DELETE FROM jobs.outbox", "DELETE FROM jobs.workers")
 """What belongs to a job goes with it."""

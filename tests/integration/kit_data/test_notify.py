@@ -17,7 +17,7 @@ from onevoice_kit.notify import Note, open_alerts, open_mail
 from onevoice_kit.notify.ses import mail
 from onevoice_kit.notify.sns import subject
 from onevoice_kit.settings import NotifySettings
-from onevoice_kit.testing.aws import ACCESS_KEY, REGION, SECRET_KEY, AwsServer
+from onevoice_local.aws import ACCESS_KEY, REGION, SECRET_KEY, AwsServer
 
 ACCOUNT = "123456789012"
 """The one of the stand-in."""

@@ -17,7 +17,7 @@ from onevoice_kit.errors import Internal, InvalidInput, Kind, NotFound, OneVoice
 from onevoice_kit.storage.base import UploadedPart
 from onevoice_kit.storage.s3 import S3Storage
 from onevoice_kit.storage.s3_upload import PART_BYTES
-from onevoice_kit.testing.aws import Aws, AwsServer
+from onevoice_local.aws import Aws, AwsServer
 
 KEY = "users/u1/film.mp4"
 

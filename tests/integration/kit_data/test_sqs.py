@@ -10,7 +10,7 @@ import pytest
 from onevoice_kit.errors import Unavailable
 from onevoice_kit.queue.base import Message
 from onevoice_kit.queue.sqs import SqsQueue
-from onevoice_kit.testing.aws import Aws, AwsServer, dead_letter_attributes
+from onevoice_local.aws import Aws, AwsServer, dead_letter_attributes
 
 
 @pytest.fixture

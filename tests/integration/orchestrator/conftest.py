@@ -27,8 +27,8 @@ from onevoice_kit.queue.outbox import OutboxQueue
 from onevoice_kit.settings import DatabaseSettings
 from onevoice_kit.storage.base import ObjectRef
 from onevoice_kit.storage.file import FileStorage
-from onevoice_kit.testing.postgres import PostgresDatabases
 from onevoice_kit.testing.waiting import eventually
+from onevoice_local.databases import PostgresDatabases
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.stages import Stages
 from services.orchestrator.worker import Worker

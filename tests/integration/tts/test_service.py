@@ -105,7 +105,8 @@ async def test_the_longest_texts_are_spoken(stub, text):
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"text": " …! "}, "empty_text"),
+        ({"text": " …! "}, "nothing_to_speak"),
+        ({"text": "♪"}, "nothing_to_speak"),
         ({"text": "x" * 2001}, "text_too_long"),
         ({"language": "xx"}, "unsupported_language"),
         ({"voice": "espeak:es+zzz"}, "unknown_voice"),

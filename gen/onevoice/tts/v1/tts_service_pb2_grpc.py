@@ -58,6 +58,7 @@ class TtsServiceServicer:
 
     def Synthesize(self, request, context):
         """Speaks one line. The object's key is derived from the request, so a repeat is found, not spoken again.
+        INVALID_ARGUMENT with reason `nothing_to_speak`: the text has no letter or digit, or the engine made only silence.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,9 @@ class TtsServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> TtsServiceAsyncStub: ...
     Synthesize: _grpc.UnaryUnaryMultiCallable[_tts_service_pb2.SynthesizeRequest, _tts_service_pb2.SynthesizeResponse]
-    """Speaks one line. The object's key is derived from the request, so a repeat is found, not spoken again."""
+    """Speaks one line. The object's key is derived from the request, so a repeat is found, not spoken again.
+    INVALID_ARGUMENT with reason `nothing_to_speak`: the text has no letter or digit, or the engine made only silence.
+    """
     ListVoices: _grpc.UnaryUnaryMultiCallable[_tts_service_pb2.ListVoicesRequest, _tts_service_pb2.ListVoicesResponse]
     """Lists voices."""
     ListEngines: _grpc.UnaryUnaryMultiCallable[_tts_service_pb2.ListEnginesRequest, _tts_service_pb2.ListEnginesResponse]
@@ -46,7 +48,9 @@ class TtsServiceAsyncStub(TtsServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Synthesize: _aio.UnaryUnaryMultiCallable[_tts_service_pb2.SynthesizeRequest, _tts_service_pb2.SynthesizeResponse]  # type: ignore[assignment]
-    """Speaks one line. The object's key is derived from the request, so a repeat is found, not spoken again."""
+    """Speaks one line. The object's key is derived from the request, so a repeat is found, not spoken again.
+    INVALID_ARGUMENT with reason `nothing_to_speak`: the text has no letter or digit, or the engine made only silence.
+    """
     ListVoices: _aio.UnaryUnaryMultiCallable[_tts_service_pb2.ListVoicesRequest, _tts_service_pb2.ListVoicesResponse]  # type: ignore[assignment]
     """Lists voices."""
     ListEngines: _aio.UnaryUnaryMultiCallable[_tts_service_pb2.ListEnginesRequest, _tts_service_pb2.ListEnginesResponse]  # type: ignore[assignment]
@@ -61,7 +65,9 @@ class TtsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tts_service_pb2.SynthesizeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tts_service_pb2.SynthesizeResponse, _abc.Awaitable[_tts_service_pb2.SynthesizeResponse]]:
-        """Speaks one line. The object's key is derived from the request, so a repeat is found, not spoken again."""
+        """Speaks one line. The object's key is derived from the request, so a repeat is found, not spoken again.
+        INVALID_ARGUMENT with reason `nothing_to_speak`: the text has no letter or digit, or the engine made only silence.
+        """
 
     @_abc_1.abstractmethod
     def ListVoices(

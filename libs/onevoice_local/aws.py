@@ -103,7 +103,7 @@ class AwsServer:
 
 
 def dead_letter_attributes(queue_arn: str) -> dict[str, str]:
-    """What makes a queue the dead-letter queue of this one alone, with letters kept as long as SQS can: 14 days."""
+    """The attributes of a dead-letter queue for this queue alone, with messages kept as long as SQS can: 14 days."""
     allow = json.dumps({"redrivePermission": "byQueue", "sourceQueueArns": [queue_arn]})
     return {"RedriveAllowPolicy": allow, "MessageRetentionPeriod": str(14 * 86_400)}
 

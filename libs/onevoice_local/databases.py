@@ -12,7 +12,7 @@ import asyncpg
 from sqlalchemy.engine import make_url
 
 from onevoice_kit.db.engine import asyncpg_dsn
-from onevoice_kit.embedded_postgres import EmbeddedPostgres
+from onevoice_local.postgres import EmbeddedPostgres
 
 FAST = {
     "fsync": "off",
@@ -22,7 +22,7 @@ FAST = {
     "max_connections": "300",
     "shared_buffers": "64MB",
 }
-"""Settings for data that nobody needs after a crash."""
+"""Settings for data that is not needed after a crash."""
 
 
 class PostgresDatabases:
@@ -33,7 +33,7 @@ class PostgresDatabases:
 
     @asynccontextmanager
     async def fresh(self, template: str | None = None) -> AsyncIterator[str]:
-        """The address of a new database, empty or copied from `template`; dropped afterwards, whoever is connected."""
+        """The address of a new database, empty or a copy of `template`; its end closes every connection."""
         name = f"test_{uuid4().hex}"
         await self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template or "template0"}"')
         try:

@@ -1,0 +1,1 @@
+"""A whole deployment's infrastructure on one machine: an embedded PostgreSQL and stand-ins for S3 and SQS."""
