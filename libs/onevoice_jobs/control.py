@@ -1,4 +1,4 @@
-"""What happens to a job from outside of its worker: cancel, resume, and the sweep for jobs that got stuck."""
+"""Changes of a job from outside of its worker: cancel, and the sweep for jobs that got stuck."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Text, cast, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onevoice_jobs.events import JOB_CANCEL_REQUESTED, JOB_CANCELLED, JOB_RESUMED, record_events
+from onevoice_jobs.events import JOB_CANCEL_REQUESTED, JOB_CANCELLED, record_events
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.models import jobs, language_tasks, outbox
 from onevoice_jobs.queries import job_not_found, may_be_paid
@@ -30,7 +30,7 @@ async def request_cancel(connection: AsyncConnection, user_id: UUID, job_id: UUI
     Asking again, or for a job already cancelled, changes nothing. Raises `NotFound` (reason `job_not_found`),
     `Conflict` (reason `invalid_transition`) for a job that has completed or failed.
     """
-    row = await _lock(connection, user_id, job_id)
+    row = await lock_job(connection, user_id, job_id)
     status = JobStatus(row.status)
     if status is JobStatus.CANCELLED:
         return status
@@ -38,46 +38,12 @@ async def request_cancel(connection: AsyncConnection, user_id: UUID, job_id: UUI
     # Asked under the lock: a worker that was taken for dead may have got this far just now.
     if not row.held and not await may_be_paid(connection, job_id):
         await _cancel_now(connection, job_id)
-        await _enqueue(connection, row)
+        await enqueue_job(connection, row)
         return JobStatus.CANCELLED
     if row.cancel_requested_at is None:
         await connection.execute(update(jobs).where(jobs.c.id == job_id).values(cancel_requested_at=func.now()))
         await record_events(connection, job_id, [Event(JOB_CANCEL_REQUESTED)])
     return status
-
-
-async def resume_job(
-    connection: AsyncConnection, user_id: UUID, job_id: UUID, *, reservation_id: str | None = None
-) -> None:
-    """
-    Makes a failed or cancelled job pending again, in the caller's transaction; its checkpoints stay, so it goes on
-    after the last good step. The caller has reserved its credits anew as `reservation_id`; none where those of the
-    run before are spent already. Raises `NotFound` (reason `job_not_found`), `Conflict` (reason `invalid_transition`).
-    """
-    row = await _lock(connection, user_id, job_id)
-    check_transition(JobStatus(row.status), JobStatus.PENDING)
-    cleared = dict.fromkeys(
-        ("error", "stage", "spent_credits", "cancel_requested_at", "started_at", "completed_at", "estimated_completion")
-    )
-    await connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id)
-        .values(
-            status=JobStatus.PENDING,
-            attempts=0,
-            resumes=jobs.c.resumes + 1,
-            reservation_id=reservation_id or jobs.c.reservation_id,
-            deadline_at=func.now() + (jobs.c.deadline_at - jobs.c.created_at),
-            **cleared,
-        )
-    )
-    await connection.execute(
-        update(language_tasks)
-        .where(language_tasks.c.job_id == job_id, language_tasks.c.status != LanguageStatus.COMPLETED)
-        .values(status=LanguageStatus.PENDING, stage=None, error=None, started_at=None, completed_at=None)
-    )
-    await record_events(connection, job_id, [Event(JOB_RESUMED)])
-    await _enqueue(connection, row)
 
 
 async def requeue_stuck(
@@ -105,7 +71,7 @@ async def requeue_stuck(
         statement = statement.where(cast(jobs.c.id, Text).not_in(select(named).where(waiting(outbox))))
     rows = (await connection.execute(statement)).all()
     for row in rows:
-        await _enqueue(connection, row)
+        await enqueue_job(connection, row)
     return [row.id for row in rows]
 
 
@@ -124,7 +90,8 @@ async def overdue_jobs(connection: AsyncConnection, *, limit: int = 100) -> list
     return list((await connection.execute(statement)).scalars())
 
 
-async def _lock(connection: AsyncConnection, user_id: UUID, job_id: UUID) -> AnyRow:
+async def lock_job(connection: AsyncConnection, user_id: UUID, job_id: UUID) -> AnyRow:
+    """Locks a job of the user until the end of the transaction. Raises `NotFound` (reason `job_not_found`)."""
     held = func.coalesce(jobs.c.lease_until > func.clock_timestamp(), False)
     statement = (
         select(
@@ -171,7 +138,8 @@ async def _cancel_now(connection: AsyncConnection, job_id: UUID) -> None:
     await record_events(connection, job_id, [Event(JOB_CANCELLED)])
 
 
-async def _enqueue(connection: AsyncConnection, row: AnyRow) -> None:
+async def enqueue_job(connection: AsyncConnection, row: AnyRow) -> None:
+    """Sends a message for a job that the transaction has locked; `row` is that of `lock_job`."""
     sent_at = (
         await connection.execute(
             update(jobs).where(jobs.c.id == row.id).values(enqueued_at=func.now()).returning(jobs.c.enqueued_at)

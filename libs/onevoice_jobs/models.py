@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
+from onevoice_jobs.states import JobStatus, LanguageStatus, RunKind, StepStatus
 from onevoice_kit.queue.outbox import outbox_table
 
 SCHEMA = "jobs"
@@ -39,7 +39,7 @@ metadata = MetaData(
 )
 
 
-def _one_of(column: str, values: type[JobStatus] | type[LanguageStatus] | type[StepStatus]) -> CheckConstraint:
+def _one_of(column: str, values: type[JobStatus | LanguageStatus | StepStatus | RunKind]) -> CheckConstraint:
     allowed = ", ".join(f"'{value.value}'" for value in values)
     return CheckConstraint(f"{column} IN ({allowed})", name=column)
 
@@ -89,7 +89,7 @@ jobs = Table(
     _time("updated_at", now=True),
     Column("deadline_at", DateTime(timezone=True), nullable=False),
     _time("estimated_completion"),
-    # The credits set aside for the present run; NULL: under the job's own id. A resumed job has reserved anew.
+    # Of the present run, which is number `resumes` + 1; NULL: the job's own id. Only a new run changes both.
     Column("reservation_id", Text),
     Column("resumes", Integer, nullable=False, server_default="0"),
     # Where the owner is told of the end; NULL: nowhere.
@@ -104,6 +104,51 @@ jobs = Table(
     Index("jobs_open_idx", "enqueued_at", postgresql_where=text("status IN ('pending', 'processing')")),
     # Progress and leases change these rows often: room on the page keeps the updates off the indexes.
     postgresql_with={"fillfactor": "70"},
+)
+
+# A trigger on `jobs` keeps the row of the present run as the job's (migration 0003).
+runs = Table(
+    "runs",
+    metadata,
+    _job_id(),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("reservation_id", Text, nullable=False),
+    Column("quoted_credits", BigInteger, nullable=False),
+    Column("spent_credits", BigInteger),
+    Column("changed_ms", JSONB(none_as_null=True)),
+    Column("status", Text, nullable=False),
+    Column("error", JSONB),
+    _time("created_at", now=True),
+    _time("started_at"),
+    _time("completed_at"),
+    _one_of("kind", RunKind),
+    _one_of("status", JobStatus),
+    CheckConstraint("(kind = 'initial') = (number = 1)", name="number"),
+)
+
+edits = Table(
+    "edits",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("job_id", Uuid, ForeignKey("jobs.jobs.id", ondelete="CASCADE"), nullable=False),
+    # The first run that applies it; NULL while it waits for one.
+    Column("run", Integer),
+    # NULL: the line of the source.
+    Column("language", Text),
+    Column("index", Integer, nullable=False),
+    Column("chunk", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("value", JSONB, nullable=False),
+    Column("revision", Integer, nullable=False),
+    _time("created_at", now=True),
+    UniqueConstraint("job_id", "run", "language", "index", "field", postgresql_nulls_not_distinct=True),
+    CheckConstraint(
+        "field IN ('text', 'voice') AND language IS NOT NULL"
+        " OR field IN ('text', 'start_ms', 'end_ms', 'speaker') AND language IS NULL",
+        name="field",
+    ),
 )
 
 language_tasks = Table(
@@ -151,6 +196,7 @@ segments = Table(
     Column("speaker", Text, nullable=False),
     Column("source_text", Text, nullable=False),
     Column("words", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("revision", Integer, nullable=False, server_default="1"),
     CheckConstraint("start_ms >= 0 AND end_ms >= start_ms", name="range"),
 )
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from onevoice_jobs.options import JobOptions
-from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
+from onevoice_jobs.states import JobStatus, LanguageStatus, RunKind, StepStatus
 from onevoice_kit.storage.base import ObjectRef
 
 T = TypeVar("T")
@@ -83,6 +83,7 @@ class JobRecord:
     reservation_id: str | None = None
     """Set where it is not the job's id; see `reservation`."""
     resumes: int = 0
+    """Runs before the present one."""
     notify_email: str | None = None
     """Where its owner wants to be told of the end."""
 
@@ -130,6 +131,8 @@ class Segment:
     speaker: str
     source_text: str
     words: tuple[Word, ...] = ()
+    revision: int = 1
+    """Grows with each stored change of text, times or speaker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,48 @@ class Translation:
     """How far the placed onset is from the segment's."""
     flags: tuple[str, ...] = ()
     revision: int = 1
+    """Grows with each stored change of text or audio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A new value that the user gave one field of a line."""
+
+    language: str | None
+    """None: the line of the source; else its translation."""
+    index: int
+    """Index of the segment."""
+    chunk: int
+    position: int
+    """Place of the line within its chunk, from 0."""
+    field: str
+    """`text`, `start_ms`, `end_ms`, `speaker` of a segment; `text`, `voice` of a translation."""
+    value: str | int
+    revision: int
+    """The revision of the line that it makes."""
+    run: int | None = None
+    """The first run that applies it; None while it waits for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of a job, from its start by the user to its end."""
+
+    job_id: UUID
+    number: int
+    """From 1."""
+    kind: RunKind
+    reservation_id: str
+    quoted_credits: int
+    """Reserved for it; it never costs more."""
+    spent_credits: int | None
+    changed_ms: Mapping[str, int] | None
+    """By language: the length of the lines that edits have changed, which is paid for; None: the whole job is."""
+    status: JobStatus
+    error: JobError | None
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,19 @@ from onevoice_jobs.models import jobs, language_tasks
 from onevoice_jobs.options import JobOptions
 from onevoice_jobs.records import (
     Artifact,
+    Edit,
     Event,
     EventRecord,
     JobError,
     JobRecord,
     LanguageRecord,
+    RunRecord,
     Segment,
     StepRecord,
     Translation,
     Word,
 )
-from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
+from onevoice_jobs.states import JobStatus, LanguageStatus, RunKind, StepStatus
 from onevoice_kit.storage.base import ObjectRef
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -84,7 +86,9 @@ def step_from_row(row: AnyRow) -> StepRecord:
 def segment_from_row(row: AnyRow) -> Segment:
     """From a row of `segments`."""
     words = tuple(Word(**word) for word in row.words)
-    return Segment(_values(row)["index"], row.chunk, row.start_ms, row.end_ms, row.speaker, row.source_text, words)
+    index = _values(row)["index"]
+    times = (row.start_ms, row.end_ms)
+    return Segment(index, row.chunk, *times, row.speaker, row.source_text, words, row.revision)
 
 
 def translation_from_row(row: AnyRow) -> Translation:
@@ -102,6 +106,19 @@ def translation_from_row(row: AnyRow) -> Translation:
         tuple(row.flags),
         row.revision,
     )
+
+
+def edit_from_row(row: AnyRow) -> Edit:
+    """From a row of `edits`."""
+    values = _values(row)
+    return Edit(**{name: values[name] for name in Edit.__dataclass_fields__})
+
+
+def run_from_row(row: AnyRow) -> RunRecord:
+    """From a row of `runs`."""
+    values = _values(row)
+    values |= {"kind": RunKind(row.kind), "status": JobStatus(row.status), "error": error_from_json(row.error)}
+    return RunRecord(**values)
 
 
 def artifact_from_row(row: AnyRow) -> Artifact:

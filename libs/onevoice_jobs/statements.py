@@ -106,21 +106,27 @@ _SEGMENTS = """, wrote_segments AS (
             index int, chunk int, start_ms bigint, end_ms bigint, speaker text, source_text text, words jsonb)
         ON CONFLICT (job_id, index) DO UPDATE SET
             chunk = excluded.chunk, start_ms = excluded.start_ms, end_ms = excluded.end_ms,
-            speaker = excluded.speaker, source_text = excluded.source_text, words = excluded.words
+            speaker = excluded.speaker, source_text = excluded.source_text, words = excluded.words,
+            revision = segments.revision + CAST(
+                (segments.start_ms, segments.end_ms, segments.speaker, segments.source_text)
+                IS DISTINCT FROM (excluded.start_ms, excluded.end_ms, excluded.speaker, excluded.source_text) AS int)
     )"""
 
 _TRANSLATIONS = """, wrote_translations AS (
         INSERT INTO jobs.translations (job_id, language, index, text, audio, natural_ms, start_ms, end_ms, speed,
-                                       onset_error_ms, flags, revision)
+                                       onset_error_ms, flags)
         SELECT fence.id, new.language, new.index, new.text, new.audio, new.natural_ms, new.start_ms, new.end_ms,
-               new.speed, new.onset_error_ms, new.flags, new.revision
+               new.speed, new.onset_error_ms, new.flags
         FROM fence, jsonb_to_recordset(CAST(:translations AS jsonb)) AS new (
             language text, index int, text text, audio jsonb, natural_ms bigint, start_ms bigint, end_ms bigint,
-            speed float8, onset_error_ms bigint, flags text[], revision int)
+            speed float8, onset_error_ms bigint, flags text[])
         ON CONFLICT (job_id, language, index) DO UPDATE SET
             text = excluded.text, audio = excluded.audio, natural_ms = excluded.natural_ms,
             start_ms = excluded.start_ms, end_ms = excluded.end_ms, speed = excluded.speed,
-            onset_error_ms = excluded.onset_error_ms, flags = excluded.flags, revision = excluded.revision
+            onset_error_ms = excluded.onset_error_ms, flags = excluded.flags,
+            revision = translations.revision + CAST(
+                (translations.text, translations.audio ->> 'uri')
+                IS DISTINCT FROM (excluded.text, excluded.audio ->> 'uri') AS int)
     )"""
 
 _ARTIFACTS = """, wrote_artifacts AS (

@@ -46,15 +46,32 @@ class StepStatus(enum.StrEnum):
     FAILED = "failed"
 
 
+class RunKind(enum.StrEnum):
+    """The reason for a run of a job."""
+
+    INITIAL = "initial"
+    RESUME = "resume"
+    """The run before failed or was cancelled."""
+    EDIT = "edit"
+    """Lines of a completed job were edited."""
+
+
 TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
 
 TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset({JobStatus.PROCESSING, JobStatus.FAILED, JobStatus.CANCELLED}),
     JobStatus.PROCESSING: TERMINAL,
-    JobStatus.COMPLETED: frozenset(),
-    # Resuming starts again from the last good step.
+    # Every new run keeps the checkpoints; which kind of run may follow is for `check_new_run`.
+    JobStatus.COMPLETED: frozenset({JobStatus.PENDING}),
     JobStatus.FAILED: frozenset({JobStatus.PENDING}),
     JobStatus.CANCELLED: frozenset({JobStatus.PENDING}),
+}
+
+
+_NEW_RUNS: Mapping[RunKind, frozenset[JobStatus]] = {
+    RunKind.INITIAL: frozenset(),
+    RunKind.RESUME: frozenset({JobStatus.FAILED, JobStatus.CANCELLED}),
+    RunKind.EDIT: frozenset({JobStatus.COMPLETED}),
 }
 
 
@@ -63,11 +80,21 @@ def sources(target: JobStatus) -> list[JobStatus]:
     return [status for status in JobStatus if target in TRANSITIONS[status]]
 
 
+def check_new_run(status: JobStatus, kind: RunKind) -> None:
+    """`Conflict` (reason `invalid_transition`) unless a run of this kind may follow in this state."""
+    if status not in _NEW_RUNS[kind]:
+        raise _invalid(status, JobStatus.PENDING)
+
+
 def check_transition(old: JobStatus, new: JobStatus) -> None:
     """`Conflict` (reason `invalid_transition`) unless `new` may follow `old`. Language tasks follow the same table."""
     if new not in TRANSITIONS[old]:
-        raise Conflict(
-            f"A job that is {old} cannot become {new}.",
-            reason="invalid_transition",
-            details={"from": old.value, "to": new.value},
-        )
+        raise _invalid(old, new)
+
+
+def _invalid(old: JobStatus, new: JobStatus) -> Conflict:
+    return Conflict(
+        f"A job that is {old} cannot become {new}.",
+        reason="invalid_transition",
+        details={"from": old.value, "to": new.value},
+    )

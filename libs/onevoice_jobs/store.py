@@ -12,13 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onevoice_jobs import events as event_types
 from onevoice_jobs import statements
 from onevoice_jobs.leases import Lease, LeaseLost
-from onevoice_jobs.models import jobs, segments, steps, translations
+from onevoice_jobs.models import edits, jobs, runs, segments, steps, translations
 from onevoice_jobs.records import (
     NOTHING,
     Artifact,
+    Edit,
     Event,
     JobError,
     Json,
+    RunRecord,
     Segment,
     Shown,
     StepRecord,
@@ -28,8 +30,10 @@ from onevoice_jobs.records import (
 from onevoice_jobs.rows import (
     AnyRow,
     dumps,
+    edit_from_row,
     events_to_json,
     ref_to_json,
+    run_from_row,
     segment_from_row,
     step_from_row,
     translation_from_row,
@@ -92,6 +96,19 @@ class JobStore:
             .order_by(translations.c.index)
         )
         return [translation_from_row(row) for row in await self._read(statement)]
+
+    # Runs
+
+    async def run(self) -> RunRecord:
+        """The present run of the job."""
+        statement = select(runs).where(runs.c.job_id == self.lease.job_id).order_by(runs.c.number.desc()).limit(1)
+        return run_from_row((await self._read(statement))[0])
+
+    async def edits(self) -> list[Edit]:
+        """The edits that the present run applies, those of earlier runs first: a later one of a field overrides."""
+        statement = select(edits).where(edits.c.job_id == self.lease.job_id, edits.c.run.is_not(None))
+        statement = statement.order_by(edits.c.run, edits.c.created_at, edits.c.id)
+        return [edit_from_row(row) for row in await self._read(statement)]
 
     # Results
 

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from onevoice_jobs.control import resume_job
 from onevoice_jobs.queries import get_job
 from onevoice_jobs.records import JobRecord
-from onevoice_jobs.states import JobStatus, check_transition
+from onevoice_jobs.runs import resume_job
+from onevoice_jobs.states import RunKind, check_new_run
 from onevoice_kit.db import transaction
 from onevoice_kit.errors import Conflict
 from services.gateway.clients.billing import BillingClient
@@ -54,7 +54,7 @@ class Resumption:
         self, connection: AsyncConnection, user_id: UUID, job_id: UUID, *, lock: bool = False
     ) -> JobRecord:
         job = (await get_job(connection, user_id, job_id)).job
-        check_transition(job.status, JobStatus.PENDING)
+        check_new_run(job.status, RunKind.RESUME)
         # Locked: the video is not deleted while the job is being resumed.
         video = await get_video(connection, user_id, job.video_id, lock=lock)
         if video is None or video.status is not VideoStatus.READY:

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onevoice_jobs import control, queries
+from onevoice_jobs import control, queries, runs
 from onevoice_jobs.leases import Claim
 from onevoice_jobs.migrations import migrations_path
 from onevoice_jobs.models import SCHEMA, notifications, outbox
@@ -120,7 +120,7 @@ class OnPostgres:
 
     async def resume(self, job_id: UUID, reservation_id: str | None = None) -> None:
         async with transaction(self.engine) as connection:
-            await control.resume_job(connection, USER, job_id, reservation_id=reservation_id)
+            await runs.resume_job(connection, USER, job_id, reservation_id=reservation_id)
 
     async def overdue(self) -> list[UUID]:
         async with transaction(self.engine) as connection:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from sqlalchemy import delete
 
-from onevoice_jobs.control import request_cancel, requeue_stuck, resume_job
+from onevoice_jobs.control import request_cancel, requeue_stuck
 from onevoice_jobs.leases import LeaseLost, claim, renew
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.models import outbox

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import func
 
-from onevoice_jobs.control import request_cancel, resume_job
+from onevoice_jobs.control import request_cancel
 from onevoice_jobs.models import jobs
 from onevoice_jobs.queries import (
     events_after,

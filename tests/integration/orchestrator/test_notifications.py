@@ -98,7 +98,7 @@ async def test_a_job_resumed_and_failed_again_is_told_again(deployment, sender, 
     async with deployment.worker():
         await deployment.ended(job_id)
         async with transaction(deployment.engine) as connection:
-            await control.resume_job(connection, deployment.user_id, job_id, reservation_id="second")
+            await runs.resume_job(connection, deployment.user_id, job_id, reservation_id="second")
         await deployment.ended(job_id)
     await sender.send_due()
     assert [note.key for note in mail.notes] == [f"mail:{job_id}:failed", f"mail:{job_id}:failed:1"]

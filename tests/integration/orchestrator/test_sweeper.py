@@ -123,7 +123,7 @@ async def test_credits_are_given_back_under_which_no_job_runs_and_no_others(
     async with transaction(deployment.engine) as connection:
         await control.request_cancel(connection, deployment.user_id, cancelled)
         await control.request_cancel(connection, deployment.user_id, resumed)
-        await control.resume_job(connection, deployment.user_id, resumed, reservation_id="second")
+        await runs.resume_job(connection, deployment.user_id, resumed, reservation_id="second")
     script.reserved = [str(waiting), str(cancelled), str(resumed), "second", "never-came-to-be"]
     unused = (str(cancelled), str(resumed), "never-came-to-be")
     assert (await sweeper.sweep()).released == unused

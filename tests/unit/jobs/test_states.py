@@ -19,6 +19,7 @@ ALLOWED = {
     ("processing", "completed"),
     ("processing", "failed"),
     ("processing", "cancelled"),
+    ("completed", "pending"),
     ("failed", "pending"),
     ("cancelled", "pending"),
 }
