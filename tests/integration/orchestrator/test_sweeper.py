@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -69,9 +70,13 @@ async def test_a_job_whose_message_is_a_dead_letter_gets_a_new_one(deployment, s
     assert (await sweeper.sweep()).requeued == (job_id,)
 
 
-async def test_many_sweepers_send_one_message(deployment, sweeper: Sweeper) -> None:
+async def test_many_sweepers_send_one_message(deployment, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that another sweeper has just sent is too young to count as lost; an age of 0 s would not show that."""
+    aged = sweeper._settings.model_copy(update={"sweep_stuck_after_s": 60.0})
+    monkeypatch.setattr(sweeper, "_settings", aged)
     await deployment.submit()
     await _execute(deployment, delete(outbox))
+    await _execute(deployment, update(jobs).values(enqueued_at=func.now() - timedelta(hours=1)))
     rounds = await asyncio.gather(*(sweeper.sweep() for _ in range(4)))
     assert sum(len(found.requeued) for found in rounds) == 1
     assert await _messages(deployment) == 1
