@@ -92,10 +92,11 @@ def _parsed(tag: str) -> str | None:
         language = Language.get(standardize_tag(tag))
     except LanguageTagError:
         return None
-    if not 2 <= len(language.language or "") <= 3:
+    code = language.language or ""
+    if not (2 <= len(code) <= 3 and code.isalpha()):
         return None
     # Mandarin is what “Chinese” means in tags, and what engines mean by either code.
-    return (language.update_dict({"language": "zh"}) if language.language == "cmn" else language).to_tag()
+    return (language.update_dict({"language": "zh"}) if code == "cmn" else language).to_tag()
 
 
 @lru_cache(maxsize=65_536)

@@ -33,7 +33,22 @@ def test_tags_have_one_spelling(written, tag):
 
 @pytest.mark.parametrize(
     "tag",
-    ["", "e", "english", "en--US", "en-", "-en", "en; rm -rf", "../en", "x-klingon", "en\x00", "é", "en" * 40, "12"],
+    [
+        "",
+        "e",
+        "english",
+        "en--US",
+        "en-",
+        "-en",
+        "en; rm -rf",
+        "../en",
+        "x-klingon",
+        "en\x00",
+        "é",
+        "en" * 40,
+        "12",
+        "e1",
+    ],
 )
 def test_text_that_is_no_tag_is_refused_with_its_reason_and_serves_nothing(tag):
     with pytest.raises(InvalidInput) as caught:
