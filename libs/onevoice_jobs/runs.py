@@ -119,19 +119,25 @@ async def start_run(
         raise Conflict("No line of this job has been edited since its last run.", reason="nothing_edited")
     job = (await get_job(connection, user_id, job_id)).job
     number = job.resumes + 2
-    values = {
-        "reservation_id": reservation_id or job.reservation,
-        "quoted_credits": job.quoted_credits if quoted_credits is None else quoted_credits,
-    }
-    changed = await unpaid_changes(connection, user_id, job_id)
-    run = {"job_id": job_id, "number": number, "kind": kind, "status": JobStatus.PENDING, "changed_ms": changed}
-    await connection.execute(insert(runs).values(**run, **values))
+    quoted = job.quoted_credits if quoted_credits is None else quoted_credits
+    await connection.execute(
+        insert(runs).values(
+            job_id=job_id,
+            number=number,
+            kind=kind,
+            reservation_id=reservation_id or job.reservation,
+            quoted_credits=quoted,
+            changed_ms=await unpaid_changes(connection, user_id, job_id),
+            status=JobStatus.PENDING,
+        )
+    )
     await connection.execute(update(edits).where(edits.c.job_id == job_id, edits.c.run.is_(None)).values(run=number))
     if reservation_id:
         # Nothing is paid under the new reservation: the checkpoints that stand for a payment are the old one's.
         paid = (steps.c.job_id == job_id) & steps.c.step_key.in_(PAYMENT_STEPS)
         await connection.execute(delete(steps).where(paid))
-    await _reopen(connection, job, changed_languages(waiting, job.target_languages), values, restarted=bool(waiting))
+    values = {"quoted_credits": quoted, "reservation_id": reservation_id or job.reservation_id}
+    await _reopen(connection, job, changed_languages(waiting, job.target_languages), values)
     what = Event(JOB_RESUMED) if kind is RunKind.RESUME else Event(JOB_REGENERATED, {"run": number})
     await record_events(connection, job_id, [what])
     await enqueue_job(connection, row)
@@ -145,10 +151,10 @@ async def resume_job(
 
 
 async def _reopen(
-    connection: AsyncConnection, job: JobRecord, changed: Collection[str], run: Mapping[str, Any], *, restarted: bool
+    connection: AsyncConnection, job: JobRecord, changed: Collection[str], run: Mapping[str, Any]
 ) -> None:
-    """The row of the job holds the state of its present run, and a few of the run's values for those who read it."""
-    values: dict[str, Any] = {**dict.fromkeys(_CLEARED), **run, **({"progress": 0} if restarted else {})}
+    """The row of the job holds the state of its present run, and some of the run's values, for the claim."""
+    values: dict[str, Any] = {**dict.fromkeys(_CLEARED), **run, **({"progress": 0} if changed else {})}
     deadline = func.now() + (jobs.c.deadline_at - jobs.c.created_at)
     await connection.execute(
         update(jobs)

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import TextClause
 
-from onevoice_jobs.events import JOB_CANCEL_REQUESTED, JOB_CANCELLED, JOB_CREATED, JOB_RESUMED, JOB_STARTED
+from onevoice_jobs.edits import (
+    changed_languages,
+    changed_ms,
+    check_editable,
+    plan_segment_edits,
+    plan_translation_edits,
+)
+from onevoice_jobs.events import (
+    JOB_CANCEL_REQUESTED,
+    JOB_CANCELLED,
+    JOB_CREATED,
+    JOB_REGENERATED,
+    JOB_RESUMED,
+    JOB_STARTED,
+)
 from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Renewal, Verdict
 from onevoice_jobs.messages import DubbingJobMessage
-from onevoice_jobs.queries import job_not_found
-from onevoice_jobs.records import Event, JobRecord, Segment, StepRecord, Translation, WorkerRecord
-from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus, check_transition
+from onevoice_jobs.queries import PAYMENT_STEPS, job_not_found
+from onevoice_jobs.records import (
+    Edit,
+    Event,
+    JobRecord,
+    RunRecord,
+    Segment,
+    StepRecord,
+    Translation,
+    WorkerRecord,
+)
+from onevoice_jobs.states import JobStatus, LanguageStatus, RunKind, StepStatus, check_new_run, check_transition
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.submit import NewJob
 from onevoice_jobs.testing import writes
 from onevoice_jobs.testing.state import MemoryJob, new_job
 from onevoice_jobs.workers import ALIVE_S
+from onevoice_kit.errors import Conflict
 from onevoice_kit.queue.base import Message
 
 _CLEARED = ("error", "stage", "spent_credits", "cancel_requested_at", "started_at", "completed_at")
@@ -129,26 +154,73 @@ class MemoryJobs:
         self._enqueue(job, job.record.attempts)
         return JobStatus.CANCELLED
 
-    def resume(self, user_id: UUID, job_id: UUID, *, reservation_id: str | None = None) -> None:
-        """See `control.resume_job`."""
+    def edit_segment(self, user_id: UUID, job_id: UUID, index: int, changes: Mapping[str, str | int]) -> list[Edit]:
+        """See `runs.edit_segment`."""
+        job = self._of(user_id, job_id)
+        check_editable(job.record.status)
+        waiting = [edit for edit in job.edits if edit.run is None]
+        return _keep(job, plan_segment_edits(_segments(job), waiting, index, changes))
+
+    def edit_translation(
+        self, user_id: UUID, job_id: UUID, language: str, index: int, changes: Mapping[str, str | int]
+    ) -> list[Edit]:
+        """See `runs.edit_translation`."""
+        job = self._of(user_id, job_id)
+        check_editable(job.record.status)
+        return _keep(job, plan_translation_edits(_segments(job), job.translations.get((language, index)), changes))
+
+    def unpaid_changes(self, user_id: UUID, job_id: UUID) -> dict[str, int] | None:
+        """See `runs.unpaid_changes`."""
+        job = self._of(user_id, job_id)
+        paid = [number for number, run in job.runs.items() if run.status is JobStatus.COMPLETED]
+        if not paid:
+            return None
+        unpaid = [edit for edit in job.edits if edit.run is None or edit.run > max(paid)]
+        return changed_ms(unpaid, _segments(job), job.record.target_languages)
+
+    def start_run(
+        self,
+        user_id: UUID,
+        job_id: UUID,
+        kind: RunKind,
+        *,
+        reservation_id: str | None = None,
+        quoted_credits: int | None = None,
+    ) -> None:
+        """See `runs.start_run`."""
         job, now = self._of(user_id, job_id), self._now()
-        check_transition(job.record.status, JobStatus.PENDING)
-        attempts = job.record.attempts
-        deadline = now + (job.record.deadline_at - job.record.created_at)
+        check_new_run(job.record.status, kind)
+        waiting = [edit for edit in job.edits if edit.run is None]
+        if kind is RunKind.EDIT and not (waiting and reservation_id):
+            raise Conflict("No line of this job has been edited since its last run.", reason="nothing_edited")
+        before, number = job.record, job.record.resumes + 2
+        quoted = before.quoted_credits if quoted_credits is None else quoted_credits
+        changed = self.unpaid_changes(user_id, job_id)
+        reservation = reservation_id or before.reservation
+        row = (job_id, number, kind, reservation, quoted, None, changed, JobStatus.PENDING, None, now, None, None)
+        job.runs[number] = RunRecord(*row)
+        job.edits = [edit if edit.run else replace(edit, run=number) for edit in job.edits]
+        if reservation_id:
+            for key in PAYMENT_STEPS:
+                job.steps.pop(key, None)
+        touched = changed_languages(waiting, before.target_languages)
         job.change(
             status=JobStatus.PENDING,
             attempts=0,
-            resumes=job.record.resumes + 1,
-            reservation_id=reservation_id or job.record.reservation_id,
-            deadline_at=deadline,
+            resumes=before.resumes + 1,
+            reservation_id=reservation_id or before.reservation_id,
+            quoted_credits=quoted,
+            deadline_at=now + (before.deadline_at - before.created_at),
+            progress=0.0 if touched else before.progress,
             **dict.fromkeys(_CLEARED),
         )
-        cleared = dict.fromkeys(("stage", "error", "started_at", "completed_at"))
-        for language, task in job.languages.items():
-            if task.status is not LanguageStatus.COMPLETED:
-                job.change_language(language, status=LanguageStatus.PENDING, **cleared)
-        job.tell([Event(JOB_RESUMED)], now)
-        self._enqueue(job, attempts)
+        _reopen(job, touched)
+        job.tell([Event(JOB_RESUMED) if kind is RunKind.RESUME else Event(JOB_REGENERATED, {"run": number})], now)
+        self._enqueue(job, before.attempts)
+
+    def resume(self, user_id: UUID, job_id: UUID, *, reservation_id: str | None = None) -> None:
+        """See `runs.resume_job`."""
+        self.start_run(user_id, job_id, RunKind.RESUME, reservation_id=reservation_id)
 
     def requeue_stuck(self, *, older_than_s: float, limit: int = 100) -> list[UUID]:
         """See `control.requeue_stuck`."""
@@ -222,6 +294,14 @@ class MemoryJobStore(JobStore):
         """See `JobStore`."""
         return [line for _, line in sorted(self._job().translations.items()) if line.language == language]
 
+    async def run(self) -> RunRecord:
+        """See `JobStore`."""
+        return self._job().runs[max(self._job().runs)]
+
+    async def edits(self) -> list[Edit]:
+        """See `JobStore`."""
+        return [edit for edit in self._job().edits if edit.run]
+
     async def cancel_requested(self) -> bool:
         """See `JobStore`."""
         return self._jobs.held(self.lease).record.cancel_requested_at is not None
@@ -232,6 +312,29 @@ class MemoryJobStore(JobStore):
 
     def _job(self) -> MemoryJob:
         return self._jobs.jobs[self.lease.job_id]
+
+
+def _segments(job: MemoryJob) -> list[Segment]:
+    return [segment for _, segment in sorted(job.segments.items())]
+
+
+def _keep(job: MemoryJob, planned: list[Edit]) -> list[Edit]:
+    """One that waits for the same field of the same line is replaced."""
+    fields = {_field(edit) for edit in planned}
+    job.edits = [edit for edit in job.edits if edit.run or _field(edit) not in fields] + planned
+    return planned
+
+
+def _field(edit: Edit) -> tuple[object, ...]:
+    return edit.language, edit.index, edit.field
+
+
+def _reopen(job: MemoryJob, touched: Iterable[str]) -> None:
+    cleared = dict.fromkeys(("stage", "error", "started_at", "completed_at"))
+    for language, task in job.languages.items():
+        again: dict[str, Any] = {"progress": 0.0} if language in touched else {}
+        if again or task.status is not LanguageStatus.COMPLETED:
+            job.change_language(language, status=LanguageStatus.PENDING, **cleared, **again)
 
 
 def _granted_before(job: MemoryJob, owner: str, until: datetime, verdict: Verdict) -> Claim:

@@ -12,15 +12,17 @@ from uuid import UUID
 from onevoice_jobs.queries import PAYMENT_STEPS
 from onevoice_jobs.records import (
     Artifact,
+    Edit,
     Event,
     EventRecord,
     JobRecord,
     LanguageRecord,
+    RunRecord,
     Segment,
     StepRecord,
     Translation,
 )
-from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
+from onevoice_jobs.states import JobStatus, LanguageStatus, RunKind, StepStatus
 from onevoice_jobs.submit import NewJob
 
 
@@ -38,12 +40,39 @@ class MemoryJob:
     translations: dict[tuple[str, int], Translation] = field(default_factory=dict)
     artifacts: dict[tuple[str, str | None], Artifact] = field(default_factory=dict)
     events: list[EventRecord] = field(default_factory=list)
+    runs: dict[int, RunRecord] = field(default_factory=dict)
+    edits: list[Edit] = field(default_factory=list)
+    """In the order of their runs; those that wait for one last."""
     notifications: dict[str, tuple[str, str, Mapping[str, Any]]] = field(default_factory=dict)
     """Whom to tell of the end, by key: kind, recipient, what."""
 
     def change(self, **values: Any) -> None:
-        """Updates the job's own row."""
-        self.record = replace(self.record, **values)
+        """Updates the job's own row, and that of its present run as the trigger does."""
+        before, self.record = self.record.status, replace(self.record, **values)
+        if self.record.status is not before:
+            self.follow_run()
+
+    def follow_run(self) -> None:
+        """Keeps the present run's row as the job's."""
+        job, number = self.record, self.record.resumes + 1
+        kind = RunKind.RESUME if job.resumes else RunKind.INITIAL
+        new = RunRecord(
+            job.id,
+            number,
+            kind,
+            job.reservation,
+            job.quoted_credits,
+            spent_credits=None,
+            changed_ms=None,
+            status=job.status,
+            error=None,
+            created_at=job.created_at,
+            started_at=None,
+            completed_at=None,
+        )
+        same = ("status", "error", "spent_credits", "started_at", "completed_at")
+        run = self.runs.get(number, new)
+        self.runs[number] = replace(run, **{name: getattr(job, name) for name in same})
 
     def change_language(self, language: str, **values: Any) -> None:
         """Updates a language's row."""
@@ -107,7 +136,9 @@ def new_job(job: NewJob, job_id: UUID, now: datetime) -> MemoryJob:
         estimated_completion=None,
         notify_email=job.notify_email,
     )
-    return MemoryJob(record, now, languages={name: _new_language(job_id, name) for name in job.target_languages})
+    made = MemoryJob(record, now, languages={name: _new_language(job_id, name) for name in job.target_languages})
+    made.follow_run()
+    return made
 
 
 def _new_language(job_id: UUID, language: str) -> LanguageRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -73,11 +73,15 @@ def _finish_steps(job: MemoryJob, parameters: Parameters, now: datetime) -> None
         job.steps[key] = StepRecord(key, hash_, StepStatus.COMPLETED, attempt, output)
     for row in _rows(parameters, "segments"):
         words = tuple(Word(**word) for word in row.pop("words"))
-        job.segments[row["index"]] = Segment(**row, words=words)
+        line, old = Segment(**row, words=words), job.segments.get(row["index"])
+        revision = old.revision + (_content(old) != _content(line)) if old else 1
+        job.segments[line.index] = replace(line, revision=revision)
     for row in _rows(parameters, "translations"):
         audio, flags = row.pop("audio"), tuple(row.pop("flags"))
         saved = Translation(**row, audio=ref_from_json(audio) if audio else None, flags=flags)
-        job.translations[saved.language, saved.index] = saved
+        before = job.translations.get((saved.language, saved.index))
+        revision = before.revision + (_speech(before) != _speech(saved)) if before else 1
+        job.translations[saved.language, saved.index] = replace(saved, revision=revision)
     for row in _rows(parameters, "artifacts"):
         kind, language = row["kind"], row["language"]
         old = job.artifacts.get((kind, language))
@@ -86,6 +90,14 @@ def _finish_steps(job: MemoryJob, parameters: Parameters, now: datetime) -> None
     done = {"status": LanguageStatus.COMPLETED, "error": None, "progress": 100.0}
     for row in _rows(parameters, "completed"):
         _end_language(job, row["language"], now, metrics=row["metrics"], **done)
+
+
+def _content(line: Segment) -> tuple[object, ...]:
+    return line.start_ms, line.end_ms, line.speaker, line.source_text
+
+
+def _speech(line: Translation) -> tuple[object, ...]:
+    return line.text, line.audio and line.audio.uri
 
 
 def _forget_results(job: MemoryJob, _: Parameters, __: datetime) -> None:

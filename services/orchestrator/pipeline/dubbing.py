@@ -52,14 +52,16 @@ def _after_detection(ctx: JobContext, output: Json) -> Iterable[Step]:
 
 
 def _recognition(ctx: JobContext, chunk: int) -> Iterable[Step]:
+    edits = ctx.edits.of_chunk(chunk)
     yield Step(
         f"transcribe:{chunk}", "transcribe", partial(source.transcribe, ctx, chunk), ("probe", "extract", "detect")
     )
     yield Step(
         f"cut:{chunk}",
         "store",
-        partial(source.cut, chunk),
+        partial(source.cut, chunk, edits),
         (f"transcribe:{chunk}", "diarize", "detect"),
+        params=[list(item) for item in edits.items()] or None,
         then=partial(_after_cut, ctx, chunk),
         pure=True,
     )
@@ -91,11 +93,19 @@ def _lines(ctx: JobContext, lang: str, chunk: int, lines: list[Line]) -> Iterabl
             "tts",
             partial(language.speak, ctx, lang, line),
             (translated, f"voices:{lang}"),
+            params=_edited(ctx, lang, line),
             scope=lang,
         )
     speeches = tuple(f"speak:{lang}:{line_id}" for line_id in ids)
     gather = partial(language.spoken, lang, ids)
     yield Step(f"spoken:{lang}:{chunk}", "store", gather, (translated, *speeches), scope=lang, pure=True)
+
+
+def _edited(ctx: JobContext, lang: str, line: Line) -> Json:
+    """The user's edits that a line's speech depends on; None where there are none."""
+    source = ctx.edits.of_segment(line.chunk, line.position)
+    edits = [source, ctx.edits.of_translation(lang, line.chunk, line.position)]
+    return edits if any(edits) else None
 
 
 def _language(ctx: JobContext, lang: str, chunks: int, cuts: tuple[str, ...]) -> Iterable[Step]:

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from onevoice_jobs.keys import artifact_key, stage_prefix
 from onevoice_jobs.options import JobOptions
-from onevoice_jobs.records import Artifact, JobRecord
+from onevoice_jobs.records import Artifact, Edit, JobRecord
 from onevoice_jobs.store import JobStore
 from onevoice_kit.storage.base import Storage
 
 from ..progress import Progress
 from ..settings import OrchestratorSettings
 from ..stages import Stages
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """The edits that a run applies, the later over the earlier."""
+
+    all: tuple[Edit, ...]
+
+    def of_segment(self, chunk: int, position: int) -> dict[str, str | int]:
+        """New values of a source line, by field; empty where it was not edited."""
+        return self._of(None, chunk, position)
+
+    def of_translation(self, language: str, chunk: int, position: int) -> dict[str, str | int]:
+        """New values of a translated line, by field; empty where it was not edited."""
+        return self._of(language, chunk, position)
+
+    def of_chunk(self, chunk: int) -> dict[int, dict[str, str | int]]:
+        """New values of the source lines of a chunk, by their position."""
+        positions = sorted({edit.position for edit in self.all if (edit.language, edit.chunk) == (None, chunk)})
+        return {position: self.of_segment(chunk, position) for position in positions}
+
+    def _of(self, language: str | None, chunk: int, position: int) -> dict[str, str | int]:
+        line = (language, chunk, position)
+        return {edit.field: edit.value for edit in self.all if (edit.language, edit.chunk, edit.position) == line}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +51,9 @@ class JobContext:
     storage: Storage
     settings: OrchestratorSettings
     progress: Progress
+    edits: Edits = field(default_factory=lambda: Edits(()))
+    changed_ms: Mapping[str, int] | None = None
+    """By language: the length of the lines that this run is paid for; None: the whole source."""
 
     @property
     def options(self) -> JobOptions:

@@ -141,10 +141,14 @@ def _entry(artifact: Artifact) -> dict[str, Any]:
 
 
 async def settle(ctx: JobContext, inputs: Inputs) -> Json:
-    """→ credits spent: the measured length for each completed language."""
+    """→ credits spent: the measured length, or that of the edited lines, for each completed language."""
     duration_ms = load(Media, inputs["probe"]).duration_ms
     completed = [lang for lang in ctx.job.target_languages if _completed(inputs[f"done:{lang}"])]
-    amount = await ctx.stages.billing.price(duration_ms, len(completed))
+    if ctx.changed_ms is None:
+        amount = await ctx.stages.billing.price(duration_ms, len(completed))
+    else:
+        changed = [ctx.changed_ms[lang] for lang in completed if lang in ctx.changed_ms]
+        amount = sum([await ctx.stages.billing.price(length_ms, 1) for length_ms in changed])
     return await ctx.stages.billing.settle(ctx.job.reservation, amount)
 
 

@@ -67,15 +67,21 @@ async def translate(ctx: JobContext, language: str, chunk: int, inputs: Inputs) 
 async def speak(ctx: JobContext, language: str, line: Line, inputs: Inputs) -> Result:
     """→ `SpokenLine`."""
     translated = _find(load(Translations, inputs[f"translate:{language}:{line.chunk}"]), line.id)
-    voice = inputs[f"voices:{language}"][line.segment.speaker]
+    edit = ctx.edits.of_translation(language, line.chunk, line.position)
+    text = str(edit.get("text", translated.text))
+    voice = str(edit.get("voice", inputs[f"voices:{language}"][line.segment.speaker]))
     engine = ctx.options.engines.tts or ""
-    speech = await ctx.stages.tts.speak(translated.text, language, voice, ctx.prefix("tts"), engine)
+    speech = await ctx.stages.tts.speak(text, language, voice, ctx.prefix("tts"), engine)
     await ctx.progress.line_spoken(language, line.segment.end_ms - line.segment.start_ms)
-    flags = ((UNKNOWN_WORDS, bool(translated.unknown_words)), (OVER_BUDGET, not translated.within_budget))
+    limit = max_chars(line.slot_ms, language)
+    flags = (
+        (UNKNOWN_WORDS, "text" not in edit and bool(translated.unknown_words)),
+        (OVER_BUDGET, len(text) > limit if "text" in edit else not translated.within_budget),
+    )
     spoken = SpokenLine(
         line.id,
         line.segment.start_ms,
-        translated.text,
+        text,
         speech.audio,
         speech.natural_ms,
         speech.voice,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from onevoice_jobs import records
@@ -26,6 +27,11 @@ class Line:
     segment: Segment
     slot_ms: int
     """Time until the next speech begins, as far as the chunk and the detected regions tell."""
+
+    @property
+    def position(self) -> int:
+        """The line's place within its chunk, from 0."""
+        return int(self.id.partition(".")[2])
 
 
 def source_language(ctx: JobContext, media: Media) -> str:
@@ -87,11 +93,12 @@ async def transcribe(ctx: JobContext, chunk: int, inputs: Inputs) -> Json:
     return dump(Transcript, transcript)
 
 
-async def cut(chunk: int, inputs: Inputs) -> Result:
-    """→ the `Line`s of one chunk."""
+async def cut(chunk: int, edits: Mapping[int, Mapping[str, str | int]], inputs: Inputs) -> Result:
+    """→ the `Line`s of one chunk, with the user's edits by position."""
     transcript = load(Transcript, inputs[f"transcribe:{chunk}"])
     speakers, speech = load(Speakers, inputs["diarize"]), load(Speech, inputs["detect"])
-    segments = cut_segments(transcript.utterances, speakers.turns)
+    cut = enumerate(cut_segments(transcript.utterances, speakers.turns))
+    segments = [_edited(segment, edits.get(position, {})) for position, segment in cut]
     after = _next_speech(speech.chunks, chunk, speech.duration_ms)
     ends = [segment.start_ms for segment in segments[1:]] + [after]
     lines = [
@@ -99,6 +106,17 @@ async def cut(chunk: int, inputs: Inputs) -> Result:
         for n, (segment, end) in enumerate(zip(segments, ends, strict=True))
     ]
     return Result(dump(list[Line], lines), records.Shown(events=tuple(_recognised(line) for line in lines)))
+
+
+def _edited(segment: Segment, edit: Mapping[str, str | int]) -> Segment:
+    """New words have no times of their own: they share those of the line evenly."""
+    start, end = int(edit.get("start_ms", segment.start_ms)), int(edit.get("end_ms", segment.end_ms))
+    words = segment.words
+    if "text" in edit:
+        texts = str(edit["text"]).split()
+        bounds = [start + (end - start) * n // len(texts) for n in range(len(texts) + 1)]
+        words = tuple(records.Word(text, *bounds[n : n + 2]) for n, text in enumerate(texts))
+    return Segment(start, end, str(edit.get("speaker", segment.speaker)), words)
 
 
 def _next_speech(chunks: tuple[tuple[Region, ...], ...], chunk: int, duration_ms: int) -> int:

@@ -13,6 +13,7 @@ from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.models import outbox
 from onevoice_jobs.queries import events_after, get_job
 from onevoice_jobs.records import JobError
+from onevoice_jobs.runs import resume_job
 from onevoice_jobs.states import JobStatus
 from onevoice_jobs.testing import completed
 from onevoice_jobs.workers import forget_dead, goodbye, heartbeat, list_workers

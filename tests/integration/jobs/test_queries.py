@@ -16,6 +16,7 @@ from onevoice_jobs.queries import (
     list_translations,
 )
 from onevoice_jobs.records import Segment, Shown, Translation
+from onevoice_jobs.runs import resume_job
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import transaction, uuid7
 from onevoice_kit.errors import InvalidInput, NotFound

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import func, select, update
 
-from onevoice_jobs import control
+from onevoice_jobs import control, runs
 from onevoice_jobs.models import notifications, outbox
 from onevoice_jobs.notifications import NotificationKind, PostgresAlerts, take_due
 from onevoice_kit.db import transaction

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import delete, func, select, update
 
-from onevoice_jobs import control
+from onevoice_jobs import control, runs
 from onevoice_jobs.leases import Claim, claim
 from onevoice_jobs.models import jobs, outbox, workers
 from onevoice_jobs.service import PostgresJobs

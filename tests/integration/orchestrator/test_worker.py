@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select
 
-from onevoice_jobs import control, queries
+from onevoice_jobs import control, queries, runs
 from onevoice_jobs.keys import job_prefix
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.models import outbox
