@@ -15,14 +15,15 @@ from onevoice_kit.errors import Unavailable
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import ClientSettings, GrpcServerSettings
-from services.billing.ledger import Account, Ledger
+from services.billing.ledger import Ledger
+from services.billing.models import Account
 from services.billing.servicer import ACCESS, SERVICE, BillingServicer
 from tests.support.certificates import Authority
 
 TIMEOUT_S = 20.0
 SECRET, OTHER = "the-secret-of-this-deployment-" + "x" * 8, "a-secret-that-somebody-made-up-" + "y" * 8
 
-ATTACKS: dict[str, Callable[[BillingServiceStub], Awaitable[Any]]] = {
+ATTACKS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "settle": lambda billing: billing.Settle(pb.SettleRequest(job_id="job-1", credits=500), timeout=TIMEOUT_S),
     "release": lambda billing: billing.Release(pb.ReleaseRequest(job_id="job-1"), timeout=TIMEOUT_S),
     "read": lambda billing: billing.ListLedger(pb.ListLedgerRequest(user_id="ann"), timeout=TIMEOUT_S),

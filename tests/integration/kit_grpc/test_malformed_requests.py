@@ -18,13 +18,13 @@ GARBAGE = [b"\xff\xff\xff", b"\x0a\x05ab", b"\x0a\x02\xff\xfe", b"\x00" * 40]
 
 
 async def sent(channel: grpc.aio.Channel, method: str, payload: bytes) -> grpc.aio.AioRpcError:
-    streamed = method.rpartition("/")[2] in STREAMED
-    call: Any = (channel.unary_stream if streamed else channel.unary_unary)(method)
+    raw: Any = channel
+    if method.rpartition("/")[2] in STREAMED:
+        answer = raw.unary_stream(method)(payload, timeout=10).read()
+    else:
+        answer = raw.unary_unary(method)(payload, timeout=10)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        if streamed:
-            _ = [message async for message in call(payload, timeout=10)]
-        else:
-            await call(payload, timeout=10)
+        await answer
     return caught.value
 
 
