@@ -64,7 +64,7 @@ class Serial:
         texts = await self.translate(segments, language)
         spoken = [await self.speech.synthesize(SpeakRequest(text, language, PREFIX)) for text in texts]
         lines = [Line(s.start_ms, s.end_ms, speech.natural_ms) for s, speech in zip(segments, spoken, strict=True)]
-        placed = fit(lines, sound.duration_ms)
+        placed = [placement for placement in fit(lines, sound.duration_ms) if placement]
         clips = [Clip(speech.audio, p.start_ms, p.speed, 0.0) for speech, p in zip(spoken, placed, strict=True)]
         ducked = [
             Range(min(s.start_ms, p.start_ms), max(s.end_ms, p.end_ms)) for s, p in zip(segments, placed, strict=True)

@@ -48,6 +48,8 @@ class Script:
     """What the services do, and what was asked of them."""
 
     segments: int = 10
+    speakers: tuple[str, ...] = ("speaker_1",)
+    """The source is shared out among them; none where diarization finds no turns."""
     faults: dict[str, Callable[[object], OneVoiceError | None]] = field(default_factory=dict)
     """By method name: the error that a request gets, if any."""
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -128,7 +130,12 @@ class Asr(asr_grpc.AsrServiceServicer):
 
     async def Diarize(self, request: asr.DiarizeRequest, _: object) -> AsyncIterator[asr.DiarizeResponse]:
         await self.script.enter("Diarize", request)
-        turns = [Turn(range=TimeRange(start_ms=0, end_ms=self.script.duration_ms), speaker="speaker_1")]
+        speakers = self.script.speakers
+        each = self.script.duration_ms // max(1, len(speakers))
+        turns = [
+            Turn(range=TimeRange(start_ms=i * each, end_ms=(i + 1) * each), speaker=speaker)
+            for i, speaker in enumerate(speakers)
+        ]
         yield asr.DiarizeResponse(result=asr.DiarizeResult(turns=turns, engine=ENGINE))
 
 

@@ -26,8 +26,6 @@ BATCH = 48
 """Clips fetched and written together."""
 AT_ONCE = 24
 """Clips that one process stretches at most: its start then costs each clip little, and its memory stays small."""
-NATURAL = 0.005
-"""A speed this near to 1 is left alone; nobody hears it, and every filter costs quality."""
 MAX_CLIP_S = 300
 SLACK = RATE // 1000
 """Samples by which rounding to milliseconds may put an end over the edge."""
@@ -43,7 +41,7 @@ class _Opened:
     @property
     def length(self) -> int:
         """Samples at 48 kHz once prepared."""
-        return round(self.header.frames * RATE / self.header.rate / effective_speed(self.clip.speed))
+        return placed_length(self.header, self.clip.speed)
 
 
 class ClipPreparer:
@@ -88,7 +86,7 @@ class ClipPreparer:
                 *(stack.enter_async_context(self._storage.open_local(clip.audio)) for clip in clips)
             )
             opened = await asyncio.to_thread(self._open, first, clips, paths)
-            changed = [one for one in opened if effective_speed(one.clip.speed) != 1.0]
+            changed = [one for one in opened if one.clip.speed != 1.0]
             stretched: dict[int, MediaFile] = {}
             for begin in range(0, len(changed), AT_ONCE):
                 stretched |= await self._stretch(changed[begin : begin + AT_ONCE])
@@ -101,7 +99,7 @@ class ClipPreparer:
             one = _Opened(number, clip, path, read_header(path))
             if one.header.frames > MAX_CLIP_S * one.header.rate:
                 raise InvalidInput(f"Clip {number} is longer than {MAX_CLIP_S} seconds.", reason="clip_too_long")
-            if clip.start_ms * RATE // 1000 + one.length > self._total + SLACK:
+            if not in_range(clip.start_ms, one.length, self._total):
                 raise out_of_range(number)
             opened.append(one)
         return opened
@@ -118,7 +116,7 @@ class ClipPreparer:
         return files
 
     def _chain(self, one: _Opened) -> str:
-        return f"aformat=channel_layouts=mono,{self._filter}={effective_speed(one.clip.speed):.6f}"
+        return f"aformat=channel_layouts=mono,{self._filter}={one.clip.speed:.6f}"
 
     def _reserve(self, length: int) -> int:
         offset, self._written = self._written, self._written + length
@@ -139,9 +137,17 @@ class ClipPreparer:
 _RAW = ("-c:a", "pcm_f32le", "-f", "f32le")
 
 
-def effective_speed(speed: float) -> float:
-    """The speed that is used for a speed that is asked for."""
-    return 1.0 if abs(speed - 1.0) <= NATURAL else speed
+def placed_length(header: WavHeader, speed: float) -> int:
+    """
+    Samples at 48 kHz of a clip once it is played at exactly `speed`. The one rule: whoever plans clips plans by it,
+    so no speed is rounded here, however near to 1.
+    """
+    return round(header.frames * RATE / header.rate / speed)
+
+
+def in_range(start_ms: int, length: int, total: int) -> bool:
+    """A clip of `length` samples that starts there ends within a mix of `total` samples, or `SLACK` after it."""
+    return start_ms * RATE // 1000 + length <= total + SLACK
 
 
 def _spoken(one: _Opened, stretched: MediaFile | None) -> Samples:

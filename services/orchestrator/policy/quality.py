@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
-from services.orchestrator.policy.fitting import OVERRUN, TOO_FAST
+from services.orchestrator.policy.fitting import NO_ROOM, OVERRUN, TOO_FAST
 
 
 @dataclass(frozen=True, slots=True)
 class DubbedLine:
-    """A line as it stands in the dub; the names are those of `report.json`."""
+    """A line as it stands in the dub, placed or silent; the names are those of `report.json`."""
 
     index: int
     start_ms: int
@@ -22,16 +22,24 @@ class DubbedLine:
     text: str
     slot_ms: int
     natural_ms: int
-    placed_start_ms: int
-    placed_end_ms: int
-    speed: float
-    onset_error_ms: int
+    placed_start_ms: int | None
+    """None, as the three after it, where the line is silent."""
+    placed_end_ms: int | None
+    speed: float | None
+    onset_error_ms: int | None
     flags: tuple[str, ...]
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """Start and end in the dub; None where the line is silent."""
+        if self.placed_start_ms is None or self.placed_end_ms is None:
+            return None
+        return self.placed_start_ms, self.placed_end_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """What the mixer and the muxer measured."""
+    """Measurements of the mixer and the muxer."""
 
     loudness_lufs: float
     source_loudness_lufs: float
@@ -56,29 +64,31 @@ class Metrics:
     """Time in which a speaker's lines overlap each other."""
     overruns: int
     dropped: int
-    """Source segments without a dubbed line."""
+    """Silent lines: source segments without dubbed speech. The flags of each name the reason."""
     loudness_lufs: float
     source_loudness_lufs: float
     true_peak_dbtp: float
     length_delta_ms: int
 
 
-def measure(lines: Sequence[DubbedLine], dropped: Sequence[tuple[int, int]], sound: Sound) -> Metrics:
-    """The metrics of a language; `dropped` are the time ranges of source segments without a line."""
-    speeds = [line.speed for line in lines]
-    spoken = sum(line.end_ms - line.start_ms for line in lines)
-    lost = sum(end - start for start, end in dropped)
-    misfits = sum(1 for line in lines if OVERRUN in line.flags or TOO_FAST in line.flags)
+def measure(lines: Sequence[DubbedLine], sound: Sound) -> Metrics:
+    """The metrics of a language, from all of its lines, silent ones included."""
+    speeds = [line.speed for line in lines if line.speed is not None]
+    errors = [abs(line.onset_error_ms) for line in lines if line.onset_error_ms is not None]
+    silent = [line for line in lines if line.span is None]
+    total = sum(line.end_ms - line.start_ms for line in lines)
+    lost = sum(line.end_ms - line.start_ms for line in silent)
+    misfits = sum(1 for line in lines if {OVERRUN, TOO_FAST, NO_ROOM} & set(line.flags))
     return Metrics(
-        coverage=round(spoken / (spoken + lost), 4) if spoken + lost else 0.0,
+        coverage=round((total - lost) / total, 4) if total else 0.0,
         budget_fit=round(1 - misfits / len(lines), 4) if lines else 0.0,
         speed_p50=percentile(speeds, 50),
         speed_p95=percentile(speeds, 95),
         speed_max=max(speeds, default=0.0),
-        onset_error_p95_ms=int(percentile([abs(line.onset_error_ms) for line in lines], 95)),
+        onset_error_p95_ms=int(percentile(errors, 95)),
         overlap_ms=overlap_ms(lines),
         overruns=sum(1 for line in lines if OVERRUN in line.flags),
-        dropped=len(dropped),
+        dropped=len(silent),
         **{name: round(value, 2) for name, value in asdict(sound).items()},
     )
 
@@ -95,6 +105,6 @@ def overlap_ms(lines: Sequence[DubbedLine]) -> int:
     """Total time by which a line of a speaker begins before the speaker's line before it ended."""
     total = 0
     for speaker in {line.speaker for line in lines}:
-        own = sorted((line for line in lines if line.speaker == speaker), key=lambda line: line.placed_start_ms)
-        total += sum(max(0, first.placed_end_ms - second.placed_start_ms) for first, second in pairwise(own))
+        own = sorted(line.span for line in lines if line.span and line.speaker == speaker)
+        total += sum(max(0, end - start) for (_, end), (start, _) in pairwise(own))
     return total

@@ -16,7 +16,9 @@ MAX_CHARS = 160
 MIN_MS = 500
 """A shorter segment is joined to a neighbour that is near enough."""
 JOIN_GAP_MS = 600
-"""How near a neighbour must be to be joined."""
+"""Longest gap to a neighbour that is joined."""
+DEFAULT_SPEAKER = "speaker_1"
+"""The speaker of every line where diarization found no turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What is dubbed as one line."""
+    """Speech that is dubbed as one line."""
 
     start_ms: int
     end_ms: int
@@ -94,7 +96,7 @@ def _speaker(start_ms: int, end_ms: int, turns: Sequence[Turn]) -> str:
     def shared(turn: Turn) -> int:
         return min(end_ms, turn.end_ms) - max(start_ms, turn.start_ms)
 
-    return max(turns, key=shared).speaker if turns else "speaker_1"
+    return max(turns, key=shared).speaker if turns else DEFAULT_SPEAKER
 
 
 def _by_speaker(pieces: list[Segment], turns: Sequence[Turn]) -> list[Segment]:

@@ -1,4 +1,4 @@
-"""Which voice speaks for which speaker."""
+"""The choice of a voice for each speaker."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ def choose_voices(
     speakers: Sequence[str], language: str, available: Sequence[Voice], wanted: Mapping[str, str]
 ) -> dict[str, str]:
     """
-    A voice id for each speaker, distinct as long as there are enough. `wanted` maps a speaker, a language or `*`
-    to a voice id; the speaker's wish comes before the language's, and that before `*`.
+    A voice id for each speaker. `wanted` maps a speaker, a language or `*` to a voice id; a speaker's own entry comes
+    before the language's, and that before `*`, and either of these reaches every speaker. Speakers without an entry
+    get voices that no other speaker has, as long as there are enough.
 
-    Raises `InvalidInput` `unknown_voice` for a wish that is not available in the language, and
+    Raises `InvalidInput` `unknown_voice` for a wanted voice that is not available in the language, and
     `unsupported_language` where the language has no voice at all.
     """
-    voices = {voice.id: voice for voice in available}
+    voices = [voice.id for voice in available]
     if not voices:
         raise InvalidInput(f"No voice speaks “{language}”.", reason="unsupported_language")
-    chosen: dict[str, str] = {}
-    for speaker in speakers:
-        wish = wanted.get(speaker) or (None if chosen else wanted.get(language) or wanted.get("*"))
-        if wish and wish not in voices:
-            raise InvalidInput(f"There is no voice “{wish}” for “{language}”.", reason="unknown_voice")
-        unused = [voice for voice in voices if voice not in chosen.values()]
-        chosen[speaker] = wish or (unused or list(voices))[0]
-    return chosen
+    everyone = wanted.get(language) or wanted.get("*")
+    asked = {speaker: wanted.get(speaker) or everyone for speaker in speakers}
+    chosen = {speaker: voice for speaker, voice in asked.items() if voice}
+    for voice in chosen.values():
+        if voice not in voices:
+            raise InvalidInput(f"There is no voice “{voice}” for “{language}”.", reason="unknown_voice")
+    unused = [voice for voice in voices if voice not in chosen.values()] or voices
+    unnamed = [speaker for speaker in speakers if speaker not in chosen]
+    return chosen | {speaker: unused[i % len(unused)] for i, speaker in enumerate(unnamed)}

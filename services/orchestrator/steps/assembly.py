@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from onevoice_jobs.records import Artifact, Shown, Translation
@@ -12,6 +12,7 @@ from ..codec import dump, load
 from ..pipeline.graph import Inputs, Json, Result
 from ..policy import fitting
 from ..policy.captions import Spoken, make_cues, to_srt, to_vtt
+from ..policy.fitting import NO_ROOM, Placement
 from ..policy.quality import DubbedLine
 from ..stages.mixer import Clip, Media, Mix, MixOrder, MuxOrder, Sound, Track
 from .context import JobContext
@@ -26,7 +27,8 @@ class FittedLine:
     """A line of the dub and its speech."""
 
     line: DubbedLine
-    audio: ObjectRef
+    audio: ObjectRef | None
+    """None where the line is silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +40,42 @@ class Muxed:
 
 
 async def fit(language: str, chunks: int, inputs: Inputs) -> Result:
-    """→ the `FittedLine`s of the language, in order; users see them as translations."""
+    """→ the `FittedLine`s of the language, in order, silent ones included; users see them as translations."""
     sound = load(Sound, inputs["extract"])
     spoken = {s.id: s for c in range(chunks) for s in load(list[SpokenLine], inputs[f"spoken:{language}:{c}"])}
     lines = all_lines(inputs, chunks)
-    placements = fitting.fit([_to_fit(line, spoken[line.id]) for line in lines], sound.duration_ms)
-    fitted = [
-        FittedLine(_dubbed(index, line, spoken[line.id], placement), spoken[line.id].audio)
-        for index, (line, placement) in enumerate(zip(lines, placements, strict=True))
-    ]
+    placements = _placements(lines, spoken, sound.duration_ms)
+    fitted = [_fitted(index, line, spoken[line.id], placements.get(line.id)) for index, line in enumerate(lines)]
     shown = Shown(translations=tuple(_translation(language, item) for item in fitted))
     return Result(dump(list[FittedLine], fitted), shown)
 
 
-def _to_fit(line: Line, spoken: SpokenLine) -> fitting.Line:
-    return fitting.Line(line.segment.start_ms, line.segment.end_ms, spoken.natural_ms)
+def _placements(lines: Sequence[Line], spoken: Mapping[str, SpokenLine], duration_ms: int) -> dict[str, Placement]:
+    """By line id; a line without speech, or without room for it, has none."""
+    audible = [line for line in lines if spoken[line.id].audio]
+    to_fit = [fitting.Line(i.segment.start_ms, i.segment.end_ms, spoken[i.id].natural_ms) for i in audible]
+    placed = zip(audible, fitting.fit(to_fit, duration_ms), strict=True)
+    return {line.id: placement for line, placement in placed if placement}
 
 
-def _dubbed(index: int, line: Line, spoken: SpokenLine, placed: fitting.Placement) -> DubbedLine:
-    return DubbedLine(
+def _fitted(index: int, line: Line, spoken: SpokenLine, placed: Placement | None) -> FittedLine:
+    left_out = (NO_ROOM,) if spoken.audio and not placed else ()
+    dubbed = DubbedLine(
         index=index,
         start_ms=line.segment.start_ms,
         end_ms=line.segment.end_ms,
         speaker=line.segment.speaker,
         source_text=line.segment.text,
         text=spoken.text,
-        slot_ms=placed.slot_ms,
+        slot_ms=placed.slot_ms if placed else line.slot_ms,
         natural_ms=spoken.natural_ms,
-        placed_start_ms=placed.start_ms,
-        placed_end_ms=placed.end_ms,
-        speed=placed.speed,
-        onset_error_ms=placed.onset_error_ms,
-        flags=spoken.flags + placed.flags,
+        placed_start_ms=placed.start_ms if placed else None,
+        placed_end_ms=placed.end_ms if placed else None,
+        speed=placed.speed if placed else None,
+        onset_error_ms=placed.onset_error_ms if placed else None,
+        flags=spoken.flags + (placed.flags if placed else left_out),
     )
+    return FittedLine(dubbed, spoken.audio if placed else None)
 
 
 def _translation(language: str, item: FittedLine) -> Translation:
@@ -90,9 +95,9 @@ def _translation(language: str, item: FittedLine) -> Translation:
 
 
 async def captions(ctx: JobContext, language: str, inputs: Inputs) -> Result:
-    """→ the caption `Artifact`s of the dub: SRT, VTT."""
+    """→ the caption `Artifact`s of the dub: SRT, VTT. The text of a silent line is shown when the original speaks."""
     lines = [item.line for item in load(list[FittedLine], inputs[f"fit:{language}"])]
-    spoken = [Spoken(line.placed_start_ms, line.placed_end_ms, line.text) for line in lines]
+    spoken = [Spoken(*(line.span or (line.start_ms, line.end_ms)), line.text) for line in lines]
     return await save_captions(ctx, language, spoken, load(Sound, inputs["extract"]).duration_ms)
 
 
@@ -118,7 +123,12 @@ async def save_captions(ctx: JobContext, language: str, spoken: Sequence[Spoken]
 async def mix(ctx: JobContext, language: str, inputs: Inputs) -> Json:
     """→ `Mix`."""
     sound = load(Sound, inputs["extract"])
-    fitted = load(list[FittedLine], inputs[f"fit:{language}"])
+    # Where the dub is silent the original stays as loud as it is: its line is not lost.
+    dubbed = [
+        (Clip(item.audio, item.line.span[0], item.line.speed), _ducked(item.line, item.line.span))
+        for item in load(list[FittedLine], inputs[f"fit:{language}"])
+        if item.audio and item.line.span and item.line.speed
+    ]
 
     async def on_progress(fraction: float) -> None:
         await ctx.progress.mixing(language, fraction)
@@ -126,9 +136,9 @@ async def mix(ctx: JobContext, language: str, inputs: Inputs) -> Json:
     gain = ctx.options.duck_gain_db
     order = MixOrder(
         background=sound.programme,
-        clips=tuple(Clip(item.audio, item.line.placed_start_ms, item.line.speed) for item in fitted),
+        clips=tuple(clip for clip, _ in dubbed),
         duration_ms=sound.duration_ms,
-        duck_ranges=tuple(_ducked(item.line) for item in fitted),
+        duck_ranges=tuple(ducked for _, ducked in dubbed),
         duck_gain_db=ctx.settings.duck_gain_db if gain is None else gain,
         loudness=ctx.options.loudness,
         source_loudness_lufs=sound.loudness_lufs,
@@ -136,9 +146,9 @@ async def mix(ctx: JobContext, language: str, inputs: Inputs) -> Json:
     return dump(Mix, await ctx.stages.mixer.mix(order, ctx.prefix("mixer"), on_progress))
 
 
-def _ducked(line: DubbedLine) -> tuple[int, int]:
+def _ducked(line: DubbedLine, span: tuple[int, int]) -> tuple[int, int]:
     """The original is turned down while it speaks and while the dub does."""
-    return min(line.start_ms, line.placed_start_ms), max(line.end_ms, line.placed_end_ms)
+    return min(line.start_ms, span[0]), max(line.end_ms, span[1])
 
 
 async def mux(ctx: JobContext, language: str, inputs: Inputs) -> Json:

@@ -42,25 +42,13 @@ def _section(language: str, chunks: int, inputs: Inputs) -> dict[str, Any]:
     length = load(Muxed, inputs[f"mux:{language}"]).duration_ms
     delta = length - load(Media, inputs["probe"]).duration_ms
     measured = MeasuredSound(mixed.loudness_lufs, sound.loudness_lufs, mixed.true_peak_dbtp, delta)
-    kept = {line.index for line in fitted}
-    dropped = [
-        (line["segment"]["start_ms"], line["segment"]["end_ms"])
-        for index, line in enumerate(_lines_in_order(inputs, chunks))
-        if index not in kept
-    ]
     return {
         "language": language,
         "status": "completed",
         "segments": [asdict(line) for line in fitted],
-        "metrics": asdict(measure(fitted, dropped, measured)),
+        "metrics": asdict(measure(fitted, measured)),
         "lineage": _lineage(language, chunks, inputs),
     }
-
-
-def _lines_in_order(inputs: Inputs, chunks: int) -> list[Json]:
-    lines = [line for chunk in range(chunks) for line in inputs[f"cut:{chunk}"]]
-    order = {line_id: index for index, line_id in enumerate(inputs["transcript"])}
-    return sorted(lines, key=lambda line: order[line["id"]])
 
 
 def _lineage(language: str, chunks: int, inputs: Inputs) -> dict[str, Any]:
@@ -71,7 +59,7 @@ def _lineage(language: str, chunks: int, inputs: Inputs) -> dict[str, Any]:
         "asr": [load(Transcript, inputs[f"transcribe:{c}"]).engine for c in every],
         "diarization": [load(Speakers, inputs["diarize"]).engine],
         "translate": [load(Translations, inputs[f"translate:{language}:{c}"]).engine for c in every],
-        "tts": [s.engine for c in every for s in load(list[SpokenLine], inputs[f"spoken:{language}:{c}"])],
+        "tts": [s.engine for c in every for s in load(list[SpokenLine], inputs[f"spoken:{language}:{c}"]) if s.engine],
     }
     lineage: dict[str, Any] = {}
     for stage, engines in used.items():

@@ -5,45 +5,53 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from onevoice_jobs.records import Event, Shown
+from onevoice_kit.errors import Internal, OneVoiceError
 from onevoice_kit.storage.base import ObjectRef
 
 from ..codec import dump, load
 from ..pipeline.graph import Inputs, Json, Result
 from ..policy.budget import max_chars
+from ..policy.segmentation import DEFAULT_SPEAKER
 from ..policy.voices import choose_voices
 from ..stages.asr import Speakers
 from ..stages.lineage import EngineUse
 from ..stages.mixer import Media
 from ..stages.translate import SourceLine, TranslatedLine, Translations
+from ..stages.tts import Speech
 from .context import JobContext
 from .source import Line
 
 
 @dataclass(frozen=True, slots=True)
 class SpokenLine:
-    """A translated line and its speech."""
+    """A translated line and its speech, or its silence."""
 
     id: str
     start_ms: int
     """Onset of the original line."""
     text: str
-    audio: ObjectRef
+    audio: ObjectRef | None
+    """None: the line is silent, and a flag names the reason."""
     natural_ms: int
+    """Length as synthesized; 0 where silent."""
     voice: str
     flags: tuple[str, ...]
-    engine: EngineUse
+    engine: EngineUse | None
 
 
 UNKNOWN_WORDS = "unknown_words"
 """Flag: the translator passed words through that it did not know."""
 OVER_BUDGET = "over_budget"
 """Flag: the translation is longer than its slot asks for."""
+NOTHING_TO_SPEAK = "nothing_to_speak"
+"""Flag, and reason of synthesis: the line has no words (“♪”, an empty translation), so it is silent."""
 
 
 async def voices(ctx: JobContext, language: str, inputs: Inputs) -> Json:
     """→ voice id by speaker."""
     speakers = load(Speakers, inputs["diarize"])
-    names = sorted({turn.speaker for turn in speakers.turns})
+    # Where diarization found no turns, segmentation gives every line to the default speaker.
+    names = sorted({turn.speaker for turn in speakers.turns}) or [DEFAULT_SPEAKER]
     available = await ctx.stages.tts.voices(language, ctx.options.engines.tts or "")
     return choose_voices(names, language, available, _wishes(ctx, language))
 
@@ -65,28 +73,45 @@ async def translate(ctx: JobContext, language: str, chunk: int, inputs: Inputs) 
 
 
 async def speak(ctx: JobContext, language: str, line: Line, inputs: Inputs) -> Result:
-    """→ `SpokenLine`."""
+    """→ `SpokenLine`; a silent one where the translation has nothing to speak."""
     translated = _find(load(Translations, inputs[f"translate:{language}:{line.chunk}"]), line.id)
     voice = inputs[f"voices:{language}"][line.segment.speaker]
     engine = ctx.options.engines.tts or ""
-    speech = await ctx.stages.tts.speak(translated.text, language, voice, ctx.prefix("tts"), engine)
+    speech = await _speech(ctx, translated.text, language, voice, engine)
     await ctx.progress.line_spoken(language, line.segment.end_ms - line.segment.start_ms)
-    flags = ((UNKNOWN_WORDS, bool(translated.unknown_words)), (OVER_BUDGET, not translated.within_budget))
+    flags = (
+        (UNKNOWN_WORDS, bool(translated.unknown_words)),
+        (OVER_BUDGET, not translated.within_budget),
+        (NOTHING_TO_SPEAK, speech is None),
+    )
     spoken = SpokenLine(
         line.id,
         line.segment.start_ms,
         translated.text,
-        speech.audio,
-        speech.natural_ms,
-        speech.voice,
+        speech.audio if speech else None,
+        speech.natural_ms if speech else 0,
+        speech.voice if speech else "",
         tuple(flag for flag, raised in flags if raised),
-        speech.engine,
+        speech.engine if speech else None,
     )
     return Result(dump(SpokenLine, spoken), Shown(events=(_line_ready(language, spoken),)))
 
 
+async def _speech(ctx: JobContext, text: str, language: str, voice: str, engine: str) -> Speech | None:
+    """None where there is nothing to speak."""
+    try:
+        return await ctx.stages.tts.speak(text, language, voice, ctx.prefix("tts"), engine)
+    except OneVoiceError as error:
+        if error.reason != NOTHING_TO_SPEAK:
+            raise
+        return None
+
+
 def _find(translations: Translations, line_id: str) -> TranslatedLine:
-    return next(line for line in translations.lines if line.id == line_id)
+    for line in translations.lines:
+        if line.id == line_id:
+            return line
+    raise Internal("Translation left out a line.", reason="incomplete_translation", details={"line": line_id})
 
 
 def _line_ready(language: str, line: SpokenLine) -> Event:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -13,6 +14,7 @@ from onevoice_jobs import control, queries
 from onevoice_jobs.keys import job_prefix
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.models import outbox
+from onevoice_jobs.records import JobRecord
 from onevoice_jobs.states import JobStatus, LanguageStatus
 from onevoice_kit.db import transaction, uuid7
 from onevoice_kit.errors import InvalidInput, PreconditionFailed, Unavailable
@@ -29,9 +31,7 @@ async def test_a_job_goes_from_its_message_to_its_results(deployment, script: Sc
         job = await deployment.ended(job_id)
     assert (job.status, job.error, job.progress) == (JobStatus.COMPLETED, None, 100)
     assert job.spent_credits == 100
-    report = json.loads(
-        await deployment.storage.get_bytes(f"{job_prefix(job.user_id, job_id)}/artifacts/report.job.report.json")
-    )
+    report = await _report(deployment, job)
     assert [lang["language"] for lang in report["languages"]] == ["es", "ca"]
     first = report["languages"][0]
     assert [s["text"] for s in first["segments"]][:1] == ["es: one two three."]
@@ -40,6 +40,12 @@ async def test_a_job_goes_from_its_message_to_its_results(deployment, script: Sc
     assert first["lineage"]["tts"] == {"name": "instant", "model": "none", "version": "1"}
     depth = await deployment.queue.depth()
     assert (depth.visible, depth.in_flight) == (0, 0)
+
+
+async def _report(deployment, job: JobRecord) -> dict[str, Any]:
+    key = f"{job_prefix(job.user_id, job.id)}/artifacts/report.job.report.json"
+    report: dict[str, Any] = json.loads(await deployment.storage.get_bytes(key))
+    return report
 
 
 async def test_every_line_is_announced_once_and_the_end_last(deployment, script: Script) -> None:
@@ -65,6 +71,42 @@ async def test_lines_are_spoken_while_later_chunks_are_still_being_recognised(de
         job = await deployment.ended(job_id)
     assert job.status is JobStatus.COMPLETED
     assert script.count("Synthesize") == 25
+
+
+async def test_a_source_in_which_no_turns_are_found_has_one_speaker(deployment, script: Script) -> None:
+    script.speakers = ()
+    job_id = await deployment.submit(target_languages=("es",))
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert (job.status, job.error) == (JobStatus.COMPLETED, None)
+    assert {request.voice for request in script.requests("Synthesize")} == {"instant:0"}
+
+
+async def test_a_line_with_nothing_to_speak_is_silent_and_flagged_and_its_language_completes(
+    deployment, script: Script
+) -> None:
+    error = InvalidInput("The text has no word to speak.", reason="nothing_to_speak")
+    script.faults["Synthesize"] = lambda request: error if len(script.requests("Synthesize")) == 1 else None
+    job_id = await deployment.submit(target_languages=("es",))
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert (job.status, job.error) == (JobStatus.COMPLETED, None)
+    (spanish,) = (await _report(deployment, job))["languages"]
+    (silent,) = [segment for segment in spanish["segments"] if segment["flags"] == ["nothing_to_speak"]]
+    assert (silent["placed_start_ms"], silent["speed"], silent["natural_ms"]) == (None, None, 0)
+    assert (spanish["metrics"]["dropped"], spanish["metrics"]["coverage"]) == (1, 0.96)
+    (mix,) = script.requests("Mix")
+    assert (len(mix.clips), len(mix.duck_ranges)) == (script.segments - 1, script.segments - 1)
+
+
+async def test_a_language_with_nothing_to_speak_at_all_completes_in_silence(deployment, script: Script) -> None:
+    script.faults["Synthesize"] = fails(InvalidInput("Nothing.", reason="nothing_to_speak"))
+    job_id = await deployment.submit(target_languages=("es",))
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert job.status is JobStatus.COMPLETED
+    (spanish,) = (await _report(deployment, job))["languages"]
+    assert (spanish["metrics"]["dropped"], spanish["metrics"]["coverage"]) == (script.segments, 0.0)
 
 
 async def test_one_failed_language_does_not_fail_the_others_and_costs_nothing(deployment, script: Script) -> None:
