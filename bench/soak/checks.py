@@ -39,7 +39,7 @@ _COUNTS = {
     "dead letters": "SELECT count(*) FROM jobs.outbox WHERE dead_at IS NOT NULL",
     "completed jobs not reserved once, spent once": """
         SELECT count(*) FROM jobs.jobs WHERE status = 'completed' AND NOT EXISTS (
-            SELECT FROM billing.entries WHERE job_id = CAST(jobs.id AS text) GROUP BY job_id
+            SELECT FROM billing.entries WHERE job = CAST(jobs.id AS text) GROUP BY job
             HAVING count(*) FILTER (WHERE kind = 'reserve') = 1 AND count(*) FILTER (WHERE kind = 'settle') = 1
                AND sum(credits) FILTER (WHERE kind = 'settle') = jobs.spent_credits
                AND sum(CASE kind WHEN 'reserve' THEN credits ELSE -credits END) = 0)""",

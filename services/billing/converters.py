@@ -30,6 +30,7 @@ def entry_to_proto(entry: Entry) -> pb.LedgerEntry:
     return pb.LedgerEntry(
         id=str(entry.id),
         kind=_KINDS[entry.kind],
+        reservation_id=entry.reservation_id or "",
         job_id=entry.job_id or "",
         credits=entry.credits,
         debit_account=entry.debit_account,

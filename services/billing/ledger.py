@@ -1,5 +1,5 @@
 """
-The credits of customers: reserve, then settle or release, each at most once per job.
+The credits of customers: reserve, then settle or release, each at most once per reservation.
 
 Locks are taken in the order account → reservation when reserving, and reservation → account when closing one: a
 reservation is closed only after it was committed, so the two never wait for each other.
@@ -27,7 +27,7 @@ MAX_AGE_S = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of a reservation."""
+    """Credits of a reservation, after it was settled or released."""
 
     spent: int
     released: int
@@ -44,9 +44,9 @@ class EntryPage:
 
 @dataclass(frozen=True, slots=True)
 class OpenPage:
-    """A part of the open reservations, by the ids of their jobs."""
+    """A part of the open reservations, by their ids."""
 
-    job_ids: tuple[str, ...]
+    reservation_ids: tuple[str, ...]
     next_page_token: str
     """Empty at the end."""
 
@@ -54,7 +54,7 @@ class OpenPage:
 class Ledger:
     """
     Every method is one transaction. Beside its own errors each raises `InvalidInput` (reasons `invalid_user_id`,
-    `invalid_job_id`, `invalid_credits`) for values that make no sense.
+    `invalid_reservation_id`, `invalid_job_id`, `invalid_credits`) for values that make no sense.
     """
 
     def __init__(self, engine: AsyncEngine, free_credits: int) -> None:
@@ -69,57 +69,60 @@ class Ledger:
             found = await repository.find_account(connection, user_id)
             return found or await self._open(connection, user_id)
 
-    async def reserve(self, user_id: str, job_id: str, credits_: int) -> Account:
+    async def reserve(self, user_id: str, reservation_id: str, credits_: int, *, job_id: str = "") -> Account:
         """
-        Sets credits aside for a job; returns the account afterwards. Doing it again changes nothing.
+        Sets credits aside; returns the account afterwards. Repeating it changes nothing. `job_id` labels the
+        reservation and its entries with the job they are for; several reservations may name the same one.
 
         Raises `QuotaExceeded` (reason `insufficient_credits`, details `needed`, `available`), `Conflict`
-        (reason `reservation_mismatch`) where the job has reserved another amount or for another user, and
-        (reason `reservation_closed`) where the job has been settled or released.
+        (reason `reservation_mismatch`) where the reservation holds another amount or belongs to another user, and
+        (reason `reservation_closed`) where it has been settled or released.
         """
         _check_id(user_id, "user")
-        _check_id(job_id, "job")
+        _check_id(reservation_id, "reservation")
+        if job_id:
+            _check_id(job_id, "job")
         _check_credits(credits_, least=1)
         async with transaction(self._engine) as connection:
             account = await self._locked(connection, user_id)
-            if existing := await repository.find_reservation(connection, job_id):
+            if existing := await repository.find_reservation(connection, reservation_id):
                 return _same(existing, account, credits_)
             if account.available < credits_:
                 raise _insufficient(credits_, account.available)
-            if not await repository.insert_reservation(connection, job_id, user_id, credits_):
-                # A release of the same job, or a reservation for another user, has come in between.
-                return _same(await _existing(connection, job_id), account, credits_)
-            return await repository.record(connection, user_id, EntryKind.RESERVE, credits_, job_id)
+            if not await repository.insert_reservation(connection, reservation_id, user_id, credits_, job_id):
+                # Its release, or a reservation for another user, has come in between.
+                return _same(await _existing(connection, reservation_id), account, credits_)
+            return await repository.record(connection, user_id, EntryKind.RESERVE, credits_, reservation_id, job_id)
 
-    async def settle(self, job_id: str, credits_: int) -> Settlement:
+    async def settle(self, reservation_id: str, credits_: int) -> Settlement:
         """
-        Spends what a job used, at most what it reserved, and gives the rest back. Doing it again changes nothing and
-        gives the first answer.
+        Charges what was used, at most what was reserved, and gives the rest back. Repeating it changes nothing and
+        returns the first result.
 
         Raises `NotFound` (reason `reservation_not_found`), `Conflict` (reason `reservation_closed`) after a release.
         """
-        _check_id(job_id, "job")
+        _check_id(reservation_id, "reservation")
         _check_credits(credits_, least=0)
         async with transaction(self._engine) as connection:
-            reservation = await repository.find_reservation(connection, job_id, lock=True)
+            reservation = await repository.find_reservation(connection, reservation_id, lock=True)
             if reservation is None:
-                raise NotFound("Nothing is reserved for this job.", reason="reservation_not_found")
+                raise NotFound("There is no such reservation.", reason="reservation_not_found")
             if reservation.state is ReservationState.RELEASED:
                 raise _closed(reservation)
             if reservation.state is ReservationState.OPEN:
                 return await self._close(connection, reservation, ReservationState.SETTLED, credits_)
             return Settlement(reservation.spent, reservation.credits - reservation.spent)
 
-    async def release(self, job_id: str) -> int:
+    async def release(self, reservation_id: str) -> int:
         """
-        Gives a reservation back whole; returns the credits. 0 where none is open: doing it again, or after a
+        Gives a reservation back whole; returns the credits. 0 where it is not open: repeating it, or after a
         settlement, changes nothing. A release that overtakes its reservation prevents it.
         """
-        _check_id(job_id, "job")
+        _check_id(reservation_id, "reservation")
         async with transaction(self._engine) as connection:
-            if await repository.insert_void(connection, job_id):
+            if await repository.insert_void(connection, reservation_id):
                 return 0
-            reservation = await repository.find_reservation(connection, job_id, lock=True)
+            reservation = await repository.find_reservation(connection, reservation_id, lock=True)
             if reservation is None or reservation.state is not ReservationState.OPEN:
                 return 0
             return (await self._close(connection, reservation, ReservationState.RELEASED, 0)).released
@@ -142,7 +145,7 @@ class Ledger:
 
     async def open_reservations(self, min_age_s: int, page_token: str = "") -> OpenPage:
         """
-        Jobs whose reservation has been open for at least `min_age_s`. Raises `InvalidInput` (reasons `invalid_age`,
+        Reservations that have been open for at least `min_age_s`. Raises `InvalidInput` (reasons `invalid_age`,
         `invalid_page_token`).
         """
         if not 0 <= min_age_s <= MAX_AGE_S:
@@ -175,13 +178,15 @@ class Ledger:
         settlement = Settlement(spent, reservation.credits - spent)
         for kind, amount in ((EntryKind.SETTLE, settlement.spent), (EntryKind.RELEASE, settlement.released)):
             if amount:
-                await repository.record(connection, reservation.user_id, kind, amount, reservation.job_id)
-        await repository.close_reservation(connection, reservation.job_id, state, spent)
+                await repository.record(
+                    connection, reservation.user_id, kind, amount, reservation.id, reservation.job_id
+                )
+        await repository.close_reservation(connection, reservation.id, state, spent)
         return settlement
 
 
-async def _existing(connection: AsyncConnection, job_id: str) -> Reservation:
-    reservation = await repository.find_reservation(connection, job_id)
+async def _existing(connection: AsyncConnection, reservation_id: str) -> Reservation:
+    reservation = await repository.find_reservation(connection, reservation_id)
     if reservation is None:
         raise Internal(reason="reservation_missing")
     return reservation
@@ -191,7 +196,7 @@ def _same(existing: Reservation, account: Account, credits_: int) -> Account:
     """The account, if the reservation there is what is asked for."""
     if existing.user_id is not None and (existing.user_id, existing.credits) != (account.user_id, credits_):
         raise Conflict(
-            "This job has already reserved credits, on other terms.",
+            "This reservation exists already, with another amount or for another user.",
             reason="reservation_mismatch",
             details={"reserved": str(existing.credits), "needed": str(credits_)},
         )
@@ -201,7 +206,7 @@ def _same(existing: Reservation, account: Account, credits_: int) -> Account:
 
 
 def _closed(reservation: Reservation) -> Conflict:
-    return Conflict(f"The credits of this job have been {reservation.state}.", reason="reservation_closed")
+    return Conflict(f"The credits of this reservation have been {reservation.state}.", reason="reservation_closed")
 
 
 def _insufficient(needed: int, available: int) -> QuotaExceeded:

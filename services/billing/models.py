@@ -29,7 +29,7 @@ SCHEMA = "billing"
 
 
 class EntryKind(enum.StrEnum):
-    """What an entry of the ledger records."""
+    """Kind of movement that an entry of the ledger records."""
 
     GRANT = "grant"
     RESERVE = "reserve"
@@ -47,7 +47,7 @@ MOVEMENTS: Mapping[EntryKind, tuple[str, str]] = {
 
 
 class ReservationState(enum.StrEnum):
-    """Where a reservation stands; it leaves `open` once."""
+    """State of a reservation; it leaves `open` once."""
 
     OPEN = "open"
     SETTLED = "settled"
@@ -67,14 +67,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Credits set aside for a job, or what became of them."""
+    """Credits set aside, or spent, or given back."""
 
-    job_id: str
+    id: str
     user_id: str | None
     """None where the release came before anything was reserved."""
     credits: int
     state: ReservationState
     spent: int
+    job_id: str | None
+    """The job it is for, where it names one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Entry:
     """Grows in the order of commit within an account."""
     id: UUID
     kind: EntryKind
+    reservation_id: str | None
     job_id: str | None
     credits: int
     debit_account: str
@@ -102,7 +105,9 @@ metadata = MetaData(
     },
 )
 
-# Ids of users and jobs belong to other services, so they are text here.
+# Ids of users and jobs belong to other services, so they are text here. `job` is the label. `job_id` holds
+# `reservation_id` under its former name: the release before reads and writes it, a trigger keeps both equal, and the
+# next release drops it (ADR 012).
 accounts = Table(
     "accounts",
     metadata,
@@ -116,7 +121,9 @@ accounts = Table(
 reservations = Table(
     "reservations",
     metadata,
-    Column("job_id", Text, primary_key=True),
+    Column("reservation_id", Text, primary_key=True),
+    Column("job", Text),
+    Column("job_id", Text),
     Column("user_id", Text, ForeignKey("billing.accounts.user_id")),
     Column("credits", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
@@ -127,7 +134,7 @@ reservations = Table(
     CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed"),
     CheckConstraint("spent BETWEEN 0 AND CASE state WHEN 'settled' THEN credits ELSE 0 END", name="spent"),
     CheckConstraint("credits > 0 OR credits = 0 AND user_id IS NULL AND state = 'released'", name="credits"),
-    Index("reservations_open_idx", "job_id", postgresql_where=text("state = 'open'")),
+    Index("reservations_open_idx", "reservation_id", postgresql_where=text("state = 'open'")),
 )
 
 _MOVEMENTS = ", ".join(f"('{kind}', '{debit}', '{credit}')" for kind, (debit, credit) in MOVEMENTS.items())
@@ -139,14 +146,16 @@ entries = Table(
     Column("id", Uuid, nullable=False, unique=True),
     Column("user_id", Text, ForeignKey("billing.accounts.user_id"), nullable=False),
     Column("kind", Text, nullable=False),
+    Column("reservation_id", Text),
+    Column("job", Text),
     Column("job_id", Text),
     Column("credits", BigInteger, nullable=False),
     Column("debit_account", Text, nullable=False),
     Column("credit_account", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    UniqueConstraint("job_id", "kind"),
+    UniqueConstraint("reservation_id", "kind"),
     CheckConstraint("credits > 0", name="credits"),
-    CheckConstraint("(kind = 'grant') = (job_id IS NULL)", name="job"),
+    CheckConstraint("(kind = 'grant') = (reservation_id IS NULL)", name="reservation"),
     CheckConstraint(f"(kind, debit_account, credit_account) IN ({_MOVEMENTS})", name="movement"),
     Index("entries_user_idx", "user_id", text("number DESC")),
 )

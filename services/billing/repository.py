@@ -22,13 +22,14 @@ from services.billing.models import (
 )
 
 _RESERVATION = (
-    reservations.c.job_id,
+    reservations.c.reservation_id,
     reservations.c.user_id,
     reservations.c.credits,
     reservations.c.state,
     reservations.c.spent,
+    reservations.c.job,
 )
-_ENTRY = tuple(column for column in entries.c if column.name != "user_id")
+_ENTRY = tuple(column for column in entries.c if column.name not in ("user_id", "job_id"))
 
 
 async def find_account(connection: AsyncConnection, user_id: str, *, lock: bool = False) -> Account | None:
@@ -46,7 +47,12 @@ async def insert_account(connection: AsyncConnection, user_id: str) -> bool:
 
 
 async def record(
-    connection: AsyncConnection, user_id: str, kind: EntryKind, credits_: int, job_id: str | None = None
+    connection: AsyncConnection,
+    user_id: str,
+    kind: EntryKind,
+    credits_: int,
+    reservation_id: str | None = None,
+    job_id: str | None = None,
 ) -> Account:
     """Writes an entry and moves the balances by it, in one statement; returns the account afterwards."""
     debit, credit = MOVEMENTS[kind]
@@ -54,7 +60,8 @@ async def record(
         id=uuid7(),
         user_id=user_id,
         kind=kind,
-        job_id=job_id,
+        reservation_id=reservation_id,
+        job=job_id or None,
         credits=credits_,
         debit_account=debit,
         credit_account=credit,
@@ -73,43 +80,60 @@ async def record(
     return Account(row.user_id, row.available, row.reserved)
 
 
-async def find_reservation(connection: AsyncConnection, job_id: str, *, lock: bool = False) -> Reservation | None:
-    """What is or was reserved for a job, locked until the end of the transaction where asked."""
-    statement = select(*_RESERVATION).where(reservations.c.job_id == job_id)
+async def find_reservation(
+    connection: AsyncConnection, reservation_id: str, *, lock: bool = False
+) -> Reservation | None:
+    """A reservation, locked until the end of the transaction where asked."""
+    statement = select(*_RESERVATION).where(reservations.c.reservation_id == reservation_id)
     row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
     return _reservation(row) if row else None
 
 
-async def insert_reservation(connection: AsyncConnection, job_id: str, user_id: str, credits_: int) -> bool:
-    """Opens a reservation; False where the job has or had one, also one that another transaction just wrote."""
-    values = {"job_id": job_id, "user_id": user_id, "credits": credits_, "state": ReservationState.OPEN}
+async def insert_reservation(
+    connection: AsyncConnection, reservation_id: str, user_id: str, credits_: int, job_id: str
+) -> bool:
+    """Opens a reservation; False where it exists, also where another transaction just wrote it."""
+    values = {
+        "reservation_id": reservation_id,
+        "job": job_id or None,
+        "user_id": user_id,
+        "credits": credits_,
+        "state": ReservationState.OPEN,
+    }
     return await _insert_reservation(connection, values)
 
 
-async def insert_void(connection: AsyncConnection, job_id: str) -> bool:
-    """Notes that a job has been released before anything was reserved; False where the job has a reservation."""
-    values = {"job_id": job_id, "credits": 0, "state": ReservationState.RELEASED, "closed_at": func.now()}
+async def insert_void(connection: AsyncConnection, reservation_id: str) -> bool:
+    """Stores that a reservation was released before it was made; False where it exists."""
+    values = {
+        "reservation_id": reservation_id,
+        "credits": 0,
+        "state": ReservationState.RELEASED,
+        "closed_at": func.now(),
+    }
     return await _insert_reservation(connection, values)
 
 
-async def close_reservation(connection: AsyncConnection, job_id: str, state: ReservationState, spent: int) -> None:
+async def close_reservation(
+    connection: AsyncConnection, reservation_id: str, state: ReservationState, spent: int
+) -> None:
     """Ends a reservation that the transaction has locked."""
     statement = (
         update(reservations)
-        .where(reservations.c.job_id == job_id, reservations.c.state == ReservationState.OPEN)
+        .where(reservations.c.reservation_id == reservation_id, reservations.c.state == ReservationState.OPEN)
         .values(state=state, spent=spent, closed_at=func.now())
     )
     await connection.execute(statement)
 
 
 async def list_open(connection: AsyncConnection, min_age_s: int, after: str, limit: int) -> list[str]:
-    """Ids of jobs after `after` whose reservation is open and at least so old, in order of the ids."""
+    """Ids of reservations after `after` that are open and of at least this age, in order of the ids."""
     oldest = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, min_age_s)
     statement = (
-        select(reservations.c.job_id)
+        select(reservations.c.reservation_id)
         .where(reservations.c.state == ReservationState.OPEN, reservations.c.created_at <= oldest)
-        .where(reservations.c.job_id > after)
-        .order_by(reservations.c.job_id)
+        .where(reservations.c.reservation_id > after)
+        .order_by(reservations.c.reservation_id)
         .limit(limit)
     )
     return list((await connection.execute(statement)).scalars())
@@ -125,7 +149,7 @@ async def list_entries(connection: AsyncConnection, user_id: str, before: int | 
 
 
 async def _insert_reservation(connection: AsyncConnection, values: dict[str, Any]) -> bool:
-    statement = upsert(reservations).values(values).on_conflict_do_nothing().returning(reservations.c.job_id)
+    statement = upsert(reservations).values(values).on_conflict_do_nothing().returning(reservations.c.reservation_id)
     return (await connection.execute(statement)).one_or_none() is not None
 
 
@@ -134,7 +158,7 @@ def _moved(balance: ColumnElement[int], name: str, debit: str, credit: str, cred
 
 
 def _reservation(row: Row[*tuple[Any, ...]]) -> Reservation:
-    return Reservation(row.job_id, row.user_id, row.credits, ReservationState(row.state), row.spent)
+    return Reservation(row.reservation_id, row.user_id, row.credits, ReservationState(row.state), row.spent, row.job)
 
 
 def _entry(row: Row[*tuple[Any, ...]]) -> Entry:
@@ -142,7 +166,8 @@ def _entry(row: Row[*tuple[Any, ...]]) -> Entry:
         row.number,
         row.id,
         EntryKind(row.kind),
-        row.job_id,
+        row.reservation_id,
+        row.job,
         row.credits,
         row.debit_account,
         row.credit_account,

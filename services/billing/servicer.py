@@ -28,22 +28,24 @@ class BillingServicer(pb_grpc.BillingServiceServicer):
         pb_grpc.add_BillingServiceServicer_to_server(self, server)
 
     async def Quote(self, request: pb.QuoteRequest, _context: _Context) -> pb.QuoteResponse:
-        """Says what a job would cost."""
+        """Returns the price of a job."""
         return converters.price_to_proto(quote(request.duration_ms, request.languages))
 
     async def Reserve(self, request: pb.ReserveRequest, _context: _Context) -> pb.ReserveResponse:
-        """Sets credits aside for a job."""
-        account = await self._ledger.reserve(request.user_id, request.job_id, request.credits)
+        """Sets credits aside."""
+        account = await self._ledger.reserve(
+            request.user_id, request.reservation_id, request.credits, job_id=request.job_id
+        )
         return pb.ReserveResponse(account=converters.account_to_proto(account))
 
     async def Settle(self, request: pb.SettleRequest, _context: _Context) -> pb.SettleResponse:
-        """Spends what a job used and gives the rest back."""
-        settlement = await self._ledger.settle(request.job_id, request.credits)
+        """Charges what was used and gives the rest back."""
+        settlement = await self._ledger.settle(request.reservation_id, request.credits)
         return pb.SettleResponse(spent_credits=settlement.spent, released_credits=settlement.released)
 
     async def Release(self, request: pb.ReleaseRequest, _context: _Context) -> pb.ReleaseResponse:
         """Gives a reservation back whole."""
-        return pb.ReleaseResponse(released_credits=await self._ledger.release(request.job_id))
+        return pb.ReleaseResponse(released_credits=await self._ledger.release(request.reservation_id))
 
     async def GetAccount(self, request: pb.GetAccountRequest, _context: _Context) -> pb.GetAccountResponse:
         """Gets an account, opening it at first sight."""
@@ -58,6 +60,8 @@ class BillingServicer(pb_grpc.BillingServiceServicer):
     async def ListOpenReservations(
         self, request: pb.ListOpenReservationsRequest, _context: _Context
     ) -> pb.ListOpenReservationsResponse:
-        """Lists jobs whose reservation has been open for long."""
+        """Lists reservations that have been open for long."""
         page = await self._ledger.open_reservations(request.min_age_s, request.page_token)
-        return pb.ListOpenReservationsResponse(job_ids=page.job_ids, next_page_token=page.next_page_token)
+        return pb.ListOpenReservationsResponse(
+            reservation_ids=page.reservation_ids, next_page_token=page.next_page_token
+        )

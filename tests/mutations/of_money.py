@@ -41,7 +41,7 @@ MONEY = (
     Mutation(
         "a release that overtakes its reservation is forgotten",
         _LEDGER,
-        "            if await repository.insert_void(connection, job_id):\n                return 0\n",
+        "            if await repository.insert_void(connection, reservation_id):\n                return 0\n",
         "",
         (f"{_TEST_LEDGER}test_a_release_that_overtakes_its_reservation_prevents_it",),
     ),
@@ -55,9 +55,9 @@ MONEY = (
     Mutation(
         "settling reads the reservation without locking it",
         _LEDGER,
-        "            reservation = await repository.find_reservation(connection, job_id, lock=True)\n"
+        "            reservation = await repository.find_reservation(connection, reservation_id, lock=True)\n"
         "            if reservation is None:",
-        "            reservation = await repository.find_reservation(connection, job_id)\n"
+        "            reservation = await repository.find_reservation(connection, reservation_id)\n"
         "            if reservation is None:",
         (f"{_TEST_LEDGER}test_settle_and_release_at_once_end_in_one_of_both",),
     ),

@@ -31,27 +31,27 @@ class Ledger:
         self.released = 0
         self.open = 0
 
-    def reserve(self, job_id: str, credits_: int) -> None:
+    def reserve(self, reservation_id: str, credits_: int) -> None:
         """Sets credits aside."""
-        self.reservations[job_id] = Reservation(credits_)
+        self.reservations[reservation_id] = Reservation(credits_)
         self.reserved += credits_
         self.open += credits_
 
-    def settle(self, job_id: str, credits_: int) -> int:
+    def settle(self, reservation_id: str, credits_: int) -> int:
         """Spends at most what was reserved; the first answer again when asked again."""
-        reservation = self.reservations.get(job_id)
+        reservation = self.reservations.get(reservation_id)
         if reservation is None:
             raise NotFound("Nothing is reserved for this job.", reason="reservation_not_found")
         if reservation.state == "released":
             raise Conflict("The credits of this job have been released.", reason="reservation_closed")
         if reservation.state == "open":
             self._close(reservation, "settled", min(credits_, reservation.credits))
-            self._settled(job_id)
+            self._settled(reservation_id)
         return reservation.spent
 
-    def release(self, job_id: str) -> int:
+    def release(self, reservation_id: str) -> int:
         """Gives an open reservation back whole; 0 where none is open."""
-        reservation = self.reservations.get(job_id)
+        reservation = self.reservations.get(reservation_id)
         if reservation is None or reservation.state != "open":
             return 0
         self._close(reservation, "released", 0)

@@ -244,7 +244,7 @@ class Billing(billing_grpc.BillingServiceServicer):
         self, request: billing.ListOpenReservationsRequest, _: object
     ) -> billing.ListOpenReservationsResponse:
         await self.script.enter("ListOpenReservations", request)
-        return billing.ListOpenReservationsResponse(job_ids=self.script.reserved)
+        return billing.ListOpenReservationsResponse(reservation_ids=self.script.reserved)
 
 
 @asynccontextmanager

@@ -50,7 +50,7 @@ async def rows_of(rig: Rig, job_id: UUID) -> dict[str, list[Any]]:
 
 async def ledger_of(rig: Rig, job_id: UUID) -> list[tuple[str, int]]:
     """What was done with the job's credits, in order."""
-    statement = text("SELECT kind, credits FROM billing.entries WHERE job_id = :id ORDER BY number")
+    statement = text("SELECT kind, credits FROM billing.entries WHERE reservation_id = :id ORDER BY number")
     async with transaction(rig.engine) as connection:
         return [(kind, amount) for kind, amount in await connection.execute(statement, {"id": str(job_id)})]
 

@@ -43,23 +43,27 @@ class BillingClient:
         )
         return CreditQuote(answer.credits, answer.credits_per_language)
 
-    async def reserve(self, user_id: UUID, reservation: UUID, credits_: int) -> None:
-        """Sets credits aside, by default under the id of a job; repeating it for the same id changes nothing."""
-        request = pb.ReserveRequest(user_id=str(user_id), job_id=str(reservation), credits=credits_)
+    async def reserve(self, user_id: UUID, reservation_id: UUID, credits_: int, *, job_id: UUID) -> None:
+        """Sets credits aside for a run of a job; repeating it for the same reservation changes nothing."""
+        request = pb.ReserveRequest(
+            user_id=str(user_id), reservation_id=str(reservation_id), credits=credits_, job_id=str(job_id)
+        )
         await self._stub.Reserve(request, timeout=_TIMEOUT_S)
 
-    async def release(self, reservation: UUID | str) -> int:
+    async def release(self, reservation_id: UUID | str) -> int:
         """Gives a reservation back, where one is open; returns how much it was."""
-        answer = await self._stub.Release(pb.ReleaseRequest(job_id=str(reservation)), timeout=_TIMEOUT_S)
+        answer = await self._stub.Release(pb.ReleaseRequest(reservation_id=str(reservation_id)), timeout=_TIMEOUT_S)
         return answer.released_credits
 
-    async def close(self, reservation: str) -> int:
+    async def close(self, reservation_id: str) -> int:
         """Gives back what is still reserved; returns what had been spent before, 0 where nothing had."""
-        if await self.release(reservation):
+        if await self.release(reservation_id):
             return 0
         try:
             # Of a reservation that is closed this changes nothing, and gives the answer that was given first.
-            answer = await self._stub.Settle(pb.SettleRequest(job_id=reservation, credits=0), timeout=_TIMEOUT_S)
+            answer = await self._stub.Settle(
+                pb.SettleRequest(reservation_id=reservation_id, credits=0), timeout=_TIMEOUT_S
+            )
         except (Conflict, NotFound):  # released before
             return 0
         return answer.spent_credits

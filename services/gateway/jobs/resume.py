@@ -65,5 +65,5 @@ class Resumption:
         if await self._billing.close(job.reservation):
             return None
         attempt.leaves_traces = True
-        await self._billing.reserve(job.user_id, attempt.resource_id, job.quoted_credits)
+        await self._billing.reserve(job.user_id, attempt.resource_id, job.quoted_credits, job_id=job.id)
         return str(attempt.resource_id)

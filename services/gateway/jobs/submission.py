@@ -106,7 +106,7 @@ class Submission:
         quote = await self._billing.quote(duration_ms, len(wanted.target_languages))
         job_id = attempt.resource_id
         attempt.leaves_traces = True
-        await self._billing.reserve(video.user_id, job_id, quote.credits)
+        await self._billing.reserve(video.user_id, job_id, quote.credits, job_id=job_id)
         job = NewJob(
             user_id=video.user_id,
             video_id=video.id,

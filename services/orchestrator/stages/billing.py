@@ -24,9 +24,9 @@ class BillingStage:
         response = await self._stub.Quote(request, timeout=deadlines.SHORT_S)
         return response.credits
 
-    async def settle(self, reservation: str, amount: int) -> int:
+    async def settle(self, reservation_id: str, amount: int) -> int:
         """Spends credits that are reserved, at most those; returns what was spent. Again: the first answer."""
-        request = pb.SettleRequest(job_id=reservation, credits=amount)
+        request = pb.SettleRequest(reservation_id=reservation_id, credits=amount)
         response = await self._stub.Settle(request, timeout=deadlines.SHORT_S)
         return response.spent_credits
 
@@ -35,12 +35,12 @@ class BillingStage:
         request = pb.ListOpenReservationsRequest(min_age_s=int(min_age_s))
         while True:
             page = await self._stub.ListOpenReservations(request, timeout=deadlines.SHORT_S)
-            yield list(page.job_ids)
+            yield list(page.reservation_ids)
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
 
-    async def release(self, reservation: str) -> int:
+    async def release(self, reservation_id: str) -> int:
         """Gives a reservation back; returns how much it was, 0 where it was not open any more."""
-        response = await self._stub.Release(pb.ReleaseRequest(job_id=reservation), timeout=deadlines.SHORT_S)
+        response = await self._stub.Release(pb.ReleaseRequest(reservation_id=reservation_id), timeout=deadlines.SHORT_S)
         return response.released_credits

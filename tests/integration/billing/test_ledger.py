@@ -1,4 +1,4 @@
-"""The ledger: each operation once per job, never more than there is, and the books always balance."""
+"""The ledger: each operation once per reservation, never more than there is, and the books always balance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onevoice_kit.db import transaction
 from onevoice_kit.errors import Conflict, InvalidInput, NotFound, OneVoiceError, QuotaExceeded
 from services.billing.ledger import Ledger, Settlement
-from services.billing.models import Account
+from services.billing.models import Account, EntryKind
 
 BALANCES = text("""
     WITH moved AS (
@@ -187,9 +187,11 @@ async def test_a_release_that_overtakes_its_reservation_prevents_it(ledger, engi
 
 async def test_settle_and_release_at_once_end_in_one_of_both(ledger, engine):
     for n in range(10):
-        job_id = f"job-{n}"
-        await ledger.reserve("ann", job_id, 50)
-        settled, released = await asyncio.gather(reason(ledger.settle(job_id, 0)), ledger.release(job_id))
+        reservation_id = f"job-{n}"
+        await ledger.reserve("ann", reservation_id, 50)
+        settled, released = await asyncio.gather(
+            reason(ledger.settle(reservation_id, 0)), ledger.release(reservation_id)
+        )
         assert (settled, released) in {("ok", 0), ("reservation_closed", 50)}
     assert await ledger.account("ann") == Account("ann", 600, 0)
     await check_books(engine)
@@ -201,12 +203,12 @@ async def test_settle_and_release_at_once_end_in_one_of_both(ledger, engine):
         (lambda ledger: ledger.account(""), "invalid_user_id"),
         (lambda ledger: ledger.account("x" * 101), "invalid_user_id"),
         (lambda ledger: ledger.account("a\0b"), "invalid_user_id"),
-        (lambda ledger: ledger.reserve("ann", "", 1), "invalid_job_id"),
+        (lambda ledger: ledger.reserve("ann", "", 1), "invalid_reservation_id"),
         (lambda ledger: ledger.reserve("ann", "job", 0), "invalid_credits"),
         (lambda ledger: ledger.reserve("ann", "job", -5), "invalid_credits"),
         (lambda ledger: ledger.reserve("ann", "job", 2**62), "invalid_credits"),
         (lambda ledger: ledger.settle("job", -1), "invalid_credits"),
-        (lambda ledger: ledger.release(""), "invalid_job_id"),
+        (lambda ledger: ledger.release(""), "invalid_reservation_id"),
         (lambda ledger: ledger.entries("ann", -1), "invalid_page_size"),
         (lambda ledger: ledger.entries("ann", 1, "no token"), "invalid_page_token"),
         (lambda ledger: ledger.entries("ann", 1, "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OQ"), "invalid_page_token"),
@@ -227,11 +229,22 @@ async def test_entries_are_listed_newest_first_page_by_page(ledger):
     jobs, token, pages = [], "", 0
     while pages == 0 or token:
         page = await ledger.entries("ann", 2, token)
-        jobs += [entry.job_id for entry in page.entries]
+        jobs += [entry.reservation_id for entry in page.entries]
         token, pages = page.next_page_token, pages + 1
     assert jobs == ["job-4", "job-3", "job-2", "job-1", "job-0", None]
     assert pages == 3
     assert (await ledger.entries("nobody")).entries == ()
+
+
+async def test_a_job_has_several_paid_charges_and_the_ledger_names_it(ledger):
+    await ledger.reserve("ann", "first-run", 200, job_id="job-1")
+    await ledger.settle("first-run", 150)
+    await ledger.reserve("ann", "second-run", 20, job_id="job-1")
+    assert await ledger.settle("second-run", 20) == Settlement(20, 0)
+    found = (await ledger.entries("ann")).entries
+    charged = [(entry.reservation_id, entry.job_id) for entry in found if entry.kind is EntryKind.SETTLE]
+    assert charged == [("second-run", "job-1"), ("first-run", "job-1")]
+    assert await ledger.account("ann") == Account("ann", 430, 0)
 
 
 @pytest.mark.parametrize(
@@ -259,15 +272,15 @@ async def test_entries_cannot_be_changed_even_by_sql(ledger, engine, statement):
         "UPDATE billing.reservations SET state = 'open'",
         "UPDATE billing.reservations SET spent = credits + 1",
         (
-            "INSERT INTO billing.entries (id, user_id, kind, job_id, credits, debit_account, credit_account) "
+            "INSERT INTO billing.entries (id, user_id, kind, reservation_id, credits, debit_account, credit_account) "
             "VALUES (gen_random_uuid(), 'ann', 'settle', 'job-1', 1, 'reserved', 'revenue')"
         ),
         (
-            "INSERT INTO billing.entries (id, user_id, kind, job_id, credits, debit_account, credit_account) "
+            "INSERT INTO billing.entries (id, user_id, kind, reservation_id, credits, debit_account, credit_account) "
             "VALUES (gen_random_uuid(), 'ann', 'settle', 'job-2', 0, 'reserved', 'revenue')"
         ),
         (
-            "INSERT INTO billing.entries (id, user_id, kind, job_id, credits, debit_account, credit_account) "
+            "INSERT INTO billing.entries (id, user_id, kind, reservation_id, credits, debit_account, credit_account) "
             "VALUES (gen_random_uuid(), 'ann', 'settle', 'job-2', 1, 'issued', 'revenue')"
         ),
     ],

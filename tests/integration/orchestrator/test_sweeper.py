@@ -117,7 +117,7 @@ async def test_a_job_cancelled_while_its_message_is_a_dead_letter_gets_its_credi
     async with transaction(deployment.engine) as connection:
         await control.request_cancel(connection, deployment.user_id, job_id)
     async with deployment.worker():
-        await eventually(lambda: [request.job_id for request in script.requests("Release")] == [str(job_id)])
+        await eventually(lambda: [request.reservation_id for request in script.requests("Release")] == [str(job_id)])
     assert (await deployment.job(job_id)).status is JobStatus.CANCELLED
 
 
@@ -132,7 +132,7 @@ async def test_credits_are_given_back_under_which_no_job_runs_and_no_others(
     script.reserved = [str(waiting), str(cancelled), str(resumed), "second", "never-came-to-be"]
     unused = (str(cancelled), str(resumed), "never-came-to-be")
     assert (await sweeper.sweep()).released == unused
-    assert [request.job_id for request in script.requests("Release")] == list(unused)
+    assert [request.reservation_id for request in script.requests("Release")] == list(unused)
     (asked,) = script.requests("ListOpenReservations")
     assert asked.min_age_s == OrchestratorSettings.model_fields["sweep_reservations_after_s"].default
 

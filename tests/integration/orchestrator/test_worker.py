@@ -168,14 +168,14 @@ async def test_a_resumed_job_settles_its_new_reservation_and_does_only_what_is_l
     job_id = await deployment.submit()
     async with deployment.worker():
         await deployment.ended(job_id)
-        assert [request.job_id for request in script.requests("Release")] == [str(job_id)]
+        assert [request.reservation_id for request in script.requests("Release")] == [str(job_id)]
         script.faults.clear()
         before = script.count("Synthesize"), script.count("Transcribe")
         async with transaction(deployment.engine) as connection:
             await control.resume_job(connection, deployment.user_id, job_id, reservation_id="second")
         job = await deployment.ended(job_id)
     assert (job.status, job.spent_credits) == (JobStatus.COMPLETED, 100)
-    assert script.requests("Settle")[-1].job_id == "second"
+    assert script.requests("Settle")[-1].reservation_id == "second"
     assert (script.count("Synthesize"), script.count("Transcribe")) == before
 
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from onevoice.billing.v1 import ledger_pb2 as onevoice_dot_billing_dot_v1_dot_ledger__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)onevoice/billing/v1/billing_service.proto\x12\x13onevoice.billing.v1\x1a onevoice/billing/v1/ledger.proto\"6\n\x0cQuoteRequest\x12\x13\n\x0b\x64uration_ms\x18\x01 \x01(\x03\x12\x11\n\tlanguages\x18\x02 \x01(\x05\">\n\rQuoteResponse\x12\x0f\n\x07\x63redits\x18\x01 \x01(\x03\x12\x1c\n\x14\x63redits_per_language\x18\x02 \x01(\x03\"B\n\x0eReserveRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63redits\x18\x03 \x01(\x03\"@\n\x0fReserveResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.onevoice.billing.v1.Account\"0\n\rSettleRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63redits\x18\x02 \x01(\x03\"A\n\x0eSettleResponse\x12\x15\n\rspent_credits\x18\x01 \x01(\x03\x12\x18\n\x10released_credits\x18\x02 \x01(\x03\" \n\x0eReleaseRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"+\n\x0fReleaseResponse\x12\x18\n\x10released_credits\x18\x01 \x01(\x03\"$\n\x11GetAccountRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"C\n\x12GetAccountResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.onevoice.billing.v1.Account\"K\n\x11ListLedgerRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x12ListLedgerResponse\x12\x31\n\x07\x65ntries\x18\x01 \x03(\x0b\x32 .onevoice.billing.v1.LedgerEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x1bListOpenReservationsRequest\x12\x11\n\tmin_age_s\x18\x01 \x01(\x03\x12\x12\n\npage_token\x18\x02 \x01(\t\"H\n\x1cListOpenReservationsResponse\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9a\x05\n\x0e\x42illingService\x12N\n\x05Quote\x12!.onevoice.billing.v1.QuoteRequest\x1a\".onevoice.billing.v1.QuoteResponse\x12T\n\x07Reserve\x12#.onevoice.billing.v1.ReserveRequest\x1a$.onevoice.billing.v1.ReserveResponse\x12Q\n\x06Settle\x12\".onevoice.billing.v1.SettleRequest\x1a#.onevoice.billing.v1.SettleResponse\x12T\n\x07Release\x12#.onevoice.billing.v1.ReleaseRequest\x1a$.onevoice.billing.v1.ReleaseResponse\x12]\n\nGetAccount\x12&.onevoice.billing.v1.GetAccountRequest\x1a\'.onevoice.billing.v1.GetAccountResponse\x12]\n\nListLedger\x12&.onevoice.billing.v1.ListLedgerRequest\x1a\'.onevoice.billing.v1.ListLedgerResponse\x12{\n\x14ListOpenReservations\x12\x30.onevoice.billing.v1.ListOpenReservationsRequest\x1a\x31.onevoice.billing.v1.ListOpenReservationsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)onevoice/billing/v1/billing_service.proto\x12\x13onevoice.billing.v1\x1a onevoice/billing/v1/ledger.proto\"6\n\x0cQuoteRequest\x12\x13\n\x0b\x64uration_ms\x18\x01 \x01(\x03\x12\x11\n\tlanguages\x18\x02 \x01(\x05\">\n\rQuoteResponse\x12\x0f\n\x07\x63redits\x18\x01 \x01(\x03\x12\x1c\n\x14\x63redits_per_language\x18\x02 \x01(\x03\"Z\n\x0eReserveRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x16\n\x0ereservation_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63redits\x18\x03 \x01(\x03\x12\x0e\n\x06job_id\x18\x04 \x01(\t\"@\n\x0fReserveResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.onevoice.billing.v1.Account\"8\n\rSettleRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63redits\x18\x02 \x01(\x03\"A\n\x0eSettleResponse\x12\x15\n\rspent_credits\x18\x01 \x01(\x03\x12\x18\n\x10released_credits\x18\x02 \x01(\x03\"(\n\x0eReleaseRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\"+\n\x0fReleaseResponse\x12\x18\n\x10released_credits\x18\x01 \x01(\x03\"$\n\x11GetAccountRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"C\n\x12GetAccountResponse\x12-\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x1c.onevoice.billing.v1.Account\"K\n\x11ListLedgerRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"`\n\x12ListLedgerResponse\x12\x31\n\x07\x65ntries\x18\x01 \x03(\x0b\x32 .onevoice.billing.v1.LedgerEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x1bListOpenReservationsRequest\x12\x11\n\tmin_age_s\x18\x01 \x01(\x03\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x1cListOpenReservationsResponse\x12\x17\n\x0freservation_ids\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9a\x05\n\x0e\x42illingService\x12N\n\x05Quote\x12!.onevoice.billing.v1.QuoteRequest\x1a\".onevoice.billing.v1.QuoteResponse\x12T\n\x07Reserve\x12#.onevoice.billing.v1.ReserveRequest\x1a$.onevoice.billing.v1.ReserveResponse\x12Q\n\x06Settle\x12\".onevoice.billing.v1.SettleRequest\x1a#.onevoice.billing.v1.SettleResponse\x12T\n\x07Release\x12#.onevoice.billing.v1.ReleaseRequest\x1a$.onevoice.billing.v1.ReleaseResponse\x12]\n\nGetAccount\x12&.onevoice.billing.v1.GetAccountRequest\x1a\'.onevoice.billing.v1.GetAccountResponse\x12]\n\nListLedger\x12&.onevoice.billing.v1.ListLedgerRequest\x1a\'.onevoice.billing.v1.ListLedgerResponse\x12{\n\x14ListOpenReservations\x12\x30.onevoice.billing.v1.ListOpenReservationsRequest\x1a\x31.onevoice.billing.v1.ListOpenReservationsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,29 +37,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUOTERESPONSE']._serialized_start=156
   _globals['_QUOTERESPONSE']._serialized_end=218
   _globals['_RESERVEREQUEST']._serialized_start=220
-  _globals['_RESERVEREQUEST']._serialized_end=286
-  _globals['_RESERVERESPONSE']._serialized_start=288
-  _globals['_RESERVERESPONSE']._serialized_end=352
-  _globals['_SETTLEREQUEST']._serialized_start=354
-  _globals['_SETTLEREQUEST']._serialized_end=402
-  _globals['_SETTLERESPONSE']._serialized_start=404
-  _globals['_SETTLERESPONSE']._serialized_end=469
-  _globals['_RELEASEREQUEST']._serialized_start=471
-  _globals['_RELEASEREQUEST']._serialized_end=503
-  _globals['_RELEASERESPONSE']._serialized_start=505
-  _globals['_RELEASERESPONSE']._serialized_end=548
-  _globals['_GETACCOUNTREQUEST']._serialized_start=550
-  _globals['_GETACCOUNTREQUEST']._serialized_end=586
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=588
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=655
-  _globals['_LISTLEDGERREQUEST']._serialized_start=657
-  _globals['_LISTLEDGERREQUEST']._serialized_end=732
-  _globals['_LISTLEDGERRESPONSE']._serialized_start=734
-  _globals['_LISTLEDGERRESPONSE']._serialized_end=830
-  _globals['_LISTOPENRESERVATIONSREQUEST']._serialized_start=832
-  _globals['_LISTOPENRESERVATIONSREQUEST']._serialized_end=900
-  _globals['_LISTOPENRESERVATIONSRESPONSE']._serialized_start=902
-  _globals['_LISTOPENRESERVATIONSRESPONSE']._serialized_end=974
-  _globals['_BILLINGSERVICE']._serialized_start=977
-  _globals['_BILLINGSERVICE']._serialized_end=1643
+  _globals['_RESERVEREQUEST']._serialized_end=310
+  _globals['_RESERVERESPONSE']._serialized_start=312
+  _globals['_RESERVERESPONSE']._serialized_end=376
+  _globals['_SETTLEREQUEST']._serialized_start=378
+  _globals['_SETTLEREQUEST']._serialized_end=434
+  _globals['_SETTLERESPONSE']._serialized_start=436
+  _globals['_SETTLERESPONSE']._serialized_end=501
+  _globals['_RELEASEREQUEST']._serialized_start=503
+  _globals['_RELEASEREQUEST']._serialized_end=543
+  _globals['_RELEASERESPONSE']._serialized_start=545
+  _globals['_RELEASERESPONSE']._serialized_end=588
+  _globals['_GETACCOUNTREQUEST']._serialized_start=590
+  _globals['_GETACCOUNTREQUEST']._serialized_end=626
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=628
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=695
+  _globals['_LISTLEDGERREQUEST']._serialized_start=697
+  _globals['_LISTLEDGERREQUEST']._serialized_end=772
+  _globals['_LISTLEDGERRESPONSE']._serialized_start=774
+  _globals['_LISTLEDGERRESPONSE']._serialized_end=870
+  _globals['_LISTOPENRESERVATIONSREQUEST']._serialized_start=872
+  _globals['_LISTOPENRESERVATIONSREQUEST']._serialized_end=940
+  _globals['_LISTOPENRESERVATIONSRESPONSE']._serialized_start=942
+  _globals['_LISTOPENRESERVATIONSRESPONSE']._serialized_end=1022
+  _globals['_BILLINGSERVICE']._serialized_start=1025
+  _globals['_BILLINGSERVICE']._serialized_end=1691
 # @@protoc_insertion_point(module_scope)

@@ -77,28 +77,28 @@ class BillingServiceServicer:
     """
 
     def Quote(self, request, context):
-        """Says what a job would cost. Changes nothing.
+        """Returns the price of a job. Changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Reserve(self, request, context):
-        """Sets credits aside for a job; idempotent per job. RESOURCE_EXHAUSTED `insufficient_credits` when short.
+        """Sets credits aside; idempotent per reservation. RESOURCE_EXHAUSTED `insufficient_credits` when short.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Settle(self, request, context):
-        """Spends what a job used, never above its reservation, and gives the rest back; idempotent per job.
+        """Charges what was used, never above the reservation, and gives the rest back; idempotent per reservation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Release(self, request, context):
-        """Gives a reservation back whole; idempotent per job, and nothing happens where none is open.
+        """Gives a reservation back whole; idempotent per reservation, and nothing happens where it is not open.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,7 +119,7 @@ class BillingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOpenReservations(self, request, context):
-        """Lists jobs whose reservation has been open for long, so that those can be released that no job will ever close.
+        """Lists reservations that have been open for long, so that those can be released that no job will ever close.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,19 +34,19 @@ class BillingServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> BillingServiceAsyncStub: ...
     Quote: _grpc.UnaryUnaryMultiCallable[_billing_service_pb2.QuoteRequest, _billing_service_pb2.QuoteResponse]
-    """Says what a job would cost. Changes nothing."""
+    """Returns the price of a job. Changes nothing."""
     Reserve: _grpc.UnaryUnaryMultiCallable[_billing_service_pb2.ReserveRequest, _billing_service_pb2.ReserveResponse]
-    """Sets credits aside for a job; idempotent per job. RESOURCE_EXHAUSTED `insufficient_credits` when short."""
+    """Sets credits aside; idempotent per reservation. RESOURCE_EXHAUSTED `insufficient_credits` when short."""
     Settle: _grpc.UnaryUnaryMultiCallable[_billing_service_pb2.SettleRequest, _billing_service_pb2.SettleResponse]
-    """Spends what a job used, never above its reservation, and gives the rest back; idempotent per job."""
+    """Charges what was used, never above the reservation, and gives the rest back; idempotent per reservation."""
     Release: _grpc.UnaryUnaryMultiCallable[_billing_service_pb2.ReleaseRequest, _billing_service_pb2.ReleaseResponse]
-    """Gives a reservation back whole; idempotent per job, and nothing happens where none is open."""
+    """Gives a reservation back whole; idempotent per reservation, and nothing happens where it is not open."""
     GetAccount: _grpc.UnaryUnaryMultiCallable[_billing_service_pb2.GetAccountRequest, _billing_service_pb2.GetAccountResponse]
     """Gets an account, opening it at first sight."""
     ListLedger: _grpc.UnaryUnaryMultiCallable[_billing_service_pb2.ListLedgerRequest, _billing_service_pb2.ListLedgerResponse]
     """Lists the entries of an account, newest first."""
     ListOpenReservations: _grpc.UnaryUnaryMultiCallable[_billing_service_pb2.ListOpenReservationsRequest, _billing_service_pb2.ListOpenReservationsResponse]
-    """Lists jobs whose reservation has been open for long, so that those can be released that no job will ever close."""
+    """Lists reservations that have been open for long, so that those can be released that no job will ever close."""
 
 @_typing.type_check_only
 class BillingServiceAsyncStub(BillingServiceStub):
@@ -54,19 +54,19 @@ class BillingServiceAsyncStub(BillingServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Quote: _aio.UnaryUnaryMultiCallable[_billing_service_pb2.QuoteRequest, _billing_service_pb2.QuoteResponse]  # type: ignore[assignment]
-    """Says what a job would cost. Changes nothing."""
+    """Returns the price of a job. Changes nothing."""
     Reserve: _aio.UnaryUnaryMultiCallable[_billing_service_pb2.ReserveRequest, _billing_service_pb2.ReserveResponse]  # type: ignore[assignment]
-    """Sets credits aside for a job; idempotent per job. RESOURCE_EXHAUSTED `insufficient_credits` when short."""
+    """Sets credits aside; idempotent per reservation. RESOURCE_EXHAUSTED `insufficient_credits` when short."""
     Settle: _aio.UnaryUnaryMultiCallable[_billing_service_pb2.SettleRequest, _billing_service_pb2.SettleResponse]  # type: ignore[assignment]
-    """Spends what a job used, never above its reservation, and gives the rest back; idempotent per job."""
+    """Charges what was used, never above the reservation, and gives the rest back; idempotent per reservation."""
     Release: _aio.UnaryUnaryMultiCallable[_billing_service_pb2.ReleaseRequest, _billing_service_pb2.ReleaseResponse]  # type: ignore[assignment]
-    """Gives a reservation back whole; idempotent per job, and nothing happens where none is open."""
+    """Gives a reservation back whole; idempotent per reservation, and nothing happens where it is not open."""
     GetAccount: _aio.UnaryUnaryMultiCallable[_billing_service_pb2.GetAccountRequest, _billing_service_pb2.GetAccountResponse]  # type: ignore[assignment]
     """Gets an account, opening it at first sight."""
     ListLedger: _aio.UnaryUnaryMultiCallable[_billing_service_pb2.ListLedgerRequest, _billing_service_pb2.ListLedgerResponse]  # type: ignore[assignment]
     """Lists the entries of an account, newest first."""
     ListOpenReservations: _aio.UnaryUnaryMultiCallable[_billing_service_pb2.ListOpenReservationsRequest, _billing_service_pb2.ListOpenReservationsResponse]  # type: ignore[assignment]
-    """Lists jobs whose reservation has been open for long, so that those can be released that no job will ever close."""
+    """Lists reservations that have been open for long, so that those can be released that no job will ever close."""
 
 class BillingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps the credits. 1 credit is 1 second of dubbed output in one language."""
@@ -77,7 +77,7 @@ class BillingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _billing_service_pb2.QuoteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_billing_service_pb2.QuoteResponse, _abc.Awaitable[_billing_service_pb2.QuoteResponse]]:
-        """Says what a job would cost. Changes nothing."""
+        """Returns the price of a job. Changes nothing."""
 
     @_abc_1.abstractmethod
     def Reserve(
@@ -85,7 +85,7 @@ class BillingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _billing_service_pb2.ReserveRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_billing_service_pb2.ReserveResponse, _abc.Awaitable[_billing_service_pb2.ReserveResponse]]:
-        """Sets credits aside for a job; idempotent per job. RESOURCE_EXHAUSTED `insufficient_credits` when short."""
+        """Sets credits aside; idempotent per reservation. RESOURCE_EXHAUSTED `insufficient_credits` when short."""
 
     @_abc_1.abstractmethod
     def Settle(
@@ -93,7 +93,7 @@ class BillingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _billing_service_pb2.SettleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_billing_service_pb2.SettleResponse, _abc.Awaitable[_billing_service_pb2.SettleResponse]]:
-        """Spends what a job used, never above its reservation, and gives the rest back; idempotent per job."""
+        """Charges what was used, never above the reservation, and gives the rest back; idempotent per reservation."""
 
     @_abc_1.abstractmethod
     def Release(
@@ -101,7 +101,7 @@ class BillingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _billing_service_pb2.ReleaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_billing_service_pb2.ReleaseResponse, _abc.Awaitable[_billing_service_pb2.ReleaseResponse]]:
-        """Gives a reservation back whole; idempotent per job, and nothing happens where none is open."""
+        """Gives a reservation back whole; idempotent per reservation, and nothing happens where it is not open."""
 
     @_abc_1.abstractmethod
     def GetAccount(
@@ -125,6 +125,6 @@ class BillingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _billing_service_pb2.ListOpenReservationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_billing_service_pb2.ListOpenReservationsResponse, _abc.Awaitable[_billing_service_pb2.ListOpenReservationsResponse]]:
-        """Lists jobs whose reservation has been open for long, so that those can be released that no job will ever close."""
+        """Lists reservations that have been open for long, so that those can be released that no job will ever close."""
 
 def add_BillingServiceServicer_to_server(servicer: BillingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

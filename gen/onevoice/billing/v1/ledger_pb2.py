@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n onevoice/billing/v1/ledger.proto\x12\x13onevoice.billing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"O\n\x07\x41\x63\x63ount\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x19\n\x11\x61vailable_credits\x18\x02 \x01(\x03\x12\x18\n\x10reserved_credits\x18\x03 \x01(\x03\"\xc7\x01\n\x0bLedgerEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x1e.onevoice.billing.v1.EntryKind\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x0f\n\x07\x63redits\x18\x04 \x01(\x03\x12\x15\n\rdebit_account\x18\x05 \x01(\t\x12\x16\n\x0e\x63redit_account\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x84\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45NTRY_KIND_GRANT\x10\x01\x12\x16\n\x12\x45NTRY_KIND_RESERVE\x10\x02\x12\x15\n\x11\x45NTRY_KIND_SETTLE\x10\x03\x12\x16\n\x12\x45NTRY_KIND_RELEASE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n onevoice/billing/v1/ledger.proto\x12\x13onevoice.billing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"O\n\x07\x41\x63\x63ount\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x19\n\x11\x61vailable_credits\x18\x02 \x01(\x03\x12\x18\n\x10reserved_credits\x18\x03 \x01(\x03\"\xdf\x01\n\x0bLedgerEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x1e.onevoice.billing.v1.EntryKind\x12\x16\n\x0ereservation_id\x18\x03 \x01(\t\x12\x0f\n\x07\x63redits\x18\x04 \x01(\x03\x12\x15\n\rdebit_account\x18\x05 \x01(\t\x12\x16\n\x0e\x63redit_account\x18\x06 \x01(\t\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06job_id\x18\x08 \x01(\t*\x84\x01\n\tEntryKind\x12\x1a\n\x16\x45NTRY_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45NTRY_KIND_GRANT\x10\x01\x12\x16\n\x12\x45NTRY_KIND_RESERVE\x10\x02\x12\x15\n\x11\x45NTRY_KIND_SETTLE\x10\x03\x12\x16\n\x12\x45NTRY_KIND_RELEASE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'onevoice.billing.v1.ledger_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENTRYKIND']._serialized_start=374
-  _globals['_ENTRYKIND']._serialized_end=506
+  _globals['_ENTRYKIND']._serialized_start=398
+  _globals['_ENTRYKIND']._serialized_end=530
   _globals['_ACCOUNT']._serialized_start=90
   _globals['_ACCOUNT']._serialized_end=169
   _globals['_LEDGERENTRY']._serialized_start=172
-  _globals['_LEDGERENTRY']._serialized_end=371
+  _globals['_LEDGERENTRY']._serialized_end=395
 # @@protoc_insertion_point(module_scope)

@@ -36,7 +36,7 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Reserved credits given back."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
-    """What an entry of the ledger records."""
+    """Kind of movement that an entry of the ledger records."""
 
 ENTRY_KIND_UNSPECIFIED: EntryKind.ValueType  # 0
 """Not known."""
@@ -88,23 +88,26 @@ class LedgerEntry(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
-    JOB_ID_FIELD_NUMBER: _builtins.int
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
     CREDITS_FIELD_NUMBER: _builtins.int
     DEBIT_ACCOUNT_FIELD_NUMBER: _builtins.int
     CREDIT_ACCOUNT_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, UUIDv7."""
     kind: Global___EntryKind.ValueType
-    """What it records."""
-    job_id: _builtins.str
-    """Job it belongs to; empty for grants."""
+    """Kind of movement."""
+    reservation_id: _builtins.str
+    """Reservation it belongs to; empty for grants."""
     credits: _builtins.int
     """Credits moved, positive."""
     debit_account: _builtins.str
     """Account debited: `available`, `reserved`, `revenue`, `issued`."""
     credit_account: _builtins.str
     """Account credited."""
+    job_id: _builtins.str
+    """Job it belongs to; empty for grants, and where the reservation names none."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
         """When it was written."""
@@ -114,15 +117,16 @@ class LedgerEntry(_message.Message):
         *,
         id: _builtins.str = ...,
         kind: Global___EntryKind.ValueType = ...,
-        job_id: _builtins.str = ...,
+        reservation_id: _builtins.str = ...,
         credits: _builtins.int = ...,
         debit_account: _builtins.str = ...,
         credit_account: _builtins.str = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
+        job_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "credit_account", b"credit_account", "credits", b"credits", "debit_account", b"debit_account", "id", b"id", "job_id", b"job_id", "kind", b"kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "credit_account", b"credit_account", "credits", b"credits", "debit_account", b"debit_account", "id", b"id", "job_id", b"job_id", "kind", b"kind", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
