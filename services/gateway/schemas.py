@@ -7,7 +7,8 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from services.gateway.languages import canonical
+from onevoice_kit.errors import InvalidInput
+from onevoice_kit.languages import normalise
 
 T = TypeVar("T")
 
@@ -16,6 +17,13 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\
 Control characters (C0, C1), line separators, direction overrides (UAX #9), lone surrogates: PostgreSQL cannot store
 NUL and surrogates, the others change how captions, logs and file names are displayed.
 """
+
+
+def _language(value: str) -> str:
+    try:
+        return normalise(value)
+    except InvalidInput as error:
+        raise ValueError(error.message) from None
 
 
 def _printable(value: str) -> str:
@@ -61,7 +69,7 @@ Language = Annotated[
         description="BCP-47 language tag.",
         examples=["es"],
     ),
-    AfterValidator(canonical),
+    AfterValidator(_language),
 ]
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$")]
 

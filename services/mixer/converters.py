@@ -7,9 +7,9 @@ from onevoice.mixer.v1 import media_info_pb2
 from onevoice.mixer.v1 import mixer_service_pb2 as pb
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.grpc.refs import ref_from_proto, ref_to_proto
+from onevoice_kit.languages import from_media_tag
 from onevoice_kit.media_exec import MediaFacts
 from services.mixer.extraction import Extraction, ExtractionJob
-from services.mixer.languages import to_bcp47
 from services.mixer.mixing.plan import Clip, Loudness, Mix, MixJob, Range
 from services.mixer.muxing import Muxed, MuxJob, Track
 from services.mixer.probing import ProbeJob
@@ -84,7 +84,7 @@ def media_info(facts: MediaFacts) -> media_info_pb2.MediaInfo:
             codec=audio.codec,
             sample_rate=audio.sample_rate,
             channels=audio.channels,
-            language=to_bcp47(audio.language),
+            language=from_media_tag(audio.language),
             duration_ms=_ms(audio.duration_s),
         )
     return info

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from onevoice_kit.languages import to_iso639
 from onevoice_kit.media_exec import Command, Input, MediaFacts, MediaFile, Output
-from services.mixer.languages import to_iso639
 
 _MP4_VIDEO = frozenset({"h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video"})
 _MP4_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from services.translate.languages import primary
+from onevoice_kit.languages import primary
 
 _OPENERS = "\"'“”‘’«»([{¿¡—–- …"
 _CLOSERS = "\"'”’»)]}"

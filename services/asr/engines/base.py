@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from onevoice_kit.languages import best
+
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
@@ -70,9 +72,7 @@ class Capabilities:
 
     def serves(self, language: str) -> bool:
         """Whether the engine knows a BCP-47 language."""
-        asked = language.lower().replace("_", "-")
-        known = [tag.lower() for tag in self.languages]
-        return not known or any(asked == tag or asked.startswith(f"{tag}-") for tag in known)
+        return not self.languages or best(language, self.languages) is not None
 
 
 class TranscriptionEngine(Protocol):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from onevoice_kit.errors import InvalidInput
+from onevoice_kit.languages import best, distance, ranked
 from services.gateway.clients.stages import AsrEngines, EngineInfo, VoiceInfo
-from services.gateway.languages import lookup
 
 T = TypeVar("T")
 
@@ -103,8 +103,13 @@ class Catalogue:
         return Engines(asr.transcription, asr.diarization, translation, synthesis)
 
     async def voices(self, language: str | None = None) -> tuple[VoiceInfo, ...]:
-        """Voices, of one language or all."""
-        return tuple(voice for voice in await self._voices.get() if language in (None, voice.language))
+        """Every voice, or those that serve a language, the nearest first."""
+        voices = await self._voices.get()
+        if language is None:
+            return voices
+        near = {tag: place for place, tag in enumerate(ranked(language, (voice.language for voice in voices)))}
+        found = [voice for voice in voices if voice.language in near]
+        return tuple(sorted(found, key=lambda voice: near[voice.language]))
 
     async def languages(self) -> Languages:
         """Languages that can be dubbed from and into."""
@@ -129,9 +134,9 @@ class Catalogue:
         speakers = _chosen(engines.synthesis, wish.tts_engine, "synthesis")
         source = wish.source_language or _only(_languages(recognisers))
         pairs, spoken = _pairs(translators), _languages(speakers)
-        recognised = lookup(source, _languages(recognisers))
+        recognised = best(source, _languages(recognisers))
         for target in wish.target_languages:
-            if recognised is None or not _translates(source, target, pairs) or lookup(target, spoken) is None:
+            if recognised is None or not _translates(source, target, pairs) or best(target, spoken) is None:
                 raise _unsupported(source, target)
         if wish.voices:
             _check_voices(wish, await self._voices.get())
@@ -157,8 +162,8 @@ def _pairs(engines: Sequence[EngineInfo]) -> frozenset[tuple[str, str]]:
 def _translates(source: str, target: str, pairs: frozenset[tuple[str, str]]) -> bool:
     """Whether a pair serves the two, region or not: `en-GB` to `es-MX` is served by `en` to `es`."""
     sources = {known for known, _ in pairs}
-    served = lookup(source, sources)
-    return served is not None and lookup(target, {to for known, to in pairs if known == served}) is not None
+    served = best(source, sources)
+    return served is not None and best(target, {to for known, to in pairs if known == served}) is not None
 
 
 def _only(languages: frozenset[str]) -> str:
@@ -184,7 +189,7 @@ def _check_voices(wish: Wish, voices: Sequence[VoiceInfo]) -> None:
             raise _unknown_voice(f"Voices are given for {language}, which is not a target language.", language)
         for voice_id in [choice] if isinstance(choice, str) else choice.values():
             voice = by_id.get(voice_id)
-            if voice is None or voice.language != language:
+            if voice is None or distance(language, voice.language) is None:
                 raise _unknown_voice(f"There is no voice {voice_id} for {language}.", language, voice=voice_id)
             if wish.tts_engine not in (None, voice.engine):
                 raise _unknown_voice(f"The voice {voice_id} is not of the engine asked for.", language, voice=voice_id)

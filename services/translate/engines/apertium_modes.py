@@ -8,8 +8,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from onevoice_kit.languages import primary
 from services.translate.engines.base import LanguagePair
-from services.translate.languages import primary
 
 _NAME = re.compile(r"([a-z]{2,3})-([a-z]{2,3})((?:_[A-Za-z0-9]+)*)")
 _PACKAGE = re.compile(r"/(apertium-[a-z0-9-]+)/")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.translate.languages import lookup_order
+from onevoice_kit.languages import best, ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,13 @@ class Capabilities:
     """What to install or set where it is not available; a sentence."""
 
     def pair_for(self, source: str, target: str) -> LanguagePair | None:
-        """The pair that serves these languages best: `es-MX` is served by `es`, never `es` by `es-MX`."""
-        known = {(pair.source.lower(), pair.target.lower()): pair for pair in self.pairs}
-        asked = ((one, other) for other in lookup_order(target) for one in lookup_order(source))
-        return next((known[tags] for tags in asked if tags in known), None)
+        """The pair that serves these languages best by `onevoice_kit.languages`; the target's fit counts first."""
+        for served in ranked(target, (pair.target for pair in self.pairs)):
+            sources = {pair.source: pair for pair in self.pairs if pair.target == served}
+            found = best(source, sources)
+            if found is not None:
+                return sources[found]
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onevoice_kit.languages import normalise
 from services.tts.engines.base import Gender, Voice
-from services.tts.languages import canonical
 
 _VARIANTS = (
     ("", Gender.MALE, "male"),
@@ -18,8 +18,8 @@ _VARIANTS = (
     ("f3", Gender.FEMALE, "female 3"),
 )
 """In the order in which speakers get them: neighbours differ most."""
-_TAGS = {"piqd": "tlh"}
-"""Languages that the program lists by another code than BCP-47's."""
+_TAGS = {"piqd": "tlh", "chr-US-Qaaa-x-west": "chr-US-x-west", "en-us-nyc": "en-US-x-nyc"}
+"""Languages that the program lists by another tag than BCP-47's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def parse_voices(listing: str, engine: str) -> list[ListedVoice]:
         columns = row.split()
         # Spellings of one language in Latin letters read another text than people write.
         if len(columns) >= 5 and "-latn" not in columns[1].lower():
-            tag = canonical(_TAGS.get(columns[1], columns[1]))
+            tag = normalise(_TAGS.get(columns[1], columns[1]))
             languages.setdefault(tag, (columns[4], columns[3].replace("_", " ").strip()))
     return [one for tag, (file, name) in languages.items() for one in _variants(tag, file, name, engine)]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from onevoice_kit.errors import InvalidInput, PreconditionFailed
+from onevoice_kit.languages import distance, ranked
 from services.tts.engines.base import Capabilities, SynthesisEngine, Voice
-from services.tts.languages import primary, serving
 from services.tts.settings import TtsSettings
 
 ENGINES: Mapping[str, str] = {"espeak": "services.tts.engines.espeak"}
@@ -99,14 +99,14 @@ def voices_for(voices: Sequence[Voice], language: str) -> list[Voice]:
     by_language: dict[str, list[Voice]] = {}
     for voice in voices:
         by_language.setdefault(voice.language, []).append(voice)
-    return [voice for tag in serving(language, by_language) for voice in by_language[tag]]
+    return [voice for tag in ranked(language, by_language) for voice in by_language[tag]]
 
 
 def _pick(voices: Sequence[Voice], voice_id: str, language: str) -> Voice | None:
     if not voice_id:
         return next(iter(voices_for(voices, language)), None) if language else None
     voice = next((voice for voice in voices if voice.id == voice_id), None)
-    if voice is not None and primary(voice.language) != primary(language):
+    if voice is not None and distance(language, voice.language) is None:
         raise InvalidInput(
             f"The voice “{voice_id}” does not speak “{language}”.",
             reason="voice_language_mismatch",
