@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -97,12 +98,11 @@ class Programs:
     def _postmaster(self) -> psutil.Process | None:
         """The running server. After a crash of the machine the number in the file may be another program's."""
         lines = self._pid_file()
-        try:
+        # An empty or half-written file, and a process that has ended meanwhile, mean that the server does not run.
+        with contextlib.suppress(IndexError, ValueError, psutil.Error):
             process = psutil.Process(int(lines[0]))
             if process.name() == "postgres" and Path(process.cwd()) == self.pgdata:
                 return process
-        except (IndexError, ValueError, psutil.Error):
-            pass
         return None
 
     def _is_ready(self) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
+from onevoice_kit.errors import InvalidInput
 from onevoice_kit.languages import normalise
 from services.tts.engines.base import Gender, Voice
+
+_log = logging.getLogger(__name__)
 
 _VARIANTS = (
     ("", Gender.MALE, "male"),
@@ -43,7 +47,11 @@ def parse_voices(listing: str, engine: str) -> list[ListedVoice]:
         columns = row.split()
         # Spellings of one language in Latin letters read another text than people write.
         if len(columns) >= 5 and "-latn" not in columns[1].lower():
-            tag = normalise(_TAGS.get(columns[1], columns[1]))
+            try:
+                tag = normalise(_TAGS.get(columns[1], columns[1]))
+            except InvalidInput:
+                _log.warning("eSpeak's voice %s is left out: its language is no BCP-47 tag", columns[1])
+                continue
             languages.setdefault(tag, (columns[4], columns[3].replace("_", " ").strip()))
     return [one for tag, (file, name) in languages.items() for one in _variants(tag, file, name, engine)]
 

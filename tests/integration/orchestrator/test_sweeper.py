@@ -26,7 +26,11 @@ from tests.support.instant_stages import Script, fails
 
 @pytest.fixture
 def sweeper(deployment) -> Sweeper:
-    settings = deployment.settings.model_copy(update={"sweep_stuck_after_s": 0.0, "sweep_interval_s": 0.01})
+    return _sweeper(deployment, stuck_after_s=0.0)
+
+
+def _sweeper(deployment, *, stuck_after_s: float) -> Sweeper:
+    settings = deployment.settings.model_copy(update={"sweep_stuck_after_s": stuck_after_s, "sweep_interval_s": 0.01})
     endings = Endings(deployment.stages, deployment.storage)
     jobs, billing = PostgresJobs(deployment.engine), deployment.stages.billing
     return Sweeper(deployment.engine, jobs, endings, billing, settings, owner="sweeper-1")
@@ -70,10 +74,9 @@ async def test_a_job_whose_message_is_a_dead_letter_gets_a_new_one(deployment, s
     assert (await sweeper.sweep()).requeued == (job_id,)
 
 
-async def test_many_sweepers_send_one_message(deployment, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message that another sweeper has just sent is too young to count as lost; an age of 0 s would not show that."""
-    aged = sweeper._settings.model_copy(update={"sweep_stuck_after_s": 60.0})
-    monkeypatch.setattr(sweeper, "_settings", aged)
+async def test_many_sweepers_send_one_message(deployment) -> None:
+    """A message that another sweeper has just sent is too recent to count as lost; an age of 0 s would not show that."""
+    sweeper = _sweeper(deployment, stuck_after_s=60.0)
     await deployment.submit()
     await _execute(deployment, delete(outbox))
     await _execute(deployment, update(jobs).values(enqueued_at=func.now() - timedelta(hours=1)))

@@ -41,3 +41,8 @@ def test_the_program_is_told_the_file_of_the_voice():
 
 def test_an_empty_listing_has_no_voices():
     assert parse_voices("", "espeak") == []
+
+
+def test_a_voice_whose_language_is_no_tag_is_left_out_and_the_others_stay():
+    strange = " 5  x_1!            --/M      Strange            art/strange\n"
+    assert parse_voices(LISTING + strange, "espeak") == parse_voices(LISTING, "espeak")
