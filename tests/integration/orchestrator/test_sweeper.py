@@ -75,7 +75,7 @@ async def test_a_job_whose_message_is_a_dead_letter_gets_a_new_one(deployment, s
 
 
 async def test_many_sweepers_send_one_message(deployment) -> None:
-    """A message that another sweeper has just sent is too recent to count as lost; an age of 0 s would not show that."""
+    """A message that another sweeper has just sent is too recent to be lost; an age of 0 s would not show that."""
     sweeper = _sweeper(deployment, stuck_after_s=60.0)
     await deployment.submit()
     await _execute(deployment, delete(outbox))
