@@ -1,4 +1,4 @@
-"""What is soaked: every real process of the platform, with stages that take no time, each restarted when it dies."""
+"""The deployment under load: every real process, restarted when it dies, with stages that take no time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _IMPATIENT = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is started."""
+    """Sizes of the deployment."""
 
     orchestrators: int = 2
     jobs_per_worker: int = 8
@@ -87,7 +87,7 @@ class Deployment:
         os.kill(pids[name], signal.SIGKILL)
 
     def changed(self, change: Change) -> None:
-        """Notes what the supervisor says."""
+        """Records a change that the supervisor reports."""
         if change.state is State.HEALTHY:
             self.healthy.add(change.name)
             self.meter.healthy(change.name, self.supervisor.pids()[change.name])
