@@ -111,7 +111,7 @@ async def test_an_upload_can_be_aborted_more_than_once(storage: Storage):
     assert await storage.head(KEY) is None
 
 
-async def test_joined_parts_that_nobody_verified_are_held_to_their_reference(storage: Storage):
+async def test_joined_parts_are_held_to_their_reference_before_they_are_verified(storage: Storage):
     upload = await storage.start_multipart(KEY, "video/mp4")
     etag = await _send(storage, await storage.sign_part(KEY, upload, 1, size=5, expires_s=60), b"parts")
     await storage.complete_multipart(KEY, upload, [UploadedPart(1, etag)])
