@@ -31,6 +31,12 @@ class Reader(Protocol):
         ...
 
 
+def stereo_blocks(stream: Reader) -> Iterator[Samples]:
+    """All stereo samples of a stream in blocks, shape `(n, 2)`; the last may be short."""
+    while data := stream.read(BLOCK * CHANNELS * 4):
+        yield np.frombuffer(data[: len(data) // 8 * 8], dtype="<f4").reshape(-1, CHANNELS)
+
+
 def read_block(stream: Reader, frames: int) -> Samples:
     """The next stereo samples, shape `(frames, 2)`; silence after the end of the stream."""
     data = stream.read(frames * CHANNELS * 4)

@@ -57,9 +57,12 @@ class MixJob:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """A finished mix: AAC in MP4, 48 kHz, stereo."""
+    """A finished mix."""
 
     audio: ObjectRef
+    """AAC in MP4, 48 kHz, stereo."""
+    voice: ObjectRef
+    """The voice stem, on the timeline and as loud as in the mix: FLAC, 48 kHz, mono."""
     loudness_lufs: float
     true_peak_dbtp: float
     voice_gain_db: float

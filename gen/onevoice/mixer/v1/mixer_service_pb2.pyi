@@ -440,6 +440,7 @@ class MixResult(_message.Message):
     VOICE_GAIN_DB_FIELD_NUMBER: _builtins.int
     DURATION_MS_FIELD_NUMBER: _builtins.int
     PLACED_MS_FIELD_NUMBER: _builtins.int
+    VOICE_FIELD_NUMBER: _builtins.int
     loudness_lufs: _builtins.float
     """Integrated loudness of the mix by BS.1770, LUFS."""
     true_peak_dbtp: _builtins.float
@@ -456,6 +457,10 @@ class MixResult(_message.Message):
     def placed_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Length of each clip as placed (after its speed), milliseconds, in the order of the request."""
 
+    @_builtins.property
+    def voice(self) -> _media_pb2.ObjectRef:
+        """The voice stem: the clips alone, on the timeline of the mix and as loud as in it. FLAC, 48 kHz, mono."""
+
     def __init__(
         self,
         *,
@@ -465,10 +470,11 @@ class MixResult(_message.Message):
         voice_gain_db: _builtins.float = ...,
         duration_ms: _builtins.int = ...,
         placed_ms: _abc.Iterable[_builtins.int] | None = ...,
+        voice: _media_pb2.ObjectRef | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "voice", b"voice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "duration_ms", b"duration_ms", "loudness_lufs", b"loudness_lufs", "placed_ms", b"placed_ms", "true_peak_dbtp", b"true_peak_dbtp", "voice_gain_db", b"voice_gain_db"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "duration_ms", b"duration_ms", "loudness_lufs", b"loudness_lufs", "placed_ms", b"placed_ms", "true_peak_dbtp", b"true_peak_dbtp", "voice", b"voice", "voice_gain_db", b"voice_gain_db"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -657,3 +663,205 @@ class MuxResult(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MuxResult: _TypeAlias = MuxResult  # noqa: Y015
+
+@_typing.final
+class PlannedLine(_message.Message):
+    """A line as it was planned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    START_MS_FIELD_NUMBER: _builtins.int
+    END_MS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifies the line in the result; unique within a request."""
+    start_ms: _builtins.int
+    """Where its clip starts, milliseconds from the start of the source."""
+    end_ms: _builtins.int
+    """Where its clip ends, milliseconds from the start of the source."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        start_ms: _builtins.int = ...,
+        end_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_ms", b"end_ms", "id", b"id", "start_ms", b"start_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedLine: _TypeAlias = PlannedLine  # noqa: Y015
+
+@_typing.final
+class MeasureRequest(_message.Message):
+    """Request of Measure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEDIA_FIELD_NUMBER: _builtins.int
+    TRACK_FIELD_NUMBER: _builtins.int
+    VOICE_FIELD_NUMBER: _builtins.int
+    ORIGINAL_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    SPEECH_REGIONS_FIELD_NUMBER: _builtins.int
+    track: _builtins.int
+    """Which of its sound tracks holds the dub, from 0 among the sound tracks."""
+    @_builtins.property
+    def media(self) -> _media_pb2.ObjectRef:
+        """The finished file, as Mux made it."""
+
+    @_builtins.property
+    def voice(self) -> _media_pb2.ObjectRef:
+        """The voice stem of the mix, `MixResult.voice`."""
+
+    @_builtins.property
+    def original(self) -> _media_pb2.ObjectRef:
+        """The original sound on its timeline, as ExtractAudio made it: the speech or the programme."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedLine]:
+        """The lines, in any order."""
+
+    @_builtins.property
+    def speech_regions(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.TimeRange]:
+        """Where speech was detected in the original."""
+
+    def __init__(
+        self,
+        *,
+        media: _media_pb2.ObjectRef | None = ...,
+        track: _builtins.int = ...,
+        voice: _media_pb2.ObjectRef | None = ...,
+        original: _media_pb2.ObjectRef | None = ...,
+        lines: _abc.Iterable[Global___PlannedLine] | None = ...,
+        speech_regions: _abc.Iterable[_media_pb2.TimeRange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["media", b"media", "original", b"original", "voice", b"voice"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "media", b"media", "original", b"original", "speech_regions", b"speech_regions", "track", b"track", "voice", b"voice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasureRequest: _TypeAlias = MeasureRequest  # noqa: Y015
+
+@_typing.final
+class MeasureResponse(_message.Message):
+    """Message of the Measure stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> _progress_pb2.Progress:
+        """How far the measuring has come."""
+
+    @_builtins.property
+    def result(self) -> Global___MeasureResult:
+        """The result."""
+
+    def __init__(
+        self,
+        *,
+        progress: _progress_pb2.Progress | None = ...,
+        result: Global___MeasureResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "result"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___MeasureResponse: _TypeAlias = MeasureResponse  # noqa: Y015
+
+@_typing.final
+class MeasuredLine(_message.Message):
+    """A line as it was found in the finished file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PRESENT_FIELD_NUMBER: _builtins.int
+    ONSET_MS_FIELD_NUMBER: _builtins.int
+    END_MS_FIELD_NUMBER: _builtins.int
+    OVERLAP_MS_FIELD_NUMBER: _builtins.int
+    CORRELATION_FIELD_NUMBER: _builtins.int
+    LEVEL_DB_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The id of the planned line."""
+    present: _builtins.bool
+    """Whether its sound was found within 1.5 s of its planned place. If not, all that follows is 0."""
+    onset_ms: _builtins.int
+    """Where its speech begins in the file, milliseconds: the first sound of the line that is there."""
+    end_ms: _builtins.int
+    """Where its speech ends in the file, milliseconds."""
+    overlap_ms: _builtins.int
+    """Time during which another line that was found speaks as well, milliseconds."""
+    correlation: _builtins.float
+    """Likeness of the file to the line's own sound at that place, 0 to 1: 1 where nothing else sounds."""
+    level_db: _builtins.float
+    """Level of the line in the file against its level in the voice stem, dB: about 0 in a good file."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        present: _builtins.bool = ...,
+        onset_ms: _builtins.int = ...,
+        end_ms: _builtins.int = ...,
+        overlap_ms: _builtins.int = ...,
+        correlation: _builtins.float = ...,
+        level_db: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation", b"correlation", "end_ms", b"end_ms", "id", b"id", "level_db", b"level_db", "onset_ms", b"onset_ms", "overlap_ms", b"overlap_ms", "present", b"present"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasuredLine: _TypeAlias = MeasuredLine  # noqa: Y015
+
+@_typing.final
+class MeasureResult(_message.Message):
+    """Result of Measure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    RESIDUE_DB_FIELD_NUMBER: _builtins.int
+    LOUDNESS_LUFS_FIELD_NUMBER: _builtins.int
+    TRUE_PEAK_DBTP_FIELD_NUMBER: _builtins.int
+    DURATION_MS_FIELD_NUMBER: _builtins.int
+    residue_db: _builtins.float
+    """Level of the original within the speech regions, as far as it is left in the file, against its level before, dB;
+    0 where it is untouched, −100 where nothing is left or there are no regions.
+    """
+    loudness_lufs: _builtins.float
+    """Integrated loudness of the decoded track by BS.1770, LUFS; −70 where silent."""
+    true_peak_dbtp: _builtins.float
+    """True peak of the decoded track, dBTP; −100 where silent."""
+    duration_ms: _builtins.int
+    """Length of the decoded track, milliseconds."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___MeasuredLine]:
+        """Every planned line, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[Global___MeasuredLine] | None = ...,
+        residue_db: _builtins.float = ...,
+        loudness_lufs: _builtins.float = ...,
+        true_peak_dbtp: _builtins.float = ...,
+        duration_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_ms", b"duration_ms", "lines", b"lines", "loudness_lufs", b"loudness_lufs", "residue_db", b"residue_db", "true_peak_dbtp", b"true_peak_dbtp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasureResult: _TypeAlias = MeasureResult  # noqa: Y015
