@@ -20,8 +20,8 @@ from services.orchestrator.stages.asr import Region, Speakers, Speech, Transcrip
 from services.orchestrator.stages.lineage import EngineUse
 from services.orchestrator.stages.mixer import (
     MeasuredLine,
-    MeasureOrder,
     Measurement,
+    MeasureOrder,
     Media,
     Mix,
     MixOrder,

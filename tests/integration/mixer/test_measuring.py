@@ -50,6 +50,14 @@ def music(seconds: float) -> np.ndarray:
     return 0.007 * chord + 0.003 * np.random.default_rng(3).standard_normal(len(at))
 
 
+def by_ffmpeg(path: Path) -> tuple[float, float]:
+    """Integrated loudness and true peak of a file, as ffmpeg measures them."""
+    command = ["ffmpeg", "-hide_banner", "-nostats", "-i", str(path), "-vn", "-af", "ebur128=peak=true", "-f", "null"]
+    log = subprocess.run([*command, "-"], check=True, capture_output=True, text=True).stderr
+    summary = log[log.rindex("Summary:") :].split()
+    return float(summary[summary.index("I:") + 1]), float(summary[summary.index("Peak:") + 1])
+
+
 def placed(length: int, pieces: Mapping[int, np.ndarray]) -> np.ndarray:
     """Sounds on a silent timeline, by their start in milliseconds."""
     track = np.zeros(length)
@@ -90,7 +98,7 @@ def film(tmp_path_factory) -> Film:
     folder = tmp_path_factory.mktemp("spoken")
     lines = tuple(spoken(folder, text, "es") for text in SENTENCES)
     english = spoken(folder, "This is what the speaker really said to us that day, in his own words.", "en-us+m3")
-    speech = placed(LENGTH_S * RATE, {start: english[: 2 * RATE] for start in STARTS_MS[::2]})
+    speech = placed(LENGTH_S * RATE, dict.fromkeys(STARTS_MS[::2], english[: 2 * RATE]))
     bed = music(LENGTH_S)
     film = Film(lines, speech + bed, speech, bed)
     assert all(one.end_ms < other.start_ms for one, other in pairwise(film.planned())), "the plan has no overlap"
@@ -109,12 +117,14 @@ class Studio:
         sound = self.bench.wav("mix.wav", np.column_stack([mix, mix]))
         picture = ["-f", "lavfi", "-i", f"testsrc2=s=64x36:r=10:d={LENGTH_S}", "-i", str(sound)]
         codecs = ["-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac", "-b:a", "192k"]
-        return await self.bench.store(self.bench.make(name, *picture, *codecs))
+        stored: ObjectRef = await self.bench.store(self.bench.make(name, *picture, *codecs))
+        return stored
 
     async def flac(self, name: str, samples: np.ndarray) -> ObjectRef:
         """Sound as a stored FLAC."""
         wav = self.bench.wav(f"{name}.wav", samples)
-        return await self.bench.store(self.bench.make(f"{name}.flac", "-i", str(wav)))
+        stored: ObjectRef = await self.bench.store(self.bench.make(f"{name}.flac", "-i", str(wav)))
+        return stored
 
     async def job(self, media: ObjectRef, **changes) -> MeasureJob:
         """What to measure of a finished file."""
@@ -125,7 +135,8 @@ class Studio:
 
     async def measure(self, media: ObjectRef, **changes) -> Measurement:
         """Measures a finished file."""
-        return await self.use_cases.measurer.measure(await self.job(media, **changes))
+        measured: Measurement = await self.use_cases.measurer.measure(await self.job(media, **changes))
+        return measured
 
 
 @pytest.fixture
@@ -227,11 +238,9 @@ async def test_loudness_and_true_peak_are_those_of_the_decoded_track(studio, fil
     media = await studio.finished(film.voice())
     measured = await studio.measure(media)
     path = await studio.bench.fetch(media)
-    command = ["ffmpeg", "-hide_banner", "-nostats", "-i", str(path), "-vn", "-af", "ebur128=peak=true", "-f", "null"]
-    log = subprocess.run([*command, "-"], check=True, capture_output=True, text=True).stderr
-    summary = log[log.rindex("Summary:") :].split()
-    assert measured.loudness_lufs == pytest.approx(float(summary[summary.index("I:") + 1]), abs=0.15)
-    assert measured.true_peak_dbtp == pytest.approx(float(summary[summary.index("Peak:") + 1]), abs=0.15)
+    loudness, peak = by_ffmpeg(path)
+    assert measured.loudness_lufs == pytest.approx(loudness, abs=0.15)
+    assert measured.true_peak_dbtp == pytest.approx(peak, abs=0.15)
 
 
 async def test_a_dub_that_the_mixer_made_measures_as_planned(studio, film, use_cases):

@@ -371,7 +371,8 @@ ranges = [Range(clip.start // 48, clip.end // 48) for clip in clips]
 parts = measure(Noise(), Ducker(ranges, -15), Voice(scratch, clips), total, lambda fraction: None)
 gains = Gains(parts.solve(-20), 3.0, -1.5)
 with open(os.devnull, "wb") as out:
-    measured = render(Noise(), Ducker(ranges, -15), Voice(scratch, clips), total, gains, Outputs(out), lambda fraction: None)
+    voice, ducker = Voice(scratch, clips), Ducker(ranges, -15)
+    measured = render(Noise(), ducker, voice, total, gains, Outputs(out), lambda fraction: None)
 assert measured.limited
 with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
