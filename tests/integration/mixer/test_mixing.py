@@ -206,14 +206,16 @@ async def test_clips_keep_their_places_in_any_order_and_number(desk):
 
 
 async def test_the_voice_stem_is_the_voice_alone_as_it_is_in_the_mix(desk):
-    clips = [await desk.clip(speech(1.5), start_ms=start) for start in (1000, 5000)]
+    # Tones, because AAC keeps their waveform; of noise it keeps the level only.
+    tones = chord(1.5).mean(axis=1) * np.hanning(int(1.5 * RATE))
+    clips = [await desk.clip(tones, start_ms=start) for start in (1000, 5000)]
     mix = await desk.mix(chord(8, 0.01), clips, duck_ranges=(Range(0, 8000),), duck_gain_db=-100.0)
     mixed = (await desk.bench.samples(mix.audio)).mean(axis=1)
     (voice,) = (await desk.bench.samples(mix.voice, channels=1)).T
     assert len(voice) == 8 * RATE
     assert np.abs(voice[: RATE - 48]).max() == 0
     error = mixed[: len(voice)] - voice
-    assert 10 * np.log10((error**2).mean() / (voice**2).mean()) < -15
+    assert 10 * np.log10((error**2).mean() / (voice**2).mean()) < -30
     for begin in (1, 5):
         part = slice(begin * RATE, int((begin + 1.5) * RATE))
         assert 20 * np.log10(mixed[part].std() / voice[part].std()) == pytest.approx(0, abs=0.2)
