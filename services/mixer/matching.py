@@ -19,7 +19,7 @@ RATE = 16_000
 REACH = RATE * 3 // 2
 """Samples before and after its planned place within which a line is searched for."""
 AT_PLACE = RATE // 20
-"""A line found this near to its plan is that line; one found farther off may be its twin that says the same."""
+"""A line found this near to its plan is that line; one found farther off may be its twin with the same words."""
 MIN_CORRELATION = 0.3
 """Under this the likeness may be chance: tonal music and a vowel of the same pitch reach 0.2."""
 MIN_GAIN = 0.2
@@ -85,7 +85,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where the sound of a line lies: its planned place moved by `shift` samples, at a gain."""
+    """The place of a line's sound: its planned place moved by `shift` samples, at a gain."""
 
     line: Span
     shift: int
@@ -113,7 +113,7 @@ class Track:
         self._longest = max(self._longest, place.line.end - place.line.start)
 
     def rest(self, begin: int, end: int, but: _Place | None = None) -> Samples:
-        """What is left between two positions, bright; `but` is left in."""
+        """The remainder between two positions, bright; `but` stays in."""
         samples = self._track.bright(begin, end)
         for place in self._near(begin, end):
             if place is not but:
@@ -242,7 +242,7 @@ def _trifle(cut: Samples, total: float) -> bool:
 
 
 def _sounding(samples: Samples) -> tuple[int, int]:
-    """The first and the last sample of what is loud enough to be the line; all of it where it is too short to tell."""
+    """The first and the last sample of what is loud enough; all of it where it is shorter than a frame."""
     count = len(samples) // _FRAME
     if count == 0:
         return 0, len(samples)

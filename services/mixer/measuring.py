@@ -30,7 +30,7 @@ class PlannedLine:
 
 @dataclass(frozen=True, slots=True)
 class MeasureJob:
-    """What to measure."""
+    """A finished file, and what is expected in it."""
 
     media: ObjectRef
     track: int
@@ -38,7 +38,7 @@ class MeasureJob:
     voice: ObjectRef
     """The voice stem of the mix."""
     original: ObjectRef
-    """The original sound on its timeline."""
+    """The sound that is meant to vanish under the dub: separated speech, else the programme."""
     lines: tuple[PlannedLine, ...]
     speech_regions: tuple[Range, ...]
     """Of the original."""
@@ -64,6 +64,7 @@ class Measurement:
     lines: tuple[MeasuredLine, ...]
     """In the order of the job."""
     residue_db: float
+    """Gain at which the original is left within the speech regions."""
     loudness_lufs: float
     true_peak_dbtp: float
     duration_ms: int
@@ -109,7 +110,7 @@ class Measurer:
 
 _RAW = ("-c:a", "pcm_s16le", "-f", "s16le")
 _TIMELINE = "async=1:first_pts=0:min_hard_comp=0.02"
-"""What a player does: silence before sound that starts late, and in gaps."""
+"""Silence before sound that starts late and in gaps, as in a player."""
 
 
 def _command(files: list[MediaFile], stream: int, decoded: list[MediaFile]) -> Command:

@@ -24,7 +24,7 @@ def blocks(total: int) -> Iterator[tuple[int, int]]:
 
 
 class Reader(Protocol):
-    """Where samples come from: a running decoder, a file."""
+    """A source of samples: a running decoder, a file."""
 
     def read(self, count: int, /) -> bytes:
         """The next bytes; fewer than `count` only at the end."""

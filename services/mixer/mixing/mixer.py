@@ -217,7 +217,7 @@ def _drained(pipe: Reader, work: Callable[[Reader], T]) -> T:
 
 
 def _may_limit(parts: Parts, gains: Gains) -> bool:
-    """Whether peaks can come near the ceiling; `parts.peak` bounds them with the voice as it is."""
+    """True where peaks can come near the ceiling; `parts.peak` bounds them with the voice as it is."""
     voice = max(0.0, gains.voice_db)
     return parts.peak * 10 ** ((voice + gains.common_db + 3.5) / 20) > 10 ** (gains.ceiling_dbtp / 20)
 

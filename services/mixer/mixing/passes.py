@@ -48,7 +48,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Gains:
-    """What the second pass applies."""
+    """Gains of the second pass."""
 
     voice_db: float
     common_db: float
@@ -57,7 +57,7 @@ class Gains:
 
 @dataclass(slots=True)
 class Measured:
-    """What a pass gave."""
+    """Measurements of a pass."""
 
     loudness_lufs: float = SILENT
     true_peak_dbtp: float = -100.0

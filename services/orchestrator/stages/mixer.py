@@ -27,12 +27,12 @@ _PRESETS = {
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What a file is."""
+    """A media file."""
 
     duration_ms: int
     has_video: bool
     audio_language: str
-    """BCP-47, as the first audio stream says; may be empty."""
+    """BCP-47, of the first audio stream; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Mix:
 
 @dataclass(frozen=True, slots=True)
 class MixOrder:
-    """What to mix, and how."""
+    """The request of a mix."""
 
     background: ObjectRef
     clips: tuple[Clip, ...]
@@ -90,7 +90,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class MuxOrder:
-    """What to put into one file."""
+    """The parts of one file."""
 
     source: ObjectRef
     dub: Track
@@ -112,7 +112,7 @@ class PlannedLine:
 
 @dataclass(frozen=True, slots=True)
 class MeasureOrder:
-    """What to measure of a finished file."""
+    """A finished file, and what is expected in it."""
 
     media: ObjectRef
     voice: ObjectRef
@@ -154,7 +154,7 @@ class MixerStage:
         self._stub = MixerServiceStub(channel)
 
     async def probe(self, source: ObjectRef) -> Media:
-        """Says what a file is; refuses what is not a healthy file with sound."""
+        """Describes a file; refuses one that is not a healthy file with sound."""
         request = pb.ProbeRequest(source=ref_to_proto(source), require_audio=True)
         info: MediaInfo = await final_result(self._stub.Probe(request, timeout=deadlines.for_media(0, 0, base_s=600)))
         language = next((stream.language for stream in info.audio), "")

@@ -78,7 +78,7 @@ class Film:
 
     @property
     def regions(self) -> tuple[Range, ...]:
-        """Where the original speaks."""
+        """Ranges in which the original speaks."""
         return tuple(Range(start, start + 2000) for start in STARTS_MS)
 
     def planned(self) -> tuple[PlannedLine, ...]:
@@ -127,7 +127,7 @@ class Studio:
         return stored
 
     async def job(self, media: ObjectRef, **changes) -> MeasureJob:
-        """What to measure of a finished file."""
+        """The request that measures a finished file."""
         stem = await self.flac("voice", self.film.voice())
         original = await self.flac("original", self.film.original)
         job = MeasureJob(media, 0, stem, original, self.film.planned(), self.film.regions)
@@ -175,7 +175,7 @@ async def test_a_line_that_was_removed_is_named(studio, film):
 
 
 @pytest.mark.parametrize("twin", [2, 3])
-async def test_a_removed_line_is_not_taken_for_its_neighbour_that_says_the_same(studio, film, twin):
+async def test_a_removed_line_is_not_taken_for_its_neighbour_with_the_same_words(studio, film, twin):
     measured = await studio.measure(await studio.finished(film.voice(without=(twin,))))
     assert missing(measured) == [f"0.{twin}"]
     assert misplaced(measured) == []

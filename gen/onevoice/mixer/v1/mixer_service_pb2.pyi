@@ -40,7 +40,7 @@ class _LoudnessPresetEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Loudne
     """−14 LUFS (streaming platforms)."""
 
 class LoudnessPreset(_LoudnessPreset, metaclass=_LoudnessPresetEnumTypeWrapper):
-    """How loud the mix becomes."""
+    """Loudness of the mix."""
 
 LOUDNESS_PRESET_UNSPECIFIED: LoudnessPreset.ValueType  # 0
 """Same as LOUDNESS_PRESET_SOURCE."""
@@ -63,7 +63,7 @@ class ProbeRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     REQUIRE_AUDIO_FIELD_NUMBER: _builtins.int
     require_audio: _builtins.bool
-    """Whether a file without sound is refused with `no_audio`."""
+    """True: a file without sound is refused with `no_audio`."""
     @_builtins.property
     def source(self) -> _media_pb2.ObjectRef:
         """The file."""
@@ -92,7 +92,7 @@ class ProbeResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _progress_pb2.Progress:
-        """How far the call has come."""
+        """Progress of the call."""
 
     @_builtins.property
     def result(self) -> _media_info_pb2.MediaInfo:
@@ -152,7 +152,7 @@ class ExtractAudioResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _progress_pb2.Progress:
-        """How far the call has come."""
+        """Progress of the call."""
 
     @_builtins.property
     def result(self) -> Global___ExtractAudioResult:
@@ -223,7 +223,7 @@ class ThumbnailRequest(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     OUTPUT_PREFIX_FIELD_NUMBER: _builtins.int
     at_ms: _builtins.int
-    """Where to take the picture, milliseconds from the start."""
+    """Time of the picture, milliseconds from the start."""
     width: _builtins.int
     """Width of the picture, pixels; height follows. 0 means 640."""
     output_prefix: _builtins.str
@@ -258,7 +258,7 @@ class ThumbnailResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _progress_pb2.Progress:
-        """How far the call has come."""
+        """Progress of the call."""
 
     @_builtins.property
     def result(self) -> Global___ThumbnailResult:
@@ -315,7 +315,7 @@ class Clip(_message.Message):
     SPEED_FIELD_NUMBER: _builtins.int
     GAIN_DB_FIELD_NUMBER: _builtins.int
     start_ms: _builtins.int
-    """Where it starts, milliseconds from the start of the source."""
+    """Start, milliseconds from the start of the source."""
     speed: _builtins.float
     """Speaking-rate factor with the pitch kept; 1.25 is a quarter faster. 0.5 to 2.0; 0 means 1.0."""
     gain_db: _builtins.float
@@ -359,7 +359,7 @@ class MixRequest(_message.Message):
     duck_gain_db: _builtins.float
     """Gain of the background where ducked, dB, at most 0. 0 leaves it alone."""
     loudness: Global___LoudnessPreset.ValueType
-    """How loud the mix becomes."""
+    """Loudness of the mix."""
     source_loudness_lufs: _builtins.float
     """Integrated loudness of the programme, for LOUDNESS_PRESET_SOURCE."""
     output_prefix: _builtins.str
@@ -374,7 +374,7 @@ class MixRequest(_message.Message):
 
     @_builtins.property
     def duck_ranges(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.TimeRange]:
-        """Where the background is ducked (original speech, and the clips over it); overlapping ranges are joined."""
+        """Ranges in which the background is ducked (original speech, and the clips over it); overlapping ranges are joined."""
 
     def __init__(
         self,
@@ -406,7 +406,7 @@ class MixResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _progress_pb2.Progress:
-        """How far the mix has come."""
+        """Progress of the mix."""
 
     @_builtins.property
     def result(self) -> Global___MixResult:
@@ -559,7 +559,7 @@ class MuxRequest(_message.Message):
     DURATION_MS_FIELD_NUMBER: _builtins.int
     OUTPUT_PREFIX_FIELD_NUMBER: _builtins.int
     keep_original_audio: _builtins.bool
-    """Whether the original sound is kept as the last track."""
+    """True: the original sound is kept as the last track."""
     original_language: _builtins.str
     """BCP-47 language of the original sound."""
     duration_ms: _builtins.int
@@ -612,7 +612,7 @@ class MuxResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _progress_pb2.Progress:
-        """How far the call has come."""
+        """Progress of the call."""
 
     @_builtins.property
     def result(self) -> Global___MuxResult:
@@ -648,7 +648,7 @@ class MuxResult(_message.Message):
 
     @_builtins.property
     def info(self) -> _media_info_pb2.MediaInfo:
-        """What it is, as a probe of the output found it."""
+        """Description of the output, by a probe."""
 
     def __init__(
         self,
@@ -676,9 +676,9 @@ class PlannedLine(_message.Message):
     id: _builtins.str
     """Identifies the line in the result; unique within a request."""
     start_ms: _builtins.int
-    """Where its clip starts, milliseconds from the start of the source."""
+    """Start of its clip, milliseconds from the start of the source."""
     end_ms: _builtins.int
-    """Where its clip ends, milliseconds from the start of the source."""
+    """End of its clip, milliseconds from the start of the source."""
     def __init__(
         self,
         *,
@@ -718,7 +718,9 @@ class MeasureRequest(_message.Message):
 
     @_builtins.property
     def original(self) -> _media_pb2.ObjectRef:
-        """The original sound on its timeline, as ExtractAudio made it: the speech or the programme."""
+        """The sound that is meant to vanish under the dub, on its timeline: the separated speech where there is one, else the
+        programme, as ExtractAudio made it.
+        """
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedLine]:
@@ -726,7 +728,7 @@ class MeasureRequest(_message.Message):
 
     @_builtins.property
     def speech_regions(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.TimeRange]:
-        """Where speech was detected in the original."""
+        """Ranges of detected speech in the original."""
 
     def __init__(
         self,
@@ -756,7 +758,7 @@ class MeasureResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _progress_pb2.Progress:
-        """How far the measuring has come."""
+        """Progress of the measuring."""
 
     @_builtins.property
     def result(self) -> Global___MeasureResult:
@@ -794,11 +796,11 @@ class MeasuredLine(_message.Message):
     id: _builtins.str
     """The id of the planned line."""
     present: _builtins.bool
-    """Whether its sound was found within 1.5 s of its planned place. If not, all that follows is 0."""
+    """True where its sound was found within 1.5 s of its planned place; else all that follows is 0."""
     onset_ms: _builtins.int
-    """Where its speech begins in the file, milliseconds: the first sound of the line that is there."""
+    """Start of its speech in the file, milliseconds: the first sound of the line that is there."""
     end_ms: _builtins.int
-    """Where its speech ends in the file, milliseconds."""
+    """End of its speech in the file, milliseconds. Sound of the stem after the line's planned end does not count."""
     overlap_ms: _builtins.int
     """Time during which another line that was found speaks as well, milliseconds."""
     correlation: _builtins.float
@@ -836,8 +838,9 @@ class MeasureResult(_message.Message):
     TRUE_PEAK_DBTP_FIELD_NUMBER: _builtins.int
     DURATION_MS_FIELD_NUMBER: _builtins.int
     residue_db: _builtins.float
-    """Level of the original within the speech regions, as far as it is left in the file, against its level before, dB;
-    0 where it is untouched, −100 where nothing is left or there are no regions.
+    """Gain at which `MeasureRequest.original` is left in the file within the speech regions, dB: 0 where it is untouched,
+    −100 where nothing is left or there are no regions. Of a programme in which voice and music were lowered alike this
+    is the gain of the voice; music that was kept on purpose counts as well, as far as it is part of `original`.
     """
     loudness_lufs: _builtins.float
     """Integrated loudness of the decoded track by BS.1770, LUFS; −70 where silent."""

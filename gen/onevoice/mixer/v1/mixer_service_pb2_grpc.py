@@ -74,7 +74,7 @@ class MixerServiceServicer:
     """
 
     def Probe(self, request, context):
-        """Says what a file is and refuses what this deployment does not take.
+        """Describes a file, and refuses one that this deployment does not take.
         INVALID_ARGUMENT `empty_file`, `not_media`, `truncated_media`, `forbidden_format`, `too_many_streams`,
         `picture_too_large`, `too_long`, `no_audio`.
         """

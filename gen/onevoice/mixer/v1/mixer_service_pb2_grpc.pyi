@@ -36,7 +36,7 @@ class MixerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MixerServiceAsyncStub: ...
     Probe: _grpc.UnaryStreamMultiCallable[_mixer_service_pb2.ProbeRequest, _mixer_service_pb2.ProbeResponse]
-    """Says what a file is and refuses what this deployment does not take.
+    """Describes a file, and refuses one that this deployment does not take.
     INVALID_ARGUMENT `empty_file`, `not_media`, `truncated_media`, `forbidden_format`, `too_many_streams`,
     `picture_too_large`, `too_long`, `no_audio`.
     """
@@ -61,7 +61,7 @@ class MixerServiceAsyncStub(MixerServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Probe: _aio.UnaryStreamMultiCallable[_mixer_service_pb2.ProbeRequest, _mixer_service_pb2.ProbeResponse]  # type: ignore[assignment]
-    """Says what a file is and refuses what this deployment does not take.
+    """Describes a file, and refuses one that this deployment does not take.
     INVALID_ARGUMENT `empty_file`, `not_media`, `truncated_media`, `forbidden_format`, `too_many_streams`,
     `picture_too_large`, `too_long`, `no_audio`.
     """
@@ -89,7 +89,7 @@ class MixerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _mixer_service_pb2.ProbeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_mixer_service_pb2.ProbeResponse], _abc.AsyncIterator[_mixer_service_pb2.ProbeResponse]]:
-        """Says what a file is and refuses what this deployment does not take.
+        """Describes a file, and refuses one that this deployment does not take.
         INVALID_ARGUMENT `empty_file`, `not_media`, `truncated_media`, `forbidden_format`, `too_many_streams`,
         `picture_too_large`, `too_long`, `no_audio`.
         """
