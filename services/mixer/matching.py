@@ -42,15 +42,17 @@ class Sound:
 
     def __init__(self, path: Path) -> None:
         """`path` holds raw little-endian samples at `RATE`; an empty file is silence."""
-        size = path.stat().st_size // 2
-        self._samples = np.memmap(path, dtype="<i2", mode="r", shape=(size,)) if size else np.zeros(0, dtype="<i2")
+        self._path = path
+        self._length = path.stat().st_size // 2
 
     def read(self, begin: int, end: int) -> Samples:
         """The samples, −1 to 1; silence before the start and after the end."""
-        low, high = max(0, begin), max(0, min(end, len(self._samples)))
+        low, high = max(0, begin), max(0, min(end, self._length))
         samples = np.zeros(max(0, end - begin), dtype=np.float32)
         if low < high:
-            samples[low - begin : high - begin] = self._samples[low:high] / np.float32(32768)
+            # Read, not mapped: the pages of a mapped file would count as memory of the process.
+            part = np.fromfile(self._path, dtype="<i2", count=high - low, offset=2 * low)
+            samples[low - begin : high - begin] = part / np.float32(32768)
         return samples
 
     def bright(self, begin: int, end: int) -> Samples:
