@@ -31,7 +31,7 @@ LINES_PER_CHUNK = 2
 
 
 class Cache:
-    """What the stages have stored, by what was asked for."""
+    """The objects that the stages have stored, by request."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
