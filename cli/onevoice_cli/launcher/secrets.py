@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onevoice_cli.files import read_toml, to_toml, write_private
 
-_NAMES = ("storage_signing_key",)
+_NAMES = ("storage_signing_key", "grpc_shared_secrets")
 
 
 def load_or_create(data: Path) -> Mapping[str, str]:

@@ -25,6 +25,7 @@ from onevoice_kit.errors import (
     Unauthenticated,
     Unavailable,
 )
+from onevoice_kit.grpc.identity import CALLER_REASONS
 
 DOMAIN = "onevoice"
 STATUS_KEY = "grpc-status-details-bin"
@@ -103,8 +104,16 @@ def to_trailers(error: OneVoiceError, status: status_pb2.Status) -> tuple[tuple[
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError, method: str = "") -> OneVoiceError:
-    """The kit error behind a failed call: the very one the server raised, else by the status code."""
-    return _rebuild(error.trailing_metadata() or ()) or _foreign(error.code(), error.details() or "", method)
+    """
+    The kit error behind a failed call: the very one the server raised, else by the status code.
+
+    A server that refuses this process as a caller counts as unavailable, with the same reason: what has to change is
+    the deployment, not the request, and to the user at the other end it is no error of theirs.
+    """
+    found = _rebuild(error.trailing_metadata() or ()) or _foreign(error.code(), error.details() or "", method)
+    if found.reason in CALLER_REASONS:
+        return Unavailable("A service does not accept this process as its caller.", reason=found.reason)
+    return found
 
 
 def _rebuild(trailers: Iterable[Any]) -> OneVoiceError | None:

@@ -16,7 +16,7 @@ from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import GrpcServerSettings
 from services.billing.ledger import Ledger
-from services.billing.servicer import SERVICE, BillingServicer
+from services.billing.servicer import ACCESS, SERVICE, BillingServicer
 
 TIMEOUT_S = 20.0
 
@@ -24,7 +24,7 @@ TIMEOUT_S = 20.0
 @pytest.fixture
 async def billing(ledger: Ledger) -> AsyncIterator[BillingServiceStub]:
     settings = GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0)
-    server = GrpcServer(settings, "billing", BillingServicer(ledger).register, services=[SERVICE])
+    server = GrpcServer(settings, "billing", BillingServicer(ledger).register, services={SERVICE: ACCESS})
     await server.start()
     channel = connect(server.address)
     yield BillingServiceStub(channel)
