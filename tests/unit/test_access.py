@@ -1,4 +1,4 @@
-"""Every method of every contract says who may call it, and nobody is named who calls nothing."""
+"""Every method of every contract has its callers in a table, and only services that call are named there."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_only_the_gateway_and_the_orchestrator_call_others(service):
     assert callers(ACCESS[service]) <= {"gateway", "orchestrator"}
 
 
-def test_nobody_but_the_gateway_and_the_orchestrator_moves_credits():
+def test_only_the_gateway_and_the_orchestrator_move_credits():
     billing = ACCESS["onevoice.billing.v1.BillingService"]
     assert billing["Reserve"] == {"gateway"}
     assert billing["Settle"] == billing["Release"] == {"gateway", "orchestrator"}

@@ -62,7 +62,7 @@ class Channel(grpc.aio.Channel):
         return _Method(self, method, raw, wrap, None if streamed else request_serializer)
 
     def proof(self, method: str, request: bytes) -> Metadata:
-        """The metadata of a call that says who makes it and which objects it may name."""
+        """The metadata that proves the caller of a call and names the objects it may use."""
         scope = current_scope()
         scoped: tuple[tuple[str, str], ...] = ((SCOPE_KEY, scope),) if scope else ()
         if self._tokens is None:

@@ -31,7 +31,7 @@ DOMAIN = "onevoice"
 STATUS_KEY = "grpc-status-details-bin"
 """Trailer that carries the google.rpc.Status."""
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
-"""Trailer by which a server tells the client's retry policy to stop (`-1`)."""
+"""Trailer by which a server stops the client's retry policy (`-1`)."""
 
 _KIND = "onevoice-kind"
 _RETRYABLE = "onevoice-retryable"
@@ -70,7 +70,7 @@ _FOREIGN: Mapping[grpc.StatusCode, tuple[type[OneVoiceError], str, str]] = {
     grpc.StatusCode.CANCELLED: (Cancelled, "cancelled", "The call to {} was cancelled."),
     grpc.StatusCode.UNIMPLEMENTED: (Internal, "unimplemented", "{} does not have this method."),
 }
-"""What a status means that no kit error caused: class, reason, message with a place for the service's name."""
+"""The meaning of a status that no kit error caused: class, reason, message with a place for the service's name."""
 
 
 def code_of(number: int) -> grpc.StatusCode:
@@ -79,7 +79,7 @@ def code_of(number: int) -> grpc.StatusCode:
 
 
 def to_status(error: OneVoiceError) -> status_pb2.Status:
-    """The status that carries everything a kit error says; long texts are cut to what fits into trailers."""
+    """The status that carries all of a kit error; long texts are cut to what fits into trailers."""
     status = status_pb2.Status(code=CODES[error.kind].value[0], message=error.message[:_MAX_MESSAGE])
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     for key, value in list(error.details.items())[:_MAX_DETAILS]:
@@ -145,7 +145,7 @@ def _from_status(status: status_pb2.Status) -> OneVoiceError | None:
 def _foreign(code: grpc.StatusCode, text: str, method: str) -> OneVoiceError:
     service = method.strip("/").partition("/")[0].rpartition(".")[2] or "A service"
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in text:
-        # gRPC's one code for "too busy" and "too big"; only its text tells them apart. Repeating does not help.
+        # gRPC's one code for "too busy" and "too big"; only its text distinguishes them. Repeating does not help.
         return Internal(f"A message to or from {service} is too large.", reason="message_too_large")
     cls, reason, message = _FOREIGN.get(code, (Internal, "rpc_failed", "{} failed."))
     return cls(message.format(service), reason=reason)

@@ -125,7 +125,7 @@ def _why_cancelled(call: ServedCall) -> grpc.StatusCode:
 
 
 def _aborted_with(call: ServedCall) -> grpc.StatusCode:
-    number = int(call.context.code())  # type: ignore[call-overload]  # a number, whatever its type says
+    number = int(call.context.code())  # type: ignore[call-overload]  # a number, unlike its declared type
     return code_of(number)
 
 

@@ -1,4 +1,4 @@
-"""Binds the objects that a request names to this deployment's storage and to the caller's scope (ADR 015)."""
+"""Binds the objects that a request names to this deployment's storage and to the caller's scope (ADR 016)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onevoice_kit.storage.base import Storage, check_key
 
 OUT_OF_SCOPE = "object_out_of_scope"
 _PREFIX_FIELD = "output_prefix"
-"""By convention of our contracts, the field that says below which key results are stored."""
+"""By convention of our contracts, the field with the key prefix under which results are stored."""
 
 
 class Objects:

@@ -90,7 +90,7 @@ class GrpcServer:
 
     @property
     def address(self) -> str:
-        """Where processes on this machine reach it, `127.0.0.1:port`."""
+        """Its address for processes on this machine, `127.0.0.1:port`."""
         return f"127.0.0.1:{self._port}"
 
     async def start(self) -> int:

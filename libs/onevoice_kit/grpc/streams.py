@@ -17,7 +17,7 @@ ResultT = TypeVar("ResultT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 Report = Callable[[float], None]
-"""Says how far the work is, 0 to 1. Cheap, and may be called from any thread."""
+"""Reports the fraction of the work that is done, 0 to 1. Cheap, and may be called from any thread."""
 OnProgress = Callable[[float], Awaitable[None] | None]
 
 _PENDING_MESSAGES = 16

@@ -61,7 +61,7 @@ async def test_a_job_is_reserved_settled_and_shown_in_the_ledger(billing):
     assert last.next_page_token == ""
 
 
-async def test_a_release_says_what_it_gave_back(billing):
+async def test_a_release_returns_the_credits_it_gave_back(billing):
     await billing.Reserve(pb.ReserveRequest(user_id="ann", reservation_id="job-1", credits=10), timeout=TIMEOUT_S)
     answers = [await billing.Release(pb.ReleaseRequest(reservation_id="job-1"), timeout=TIMEOUT_S) for _ in range(2)]
     assert [answer.released_credits for answer in answers] == [10, 0]

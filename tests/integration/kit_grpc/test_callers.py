@@ -1,4 +1,4 @@
-"""Callers are identified, and each method says who may call it."""
+"""Callers are identified, and each method accepts the callers of its table."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def objects(tmp_path) -> Objects:
 
 @pytest.fixture
 def identified(open_stage, objects):
-    """A stage that knows its callers, and a client that proves its name."""
+    """A stage that identifies its callers, and a client that proves its name."""
     return open_stage(client=ClientSettings(grpc_shared_secrets=SECRET), objects=objects, grpc_shared_secrets=SECRET)
 
 
