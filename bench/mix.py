@@ -159,7 +159,7 @@ def _run(way: str, folder: Path, minutes: float, clips: int) -> MixRun:
 
 
 class _MemoryWatch:
-    """Looks at the memory of a process and its descendants five times a second."""
+    """Samples the memory of a process and its descendants five times a second."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -203,7 +203,7 @@ def _memory_kb(pid: int) -> int:
 
 
 def _places(minutes: float, clips: int) -> list[int]:
-    """Where the clips start, milliseconds."""
+    """The starts of the clips, milliseconds."""
     step = minutes * 60_000 / clips
     return [int(number * step) for number in range(clips)]
 
