@@ -40,7 +40,7 @@ async def nothing(request: asr_service_pb2.DetectSpeechRequest, context: Any) ->
 
 
 class Tts(tts_service_pb2_grpc.TtsServiceServicer):
-    """`Synthesize` by a function of the test."""
+    """`Synthesize` as the test defines it."""
 
     def __init__(self, speak: Speak) -> None:
         self._speak = speak
@@ -56,7 +56,7 @@ class Tts(tts_service_pb2_grpc.TtsServiceServicer):
 
 
 class Asr(asr_service_pb2_grpc.AsrServiceServicer):
-    """`DetectSpeech` by a function of the test."""
+    """`DetectSpeech` as the test defines it."""
 
     def __init__(self, detect: Detect) -> None:
         self._detect = detect
