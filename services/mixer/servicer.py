@@ -31,6 +31,7 @@ ACCESS: Access = {
     "Thumbnail": {"orchestrator"},
     "Mix": {"orchestrator"},
     "Mux": {"orchestrator"},
+    "Measure": {"orchestrator"},
 }
 """Callers of each method."""
 
