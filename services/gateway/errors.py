@@ -79,11 +79,11 @@ class InvalidFields(InvalidInput):
         self.errors = tuple(errors)
 
 
-class BodyTooLarge(HTTPException):
-    """The one kind of exception that FastAPI lets through while it reads a body."""
+class BodyRefused(HTTPException):
+    """An error while a body is read, of the one kind of exception that FastAPI lets through then."""
 
-    def __init__(self, limit: int, reason: str) -> None:
-        self.problem = too_large(limit, reason)
+    def __init__(self, problem: OneVoiceError) -> None:
+        self.problem = problem
         super().__init__(status_of(self.problem), self.problem.message)
 
 
@@ -144,7 +144,7 @@ def install(app: FastAPI) -> None:
     async def http_error(_request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
             return problem_response(unexpected(error))
-        if isinstance(error, BodyTooLarge):
+        if isinstance(error, BodyRefused):
             return problem_response(error.problem)
         response = problem_response(_from_http(error))
         response.status_code = error.status_code

@@ -15,6 +15,16 @@ class GatewaySettings(DatabaseSettings, StorageSettings, QueueSettings):
     http_shutdown_grace_s: int = 20
     """After SIGTERM, how long running requests may take to finish."""
 
+    http_max_connections: int = Field(default=1000, gt=0)
+    """At this many the connection that has waited longest for a request makes room, else a new one gets 503."""
+    http_header_timeout_s: float = Field(default=10.0, gt=0)
+    """How long the headers of a request may take."""
+    http_body_window_s: float = Field(default=20.0, gt=0)
+    http_body_min_bytes_per_s: int = Field(default=8 << 10, ge=1)
+    """Slowest body: it must bring this much in every window."""
+    http_write_timeout_s: float = Field(default=60.0, gt=0)
+    """How long a client may leave a response unread."""
+
     asr_address: str = "127.0.0.1:50051"
     translate_address: str = "127.0.0.1:50052"
     tts_address: str = "127.0.0.1:50053"
@@ -25,6 +35,8 @@ class GatewaySettings(DatabaseSettings, StorageSettings, QueueSettings):
     """Largest file a client may upload."""
     max_json_bytes: int = Field(default=1 << 20, gt=0)
     """Largest JSON body."""
+    max_json_bytes_in_flight: int = Field(default=64 << 20, gt=0)
+    """Most JSON that is being received at once; more is answered with 503."""
     multipart_threshold_bytes: int = Field(default=64 << 20, gt=0)
     """Uploads above this size go in parts."""
     multipart_part_bytes: int = Field(default=16 << 20, ge=5 << 20)
