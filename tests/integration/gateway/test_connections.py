@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,9 +34,13 @@ class Client:
         await self._writer.drain()
 
     async def end(self) -> bytes:
-        """All that still comes until the server closes the connection."""
-        async with asyncio.timeout(60):
-            return await self._reader.read()
+        """All that still comes until the server closes or resets the connection."""
+        received = b""
+        with suppress(ConnectionError):
+            async with asyncio.timeout(60):
+                while data := await self._reader.read(65536):
+                    received += data
+        return received
 
     async def response(self) -> tuple[int, dict[str, Any]]:
         """Status and problem of the next response."""
@@ -121,7 +125,8 @@ async def test_headers_that_come_byte_by_byte_do_not_prolong_their_time(gateway:
     async with serve(gateway.app, header_s=1.0) as url, connected(url, 1, STALLED_HEAD) as (client,):
         ended = asyncio.create_task(client.end())
         while not ended.done():
-            await client.send(b"X-A: b\r\n")
+            with suppress(ConnectionError):
+                await client.send(b"X-A: b\r\n")
             await asyncio.wait([ended], timeout=0.1)
         assert b"408" in ended.result()
 
@@ -134,18 +139,6 @@ async def test_a_body_that_stops_is_given_up(gateway: Gateway, ada: User) -> Non
         status, problem = await client.response()
         assert (status, problem["reason"]) == (408, "request_timeout")
         assert await client.end() == b""
-
-
-async def test_a_body_that_comes_in_time_is_taken_however_many_windows_it_needs(gateway: Gateway, ada: User) -> None:
-    body = json.dumps(announce()).encode()
-    async with (
-        serve(gateway.app, body_window_s=0.2, body_bytes_per_s=1) as url,
-        connected(url, 1, post(len(body), ada.key)) as (client,),
-    ):
-        for start in range(0, len(body), 32):
-            await client.send(body[start : start + 32])
-            await asyncio.sleep(0.05)  # the pace of a slow client
-        assert (await client.response())[0] == 201
 
 
 async def test_a_client_that_does_not_read_its_response_is_cut_off(gateway: Gateway) -> None:
