@@ -7,12 +7,14 @@ import http
 import json
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, ClassVar
 
 import h11
 import uvicorn
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from onevoice_kit.telemetry.metrics import counter, gauge
@@ -34,24 +36,63 @@ class ConnectionLimits:
     """From the first byte of a request (or the start of its connection) until its headers are complete."""
     body_window_s: float
     body_bytes_per_s: int
-    """A body must bring this much in every window in which it is being read."""
+    """A body must bring this much, on average over a window of time in which the application reads it."""
     write_s: float
     """How long a client may leave a response unread."""
 
 
 class _Phase(Enum):
-    """What a connection waits for."""
+    """The thing that a connection waits for."""
 
     HEAD = auto()
     """The rest of the headers."""
     BODY = auto()
     """The rest of the body."""
     LINGER = auto()
-    """The rest of a body that nobody needs any more."""
+    """The rest of a body that is no longer needed."""
     APPLICATION = auto()
     """The response."""
     IDLE = auto()
     """The next request."""
+
+
+class _Stopwatch:
+    """Adds up times, in seconds."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._total_s = 0.0
+        self._since: float | None = None
+
+    def restart(self, *, running: bool) -> None:
+        self._total_s, self._since = 0.0, self._now() if running else None
+
+    def start(self) -> None:
+        if self._since is None:
+            self._since = self._now()
+
+    def stop(self) -> None:
+        self._total_s, self._since = self.elapsed_s, None
+
+    @property
+    def elapsed_s(self) -> float:
+        return self._total_s + (0.0 if self._since is None else self._now() - self._since)
+
+
+class _MeasuredFlow(FlowControl):
+    """uvicorn's flow control, which also measures how long the connection was being read."""
+
+    def __init__(self, transport: asyncio.Transport, reading: _Stopwatch) -> None:
+        super().__init__(transport)
+        self._reading = reading
+
+    def pause_reading(self) -> None:
+        super().pause_reading()
+        self._reading.stop()
+
+    def resume_reading(self) -> None:
+        super().resume_reading()
+        self._reading.start()
 
 
 class BoundedProtocol(H11Protocol):
@@ -71,11 +112,13 @@ class BoundedProtocol(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._received = 0
+        self._reading = _Stopwatch(self.loop.time)
         self._seen: RequestResponseCycle | None = None
         self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
+        self.flow = _MeasuredFlow(transport, self._reading)
         gauge(HTTP_CONNECTIONS).set(len(self.connections))
         if len(self.connections) > self.limits.connections and not self._make_room():
             self._refuse()
@@ -148,15 +191,18 @@ class BoundedProtocol(H11Protocol):
 
     def _begin_window(self) -> None:
         self._received = 0
+        self._reading.restart(running=not self.flow.read_paused)
         self._timer = self.loop.call_later(self.limits.body_window_s, self._end_window)
 
     def _end_window(self) -> None:
-        # Where the application does not read, the client cannot send.
-        slow = self._received < self.limits.body_bytes_per_s * self.limits.body_window_s
-        if slow and not self.flow.read_paused:
-            self._cut("slow_body", 408)
-        else:
+        # While the application does not read, the client cannot send: that time is none of the client's.
+        missing_s = self.limits.body_window_s - self._reading.elapsed_s
+        if self._received >= self.limits.body_bytes_per_s * self.limits.body_window_s:
             self._begin_window()
+        elif missing_s > 0.001:
+            self._timer = self.loop.call_later(missing_s, self._end_window)
+        else:
+            self._cut("slow_body", 408)
 
     def _make_room(self) -> bool:
         oldest = next(iter(self.waiting), None)
