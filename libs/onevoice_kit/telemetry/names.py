@@ -61,8 +61,7 @@ HTTP_SERVER_IN_FLIGHT = Metric("http_server_in_flight", "Requests being worked o
 HTTP_CONNECTIONS = Metric("http_server_connections", "Open connections. Unit: connections.")
 HTTP_CONNECTIONS_CUT = Metric(
     "http_server_connections_cut_total",
-    "Connections closed by a limit: idle, slow_headers, slow_body, unread_body, unread_response, made_room, "
-    "too_many.",
+    "Connections closed by a limit: idle, slow_headers, slow_body, unread_body, unread_response, made_room, too_many.",
     ("limit",),
 )
 
