@@ -16,6 +16,7 @@ from services.mixer import converters
 from services.mixer.admission import Gate
 from services.mixer.extraction import Extractor
 from services.mixer.facts import KnownFacts
+from services.mixer.measuring import Measurer
 from services.mixer.mixing.job import Mixing
 from services.mixer.muxing import Muxer
 from services.mixer.probing import Prober
@@ -36,6 +37,7 @@ class UseCases:
     photographer: Photographer
     mixing: Mixing
     muxer: Muxer
+    measurer: Measurer
 
     @staticmethod
     def over(storage: Storage, ffmpeg: Ffmpeg) -> UseCases:
@@ -47,6 +49,7 @@ class UseCases:
             Photographer(storage, ffmpeg, facts),
             Mixing(storage, ffmpeg),
             Muxer(storage, ffmpeg, facts),
+            Measurer(storage, ffmpeg, facts),
         )
 
 
@@ -102,6 +105,15 @@ class MixerServicer(pb_grpc.MixerServiceServicer):
             _in_turn(self._gate, lambda report: self._use.muxer.mux(job, report)),
             lambda fraction: pb.MuxResponse(progress=converters.progress(fraction)),
             lambda muxed: pb.MuxResponse(result=converters.mux_result(muxed)),
+        )
+
+    def Measure(self, request: pb.MeasureRequest, _ctx: Context) -> AsyncIterator[pb.MeasureResponse]:
+        """Measures a finished file."""
+        job = converters.measure_job(request)
+        return with_progress(
+            _in_turn(self._gate, lambda report: self._use.measurer.measure(job, report)),
+            lambda fraction: pb.MeasureResponse(progress=converters.progress(fraction)),
+            lambda measurement: pb.MeasureResponse(result=converters.measure_result(measurement)),
         )
 
 

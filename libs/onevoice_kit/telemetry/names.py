@@ -48,6 +48,18 @@ GRPC_CLIENT_SECONDS = Metric("grpc_client_handling_seconds", "From sending a cal
 OUTBOX_RELAYED = Metric("outbox_relayed_total", "Rows handed to the queue: sent or refused.", ("outcome",))
 OUTBOX_LAG_SECONDS = Metric("outbox_lag_seconds", "Age of the oldest row that is not sent. Unit: seconds.")
 
+# --- Engines of the stages
+_ENGINE = ("stage", "engine")
+
+ENGINE_CALLS = Metric(
+    "engine_calls_total", "Calls of an engine ended, by `ok` or kind of error. Unit: calls.", (*_ENGINE, "outcome")
+)
+ENGINE_SECONDS = Metric("engine_call_seconds", "From the start of an engine's call to its end. Unit: seconds.", _ENGINE)
+ENGINE_IN_FLIGHT = Metric("engine_calls_in_flight", "Calls of an engine that run or wait. Unit: calls.", _ENGINE)
+ENGINE_FALLBACKS = Metric(
+    "engine_fallbacks_total", "Calls that another engine took over after this one failed. Unit: calls.", _ENGINE
+)
+
 # --- HTTP, server side (the gateway)
 _HTTP = ("method", "route")
 

@@ -32,7 +32,7 @@ async def nothing(request: asr_service_pb2.DetectSpeechRequest, context: Any) ->
 
 
 class Tts(tts_service_pb2_grpc.TtsServiceServicer):
-    """`Synthesize` does what the test says."""
+    """`Synthesize` as the test defines it."""
 
     def __init__(self, speak: Speak) -> None:
         self._speak = speak
@@ -48,7 +48,7 @@ class Tts(tts_service_pb2_grpc.TtsServiceServicer):
 
 
 class Asr(asr_service_pb2_grpc.AsrServiceServicer):
-    """`DetectSpeech` does what the test says."""
+    """`DetectSpeech` as the test defines it."""
 
     def __init__(self, detect: Detect) -> None:
         self._detect = detect

@@ -33,7 +33,7 @@ async def asked(stage, timeout: float = 60):
     return await stage.tts.Synthesize(REQUEST, timeout=timeout)
 
 
-async def test_a_full_service_says_busy_and_when_and_stays_healthy(open_stage):
+async def test_a_full_service_answers_busy_with_a_time_and_stays_healthy(open_stage):
     gate = Gate()
     async with open_stage(speak=gate.speak, grpc_max_concurrent_rpcs=1) as stage:
         running = asyncio.create_task(asked(stage))

@@ -103,6 +103,22 @@ async def test_a_file_goes_the_whole_way(stub, bench, left_over):
     )
     assert [audio.language for audio in muxed.info.audio] == ["es", "en"]
     assert muxed.info.duration_ms == pytest.approx(info.duration_ms, abs=40)
+    measured = await final_result(
+        stub.Measure(
+            pb.MeasureRequest(
+                media=muxed.media,
+                voice=mix.voice,
+                original=sound.speech,
+                lines=[pb.PlannedLine(id="0.0", start_ms=1000, end_ms=2818)],
+                speech_regions=[media_pb2.TimeRange(start_ms=1000, end_ms=2900)],
+            ),
+            timeout=TIMEOUT,
+        )
+    )
+    assert [(line.id, line.present) for line in measured.lines] == [("0.0", True)]
+    assert measured.lines[0].onset_ms == pytest.approx(1000, abs=10)
+    assert measured.loudness_lufs == pytest.approx(mix.loudness_lufs, abs=0.2)
+    assert measured.residue_db < -10
     assert left_over() == []
 
 

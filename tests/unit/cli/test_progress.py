@@ -1,8 +1,8 @@
-"""What is known of a running job."""
+"""The client's view of a running job."""
 
 from __future__ import annotations
 
-from onevoice_cli.client.progress import JobView
+from onevoice_cli.client.follow import JobView
 from onevoice_cli.client.sse import Event
 
 
