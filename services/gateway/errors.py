@@ -189,7 +189,7 @@ def _from_http(error: HTTPException) -> OneVoiceError:
 def problems(*reasons_by_status: tuple[int, str]) -> dict[int | str, dict[str, Any]]:
     """
     The `responses` of an operation: pairs of status and reason, in addition to those every operation may answer
-    (401 where it asks who is calling, 422, 503). Several reasons of one status become several examples.
+    (401 where it needs a caller, 422, 503). Several reasons of one status become several examples.
     """
     common = [(401, "missing_credentials"), (401, "invalid_api_key"), (422, "invalid_request"), (503, "unavailable")]
     return open_problems(*common, *reasons_by_status)

@@ -74,7 +74,7 @@ class RequestContext:
         try:
             await self._app(scope, receive, sending)
         except ClientDisconnect:
-            return  # nobody is left to answer
+            return  # the client is gone
         except Exception as error:
             known = error if isinstance(error, OneVoiceError) else unexpected(error)
             if response.status:

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn, with bounds on connections and on how long a client may keep one waiting."""
+"""The HTTP server: uvicorn, with bounds on connections and on slow clients."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from onevoice_kit.telemetry.names import HTTP_CONNECTIONS, HTTP_CONNECTIONS_CUT
 from services.gateway.settings import GatewaySettings
 
 _LINGER_S = 2.0
-"""How long the rest of a refused body is read and dropped: closing at once would reset the connection, and the client
-would not see the response."""
+"""The rest of a refused body is read and dropped for this long: after a reset the client would not see the response."""
 _RETRY_AFTER_S = 5
 
 
@@ -38,7 +37,7 @@ class ConnectionLimits:
     body_bytes_per_s: int
     """A body must bring this much, on average over a window of time in which the application reads it."""
     write_s: float
-    """How long a client may leave a response unread."""
+    """Longest time for which a client may leave a response unread."""
 
 
 class _Phase(Enum):
@@ -99,7 +98,7 @@ class BoundedProtocol(H11Protocol):
     """
     One connection, closed when its client is too slow. At the limit of connections the one that has waited longest for
     a request makes room; when every one is at work, a new one gets 503. A body is not read from the socket before the
-    application asks for it, so that a request without a key costs no memory (uvicorn by itself has none of this).
+    application reads it, so that a request without a key costs no memory (uvicorn by itself has none of this).
     """
 
     limits: ClassVar[ConnectionLimits]
@@ -154,7 +153,7 @@ class BoundedProtocol(H11Protocol):
         self._cancel_write_timer()
 
     def _update(self) -> None:
-        """Enters the phase that the last event has led to. A new request's body waits until it is asked for."""
+        """Enters the phase that the last event has led to. A new request's body waits until it is read."""
         if self.transport.is_closing():
             return
         if self.cycle is not self._seen:
