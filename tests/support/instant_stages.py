@@ -30,6 +30,7 @@ from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import GrpcServerSettings
 from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
+from tests.support.access import ACCESS
 
 LINE_MS = 2_000
 SPOKEN_MS = 1_500
@@ -212,12 +213,26 @@ class Mixer(mixer_grpc.MixerServiceServicer):
             true_peak_dbtp=-2,
             duration_ms=request.duration_ms,
             placed_ms=[1_400] * len(request.clips),
+            voice=ref("voice.flac", "audio/flac"),
         )
         yield mixer.MixResponse(result=result)
 
     async def Mux(self, request: mixer.MuxRequest, _: object) -> AsyncIterator[mixer.MuxResponse]:
         await self.script.enter("Mux", request)
         yield mixer.MuxResponse(result=mixer.MuxResult(media=ref("dub.mp4", "video/mp4"), info=self._info()))
+
+    async def Measure(self, request: mixer.MeasureRequest, _: object) -> AsyncIterator[mixer.MeasureResponse]:
+        await self.script.enter("Measure", request)
+        lines = [
+            mixer.MeasuredLine(
+                id=line.id, present=True, onset_ms=line.start_ms, end_ms=line.end_ms, correlation=0.9, level_db=0
+            )
+            for line in request.lines
+        ]
+        result = mixer.MeasureResult(
+            lines=lines, residue_db=-20, loudness_lufs=-20.2, true_peak_dbtp=-1.9, duration_ms=self.script.duration_ms
+        )
+        yield mixer.MeasureResponse(result=result)
 
 
 class Billing(billing_grpc.BillingServiceServicer):
@@ -259,7 +274,7 @@ async def instant_stages(script: Script) -> AsyncIterator[Stages]:
         billing_grpc.add_BillingServiceServicer_to_server(Billing(script), server)
 
     settings = GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0)
-    server = GrpcServer(settings, "instant", register, services=())
+    server = GrpcServer(settings, "instant", register, services=ACCESS)
     await server.start()
     channel = connect(server.address)
     try:
