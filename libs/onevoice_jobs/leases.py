@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from onevoice_jobs.events import JOB_STARTED, record_events
+from onevoice_jobs.control import enqueue_job
+from onevoice_jobs.events import JOB_STARTED, JOB_WAITING, record_events
 from onevoice_jobs.models import jobs
 from onevoice_jobs.queries import may_be_paid
 from onevoice_jobs.records import Event, JobRecord
@@ -165,6 +166,62 @@ async def give_back(engine: AsyncEngine, lease: Lease, *, count_attempt: bool = 
     )
     async with transaction(engine) as connection:
         await connection.execute(statement)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The reason why a job is parked, and for how long."""
+
+    service: str
+    """Name of the service that is away, for example `tts`."""
+    reason: str
+    """Reason of the error that it met."""
+    delay_s: float
+    """Time until the job is delivered again, seconds; cut to what is left of its deadline."""
+    progressed: bool
+    """Whether a step has completed since the job was claimed: the wait then begins anew."""
+
+    @property
+    def stage(self) -> str:
+        """The stage that users see."""
+        return f"waiting for {self.service}"
+
+
+async def park(engine: AsyncEngine, lease: Lease, wait: Wait) -> None:
+    """
+    Ends the lease and sends a new message for the job, delivered after `wait.delay_s`, in one transaction.
+
+    The claim does not count as an attempt, and the new message starts with no receives, so a job may wait as long as
+    its deadline allows. A repetition, or a lease already lost, changes nothing.
+    """
+    statement = (
+        update(jobs)
+        .where(_held_by(lease))
+        .values(
+            lease_owner=None,
+            lease_until=None,
+            lease_epoch=jobs.c.lease_epoch + 1,
+            attempts=func.greatest(jobs.c.attempts - 1, 0),
+            stage=wait.stage,
+            waiting_since=func.now() if wait.progressed else func.coalesce(jobs.c.waiting_since, func.now()),
+            updated_at=func.now(),
+        )
+        .returning(*JOB_COLUMNS)
+    )
+    async with transaction(engine) as connection:
+        before = select(jobs.c.waiting_since).where(_held_by(lease)).with_for_update()
+        held = (await connection.execute(before)).one_or_none()
+        if held is None:
+            return
+        row = (await connection.execute(statement)).one()
+        if wait.progressed or held.waiting_since is None:
+            await record_events(connection, lease.job_id, [Event(JOB_WAITING, _seen(wait))])
+        left_s = (row.deadline_at - datetime.now(UTC)).total_seconds()
+        await enqueue_job(connection, row, delay_s=max(0.0, min(wait.delay_s, left_s)))
+
+
+def _seen(wait: Wait) -> dict[str, Any]:
+    return {"stage": wait.stage, "reason": wait.reason}
 
 
 def _held_by(lease: Lease) -> Any:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onevoice_jobs import leases, workers
-from onevoice_jobs.leases import Claim, Lease, Refused, Renewal
+from onevoice_jobs.leases import Claim, Lease, Refused, Renewal, Wait
 from onevoice_jobs.store import JobStore
 
 
@@ -25,6 +25,10 @@ class Jobs(Protocol):
 
     async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
         """See `leases.give_back`."""
+        ...
+
+    async def park(self, lease: Lease, wait: Wait) -> None:
+        """See `leases.park`."""
         ...
 
     def store(self, lease: Lease) -> JobStore:
@@ -57,6 +61,10 @@ class PostgresJobs:
     async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
         """See `leases.give_back`."""
         await leases.give_back(self._engine, lease, count_attempt=count_attempt)
+
+    async def park(self, lease: Lease, wait: Wait) -> None:
+        """See `leases.park`."""
+        await leases.park(self._engine, lease, wait)
 
     def store(self, lease: Lease) -> JobStore:
         """A store whose every write is fenced by the lease."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import secrets
@@ -10,17 +9,17 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from uuid import UUID
 
-from onevoice_jobs.leases import Claim, Lease, Refused
+from onevoice_jobs.leases import Claim, Lease, Refused, Wait
 from onevoice_jobs.service import Jobs
 from onevoice_kit.errors import OneVoiceError
 
-from .pipeline.graph import RetryPolicy
+from .retrying import RetryPolicy, with_retries
 from .settings import OrchestratorSettings
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_AGAIN = RetryPolicy(attempts=4, base_s=0.5, cap_s=5.0)
+_RETRY = RetryPolicy(budget_s=10.0, base_s=0.5, cap_s=5.0)
 
 
 class Claims:
@@ -42,20 +41,18 @@ class Claims:
         """
         owner = f"{self._worker_id}/{secrets.token_hex(4)}"
         ttl_s, max_attempts = self._settings.worker_lease_s, self._settings.worker_max_attempts
-        return await self._surely(lambda: self._jobs.claim(job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts))
+        return await self._with_retries(lambda: self._jobs.claim(job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts))
 
     async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
         """Lets another worker claim the job at once."""
-        await self._surely(lambda: self._jobs.give_back(lease, count_attempt=count_attempt))
+        await self._with_retries(lambda: self._jobs.give_back(lease, count_attempt=count_attempt))
 
-    async def _surely(self, call: Callable[[], Awaitable[T]]) -> T:
-        attempt = 1
-        while True:
-            try:
-                return await call()
-            except OneVoiceError as error:
-                if not error.retryable or attempt >= _AGAIN.attempts:
-                    raise
-                _log.warning("Whether a lease was granted or ended is not known: %s", error)
-                await asyncio.sleep(_AGAIN.delay_s(attempt, error.retry_after, self._rng))
-                attempt += 1
+    async def park(self, lease: Lease, wait: Wait) -> None:
+        """Gives the job back without counting an attempt, to be delivered again after the wait."""
+        await self._with_retries(lambda: self._jobs.park(lease, wait))
+
+    async def _with_retries(self, call: Callable[[], Awaitable[T]]) -> T:
+        async def log(error: OneVoiceError, _attempt: int, _delay_s: float) -> None:
+            _log.warning("It is not known whether a lease was granted or ended: %s", error)
+
+        return await with_retries(lambda _: call(), _RETRY, self._rng, on_retry=log)

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
-from onevoice_jobs.leases import Claim, Refusal, Refused
+from onevoice_jobs.leases import Claim, Refusal, Refused, Wait
 from onevoice_jobs.messages import DubbingJobMessage, PoisonMessage
 from onevoice_jobs.notifications import Alerts
 from onevoice_jobs.records import JobError, JobRecord
 from onevoice_jobs.service import Jobs
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import uuid7
-from onevoice_kit.errors import Conflict, OneVoiceError
+from onevoice_kit.errors import Busy, Conflict, OneVoiceError, Unavailable
 from onevoice_kit.queue.base import Delivery, Queue
 from onevoice_kit.storage.base import Storage
 from onevoice_kit.telemetry.trace import attach, span
@@ -148,7 +148,16 @@ class Worker:
         run = JobRun(claimed, delivery, self._jobs, self._queue, self._storage, self._stages, self._settings, self._rng)
         ending = await run.run(self._stopping)
         _log.info("job %s: %s", claimed.job.id, ending.outcome, extra={"job_id": str(claimed.job.id)})
-        await self._finish(run, delivery, claimed, ending)
+        try:
+            await self._finish(run, delivery, claimed, ending)
+        except (Busy, Unavailable) as error:
+            # Billing or the database is away; the checkpoints bring the job to the same end once it is back.
+            await self._park(claimed, delivery, run.wait(error, "billing"))
+
+    async def _park(self, claimed: Claim, delivery: Delivery, wait: Wait) -> None:
+        """The new message replaces the delivered one, whose receives would add up to a dead letter."""
+        await self._claims.park(claimed.lease, wait)
+        await self._queue.delete(delivery)
 
     async def _refused(self, delivery: Delivery, refused: Refused) -> None:
         if refused.reason is Refusal.UNKNOWN:
@@ -189,6 +198,8 @@ class Worker:
         elif ending.outcome is Outcome.STOPPED:
             await self._claims.give_back(claimed.lease, count_attempt=False)
             await self._queue.release(delivery)
+        elif ending.wait:
+            await self._park(claimed, delivery, ending.wait)
         elif ending.outcome is Outcome.RETRY:
             await self._claims.give_back(claimed.lease, count_attempt=True)
             await self._queue.release(delivery, delay_s=min(300, 2**job.attempts))

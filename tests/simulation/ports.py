@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import TextClause
 
-from onevoice_jobs.leases import Claim, Lease, Refused, Renewal
+from onevoice_jobs.leases import Claim, Lease, Refused, Renewal, Wait
 from onevoice_jobs.records import Segment, StepRecord, Translation
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.testing import MemoryJobs, MemoryJobStore
@@ -92,6 +92,13 @@ class LineJobs:
             self._line.watch.given_back(lease)
 
         await self._line.call("db.give_back", effect, f"{_of(lease)} {count_attempt}")
+
+    async def park(self, lease: Lease, wait: Wait) -> None:
+        async def effect() -> None:
+            await self._jobs.park(lease, wait)
+            self._line.watch.given_back(lease)
+
+        await self._line.call("db.park", effect, f"{_of(lease)} {wait.service}")
 
     def store(self, lease: Lease) -> JobStore:
         _LEASE.set(lease)

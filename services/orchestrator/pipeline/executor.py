@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -12,12 +13,14 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from onevoice_jobs.records import NOTHING, Shown
-from onevoice_kit.errors import Busy, Internal, OneVoiceError, Unavailable
+from onevoice_kit.errors import Busy, DeadlineExceeded, Internal, OneVoiceError, Unavailable
 from onevoice_kit.telemetry.trace import span
 
-from .graph import Inputs, Json, Result, RetryPolicy, Step, digest
+from ..retrying import RetryPolicy, with_retries
+from .graph import Inputs, Json, Result, Step, digest
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,10 @@ class Checkpoint:
     """How many it took in the run that made it."""
 
 
+MAX_TIMEOUTS: Final = 2
+"""A step that has met its deadline so often in one run has failed for good: another attempt would take as long."""
+JOURNAL: Final = "database"
+"""Stands as failed stage where a result could not be stored."""
 FAILED: Final = "failed"
 """Stands as input hash of a scope's end that an earlier run stored because the scope had failed for good."""
 
@@ -68,9 +75,9 @@ class Executor:
     One run of a job's graph.
 
     A failure inside a scope stops that scope only. Its end step, `scope_end(scope)`, then completes with what
-    `Journal.scope_failed` returns, so that steps waiting for the scope go on. A failure that may pass by itself
-    does not fail the scope unless `final`: the scope is left where it is, the rest goes on, and the run ends with
-    that error, for the job to be delivered again.
+    `Journal.scope_failed` returns, so that steps waiting for the scope go on. A transient failure does not fail the
+    scope: it is left where it is, the rest goes on, and the run ends with that error, for the job to be delivered
+    again. An unexpected exception in a scope is a defect that fails this scope alone.
     """
 
     def __init__(
@@ -79,13 +86,13 @@ class Executor:
         limits: Mapping[str, int],
         *,
         scope_end: Callable[[str], str],
-        final: bool = False,
+        retry: RetryPolicy | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._journal = journal
         self._bounds = {stage: asyncio.Semaphore(limit) for stage, limit in limits.items()}
         self._scope_end = scope_end
-        self._final = final
+        self._retry = retry or RetryPolicy()
         self._rng = rng or random.Random()
         self._stored: dict[str, Checkpoint] = {}
         self._outputs: dict[str, Json] = {}
@@ -95,12 +102,16 @@ class Executor:
         self._dependents: defaultdict[str, list[str]] = defaultdict(list)
         self._tasks: dict[asyncio.Task[Json], Step] = {}
         self._stopped: set[str] = set()
-        self._passing: OneVoiceError | None = None
+        self._transient: OneVoiceError | None = None
+        self.failed_stage = ""
+        """Stage of the step whose error ended the run."""
+        self.progressed = False
+        """Whether this run has stored the result of a step."""
 
     async def run(self, steps: Iterable[Step]) -> Mapping[str, Json]:
         """
         Runs the graph to its end and returns every output. Raises what the job's own steps raise after their
-        retries, or the first passing error of a scope. Whatever it raises, cancellation included, no step goes on.
+        retries, or the first transient error of a scope. Whatever it raises, cancellation included, no step goes on.
         """
         self._stored = dict(await self._journal.completed())
         try:
@@ -113,11 +124,12 @@ class Executor:
                     if step:  # else its scope was stopped by a task of the same round
                         await self._settle(step, task)
         except JournalFailed as failed:
+            self.failed_stage = JOURNAL
             raise failed.__cause__ or failed from None
         finally:
             await self._stop(list(self._tasks))
-        if self._passing:
-            raise self._passing
+        if self._transient:
+            raise self._transient
         if self._waiting:
             raise Internal(f"Steps wait for steps that do not exist: {sorted(self._waiting)[:5]}")
         return self._outputs
@@ -174,38 +186,41 @@ class Executor:
     async def _attempts(self, step: Step) -> Json:
         inputs: Inputs = {dep: self._outputs[dep] for dep in step.deps}
         bound = self._bounds.get(step.stage)
-        attempt = 1
-        while True:
+        timeouts = attempts = 0
+
+        async def work(attempt: int) -> Json | Result:
+            nonlocal timeouts, attempts
+            attempts = attempt
             try:
                 async with bound or contextlib.nullcontext():
                     with span(f"step {step.stage}", step=step.key, attempt=attempt):
-                        made = await step.run(inputs)
-                break
-            except OneVoiceError as error:
-                if not error.retryable or attempt >= step.retry.attempts:
+                        return await step.run(inputs)
+            except DeadlineExceeded as error:
+                timeouts += 1
+                if timeouts < MAX_TIMEOUTS:
                     raise
-                delay = step.retry.delay_s(attempt, error.retry_after, self._rng)
-                await self._record(partial(self._journal.retrying, step, error, attempt, delay), step.retry)
-            attempt += 1
-            await asyncio.sleep(delay)
+                raise DeadlineExceeded(reason="step_timeout", retryable=False) from error
+
+        async def on_retry(error: OneVoiceError, attempt: int, delay_s: float) -> None:
+            await self._record(
+                partial(self._journal.retrying, step, error, attempt, delay_s), (step.retry or self._retry)
+            )
+
+        made = await with_retries(work, (step.retry or self._retry), self._rng, on_retry=on_retry)
         result = made if isinstance(made, Result) else Result(made, NOTHING)
-        checkpoint = Checkpoint(self._input_hash(step), result.output, attempt)
-        await self._record(partial(self._journal.save, step, checkpoint, result.shown), step.retry)
+        checkpoint = Checkpoint(self._input_hash(step), result.output, attempts)
+        await self._record(partial(self._journal.save, step, checkpoint, result.shown), (step.retry or self._retry))
+        self.progressed = True
         return result.output
 
     async def _record(self, write: Callable[[], Awaitable[T]], retry: RetryPolicy) -> T:
-        """A result is not given up because the journal was busy, or its answer was lost."""
-        attempt = 1
-        while True:
-            try:
-                return await write()
-            except (Busy, Unavailable) as error:
-                if attempt >= retry.attempts:
-                    raise JournalFailed from error
-                await asyncio.sleep(retry.delay_s(attempt, error.retry_after, self._rng))
-                attempt += 1
-            except Exception as error:
-                raise JournalFailed from error
+        """Writes to the journal. A result survives a busy journal and a lost reply."""
+        try:
+            return await with_retries(
+                lambda _: write(), retry, self._rng, transient=lambda error: isinstance(error, Busy | Unavailable)
+            )
+        except Exception as error:
+            raise JournalFailed from error
 
     async def _settle(self, step: Step, task: asyncio.Task[Json]) -> None:
         error = task.exception() if not task.cancelled() else None
@@ -213,20 +228,22 @@ class Executor:
             return
         if error is None:
             self._add(self._complete(step, task.result()))
-        elif step.scope and isinstance(error, OneVoiceError):
-            await self._stop_scope(step.scope, error)
+        elif step.scope and not isinstance(error, JournalFailed):
+            await self._stop_scope(step.scope, step.stage, _known(error, step))
         else:
+            self.failed_stage = step.stage
             raise error
 
-    async def _stop_scope(self, scope: str, error: OneVoiceError) -> None:
+    async def _stop_scope(self, scope: str, stage: str, error: OneVoiceError) -> None:
         await self._stop([task for task, step in self._tasks.items() if step.scope == scope])
         for key in [key for key, step in self._waiting.items() if step.scope == scope]:
             del self._waiting[key]
         self._stopped.add(scope)
-        if error.retryable and not self._final:
-            self._passing = self._passing or error
+        if error.retryable:
+            if self._transient is None:
+                self._transient, self.failed_stage = error, stage
             return
-        output = await self._record(partial(self._journal.scope_failed, scope, error), RetryPolicy())
+        output = await self._record(partial(self._journal.scope_failed, scope, error), self._retry)
         self._add(self._end_scope(scope, output))
 
     def _failed_before(self, scope: str) -> Checkpoint | None:
@@ -246,6 +263,14 @@ class Executor:
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in tasks:
             self._tasks.pop(task, None)
+
+
+def _known(error: BaseException, step: Step) -> OneVoiceError:
+    """The error itself where it is one of ours; else the log has the defect, and users get a general sentence."""
+    if isinstance(error, OneVoiceError):
+        return error
+    _log.error("Step %s failed unexpectedly", step.key, exc_info=error)
+    return Internal()
 
 
 class JournalFailed(Exception):

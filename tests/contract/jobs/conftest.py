@@ -61,7 +61,7 @@ class InMemory:
 
     def __init__(self) -> None:
         self.messages: list[tuple[Message, int]] = []
-        self.memory = MemoryJobs(send=lambda message, priority: self.messages.append((message, priority)))
+        self.memory = MemoryJobs(send=lambda message, priority, _delay_s: self.messages.append((message, priority)))
         self.jobs: Jobs = self.memory
 
     async def submit(self, job_id: UUID | None = None, **changes: Any) -> UUID:

@@ -115,6 +115,15 @@ class Deployment:
         await eventually(terminal, timeout=60)
         return await self.job(job_id)
 
+    async def waiting(self, job_id: UUID) -> JobRecord:
+        """The job once it waits for a service."""
+
+        async def waits() -> bool:
+            return (await self.job(job_id)).waiting_since is not None
+
+        await eventually(waits, timeout=60)
+        return await self.job(job_id)
+
     async def events(self, job_id: UUID) -> list[EventRecord]:
         """Everything its watchers were told."""
         async with transaction(self.engine) as connection:
