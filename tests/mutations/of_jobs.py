@@ -135,15 +135,15 @@ _CHECKPOINTS = (
     Mutation(
         "a checkpoint is saved before the work",
         _EXECUTOR,
-        "                        made = await step.run(inputs)",
+        "                        return await step.run(inputs)",
         "                        await self._journal.save(step, Checkpoint(self._input_hash(step), None), NOTHING)\n"
-        "                        made = await step.run(inputs)",
+        "                        return await step.run(inputs)",
         (f"{_TEST_EXECUTOR}test_a_step_that_was_broken_off_is_done_again",),
     ),
     Mutation(
         "a checkpoint is not saved",
         _EXECUTOR,
-        "await self._record(partial(self._journal.save, step, checkpoint, result.shown), step.retry)",
+        "await self._record(partial(self._journal.save, step, checkpoint, result.shown), (step.retry or self._retry))",
         "pass",
         (
             f"{_TEST_EXECUTOR}test_a_second_run_does_nothing_again_but_still_finds_what_follows",
@@ -162,8 +162,8 @@ _CHECKPOINTS = (
     Mutation(
         "a step goes on when its result cannot be stored",
         _EXECUTOR,
-        "            except Exception as error:\n                raise JournalFailed from error",
-        "            except Exception:\n                return None",
+        "        except Exception as error:\n            raise JournalFailed from error",
+        "        except Exception:\n            return None  # type: ignore[return-value]",
         (f"{_TEST_EXECUTOR}test_without_its_journal_a_job_does_not_go_on",),
     ),
 )
