@@ -11,11 +11,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from onevoice_cli.launcher import aws
-from onevoice_cli.launcher.health import grpc_ready
-from onevoice_cli.launcher.ports import free_ports
-from onevoice_cli.launcher.process import ServiceSpec
-from onevoice_cli.launcher.services import GRPC_SERVICES, STAGES, Machine, database_specs, stage_specs
+from onevoice_cli.launcher.process import ServiceSpec, grpc_ready
+from onevoice_cli.launcher.services import (
+    GRPC_SERVICES,
+    STAGES,
+    Machine,
+    aws_spec,
+    create_resources,
+    database_specs,
+    free_ports,
+    stage_specs,
+)
 from onevoice_cli.launcher.supervisor import Change, RestartPolicy, State, Supervisor
 from onevoice_cli.migrations import migrate_all
 
@@ -108,8 +114,8 @@ async def deployed(folder: Path, database_url: str, options: Options) -> AsyncIt
     try:
         await migrate_all(database_url)
         if options.aws:
-            await supervisor.start([aws.aws_spec(ports["aws"])])
-            machine = replace(machine, storage_env=await aws.create_resources(ports["aws"], max_receives=_MAX_RECEIVES))
+            await supervisor.start([aws_spec(ports["aws"])])
+            machine = replace(machine, storage_env=await create_resources(ports["aws"], max_receives=_MAX_RECEIVES))
             deployment.messages = SqsMessages(machine.storage_env)
         await supervisor.start(_specs(machine, database_url, options))
         yield deployment

@@ -1,4 +1,4 @@
-"""`onevoice dlq`: looks at messages that were given up, puts them back into the queue, or drops them."""
+"""`onevoice dlq`: lists messages that were given up, puts them back into the queue, or drops them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onevoice_kit.settings import DatabaseSettings, QueueSettings
 
 
 class Action(StrEnum):
-    """What to do with dead letters."""
+    """Actions on dead letters."""
 
     REDRIVE = "redrive"
     DROP = "drop"

@@ -1,4 +1,4 @@
-"""`make demo`: builds a one-minute sample, starts everything, dubs it, says what was measured."""
+"""`make demo`: builds a one-minute sample, starts everything, dubs it, shows the measurements."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from rich.console import Console
 from onevoice_cli.client import settings as client_settings
 from onevoice_cli.client.dub import DubRequest, DubResult, dub
 from onevoice_cli.client.show import Show
-from onevoice_cli.launcher.display import UpDisplay
 from onevoice_cli.launcher.launcher import Launcher, Running, UpOptions
+from onevoice_cli.launcher.run import UpDisplay
 from onevoice_cli.main import guarded, interruptible, output
 from onevoice_cli.sample import Clip, build_clip
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What the demo does."""
+    """Options of the demo."""
 
     folder: Path
     seconds: float

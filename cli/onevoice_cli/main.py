@@ -209,7 +209,7 @@ def _complain(text: str) -> None:
 
 
 def sentence(error: OneVoiceError) -> str:
-    """The message and, where it says more than the message, the stable reason."""
+    """The message and, the stable reason."""
     return f"{error.message} [{error.reason}]"
 
 

@@ -32,7 +32,7 @@ PAUSES_S = (1.6, 2.2, 1.3, 2.6, 1.9)
 SPEECH_RMS_DB = -22.0
 MUSIC_RMS_DB = -30.0
 DUCK_DB = -12.0
-"""How much softer the music is under speech: 20 dB below it."""
+"""Gain of the music under speech, which puts it 20 dB below."""
 _RAMP_S = 0.25
 _BLOCK_S = 10
 _CHORDS = ((220.0, 261.63, 329.63), (174.61, 220.0, 261.63), (196.0, 246.94, 293.66), (164.81, 196.0, 246.94))
@@ -48,7 +48,7 @@ class Line:
     """When the voice sets in (not the recording, which begins with a breath of silence)."""
     end_ms: int
     text: str
-    """What is said, in lower case without punctuation, as the corpus transcribes it."""
+    """The spoken words, in lower case without punctuation, as the corpus transcribes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,9 @@ async def build_clip(
     frame_rate: int = 25,
 ) -> Clip:
     """
-    Writes an MP4 (H.264, AAC stereo 48 kHz, index first) of `seconds` and says what is spoken when. Lines follow each
-    other with pauses, from the start again as often as they fit. `size` is width and height in pixels, even numbers.
-    Raises `PreconditionFailed` (reason `sample_speech_missing`) where the recordings are not installed.
+    Writes an MP4 (H.264, AAC stereo 48 kHz, index first) of `seconds`, and returns the lines with their times. Lines
+    follow each other with pauses, from the start again as often as they fit. `size` is width and height in pixels, even
+    numbers. Raises `PreconditionFailed` (reason `sample_speech_missing`) where the recordings are not installed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     recordings = await asyncio.to_thread(_recordings) if speech else []
@@ -105,7 +105,7 @@ async def build_clip(
 
 
 def speech_folder() -> Path:
-    """Where the recordings are installed; `PreconditionFailed` (reason `sample_speech_missing`) with what to do."""
+    """The folder of the installed recordings; `PreconditionFailed` (reason `sample_speech_missing`) with what to do."""
     if SPEECH_FOLDER.is_dir():
         return SPEECH_FOLDER
     dpkg = shutil.which("dpkg")

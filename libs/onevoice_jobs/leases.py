@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -90,6 +90,8 @@ class Refused:
     """None where it is unknown."""
     retry_in_s: float = 0.0
     """What is left of the other worker's lease."""
+    newest_sent_at: datetime | None = None
+    """When the job's newest message was sent; set where the job is held. An older message is superseded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ async def claim(
             return Refused(Refusal.ENDED, await _job(connection, job_id))
         if row.held_s > 0:
             if row.lease_owner != owner:
-                return Refused(Refusal.HELD, await _job(connection, job_id), row.held_s)
+                return Refused(Refusal.HELD, await _job(connection, job_id), row.held_s, row.enqueued_at)
             return await _granted_before(connection, row, ttl_s, max_attempts)
         verdict = _verdict(row, row.attempts, max_attempts)
         runs = verdict is Verdict.RUN or (verdict is not Verdict.EXHAUSTED and await may_be_paid(connection, job_id))
@@ -186,13 +188,18 @@ class Wait:
         """The stage that users see."""
         return f"waiting for {self.service}"
 
+    def within(self, left_s: float) -> float:
+        """The delay cut to what is left of the job's deadline, where that is not over yet."""
+        return min(self.delay_s, left_s) if left_s > 0 else self.delay_s
+
 
 async def park(engine: AsyncEngine, lease: Lease, wait: Wait) -> None:
     """
     Ends the lease and sends a new message for the job, delivered after `wait.delay_s`, in one transaction.
 
     The claim does not count as an attempt, and the new message starts with no receives, so a job may wait as long as
-    its deadline allows. A repetition, or a lease already lost, changes nothing.
+    its deadline allows. Raises `LeaseLost` where the lease is over, also for the repetition of a call that had
+    succeeded: the caller cannot tell the two apart, and must keep its message, which may be all that the job has.
     """
     statement = (
         update(jobs)
@@ -206,18 +213,17 @@ async def park(engine: AsyncEngine, lease: Lease, wait: Wait) -> None:
             waiting_since=func.now() if wait.progressed else func.coalesce(jobs.c.waiting_since, func.now()),
             updated_at=func.now(),
         )
-        .returning(*JOB_COLUMNS)
+        .returning(*JOB_COLUMNS, func.extract("epoch", jobs.c.deadline_at - func.now()).label("left_s"))
     )
     async with transaction(engine) as connection:
         before = select(jobs.c.waiting_since).where(_held_by(lease)).with_for_update()
         held = (await connection.execute(before)).one_or_none()
         if held is None:
-            return
+            raise LeaseLost(lease.job_id)
         row = (await connection.execute(statement)).one()
         if wait.progressed or held.waiting_since is None:
             await record_events(connection, lease.job_id, [Event(JOB_WAITING, _seen(wait))])
-        left_s = (row.deadline_at - datetime.now(UTC)).total_seconds()
-        await enqueue_job(connection, row, delay_s=max(0.0, min(wait.delay_s, left_s)))
+        await enqueue_job(connection, row, delay_s=wait.within(float(row.left_s)))
 
 
 def _seen(wait: Wait) -> dict[str, Any]:
@@ -240,6 +246,7 @@ async def _lock(connection: AsyncConnection, job_id: UUID) -> AnyRow | None:
         jobs.c.attempts,
         jobs.c.resumes,
         jobs.c.started_at,
+        jobs.c.enqueued_at,
         jobs.c.cancel_requested_at,
         (jobs.c.deadline_at <= func.clock_timestamp()).label("overdue"),
         text("COALESCE(EXTRACT(EPOCH FROM lease_until - clock_timestamp()), 0)::float8 AS held_s"),

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onevoice_jobs import leases, workers
 from onevoice_jobs.leases import Claim, Lease, Refused, Renewal, Wait
-from onevoice_jobs.store import JobStore
+from onevoice_jobs.store import JobStore, PostgresJobStore
 
 
 class Jobs(Protocol):
@@ -68,7 +68,7 @@ class PostgresJobs:
 
     def store(self, lease: Lease) -> JobStore:
         """A store whose every write is fenced by the lease."""
-        return JobStore(self._engine, lease)
+        return PostgresJobStore(self._engine, lease)
 
     async def heartbeat(self, worker_id: str, *, version: str, slots: int, busy: int) -> None:
         """See `workers.heartbeat`."""

@@ -18,7 +18,7 @@ from onevoice_jobs.records import JobError, JobRecord
 from onevoice_jobs.service import Jobs
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import uuid7
-from onevoice_kit.errors import Busy, Conflict, OneVoiceError, Unavailable
+from onevoice_kit.errors import Conflict, OneVoiceError
 from onevoice_kit.queue.base import Delivery, Queue
 from onevoice_kit.storage.base import Storage
 from onevoice_kit.telemetry.trace import attach, span
@@ -143,26 +143,34 @@ class Worker:
             await self._queue.extend(delivery, int(self._settings.worker_lease_s))
         claimed = await self._claims.claim(message.job_id)
         if isinstance(claimed, Refused):
-            await self._refused(delivery, claimed)
+            await self._refused(delivery, message, claimed)
             return
         run = JobRun(claimed, delivery, self._jobs, self._queue, self._storage, self._stages, self._settings, self._rng)
-        ending = await run.run(self._stopping)
-        _log.info("job %s: %s", claimed.job.id, ending.outcome, extra={"job_id": str(claimed.job.id)})
         try:
+            ending = await run.run(self._stopping)
+            _log.info("job %s: %s", claimed.job.id, ending.outcome, extra={"job_id": str(claimed.job.id)})
             await self._finish(run, delivery, claimed, ending)
-        except (Busy, Unavailable) as error:
+        except OneVoiceError as error:
+            if not error.retryable:
+                raise
             # Billing or the database is away; the checkpoints bring the job to the same end once it is back.
             await self._park(claimed, delivery, run.wait(error, "billing"))
 
     async def _park(self, claimed: Claim, delivery: Delivery, wait: Wait) -> None:
-        """The new message replaces the delivered one, whose receives would add up to a dead letter."""
+        """
+        The new message replaces the delivered one, whose receives would add up to a dead letter. Where the lease is
+        over, the delivered one may be all that the job has: it stays.
+        """
         await self._claims.park(claimed.lease, wait)
         await self._queue.delete(delivery)
 
-    async def _refused(self, delivery: Delivery, refused: Refused) -> None:
+    async def _refused(self, delivery: Delivery, message: DubbingJobMessage, refused: Refused) -> None:
         if refused.reason is Refusal.UNKNOWN:
             raise PoisonMessage("There is no such job.", reason="unknown_job")
-        if refused.reason is Refusal.HELD:
+        if refused.newest_sent_at and message.requested_at < refused.newest_sent_at:
+            # Its worker died between sending the newer one and deleting this one.
+            await self._queue.delete(delivery)
+        elif refused.reason is Refusal.HELD:
             await self._queue.release(delivery, delay_s=max(1, int(refused.retry_in_s)))
         else:
             if refused.job and refused.job.status is not JobStatus.COMPLETED:

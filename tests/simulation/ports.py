@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 from uuid import UUID
-
-from sqlalchemy import TextClause
 
 from onevoice_jobs.leases import Claim, Lease, Refused, Renewal, Wait
 from onevoice_jobs.records import Segment, StepRecord, Translation
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.testing import MemoryJobs, MemoryJobStore
-from onevoice_jobs.testing.writes import BY_STATEMENT
+from onevoice_jobs.testing.store import Write
 from onevoice_kit.queue.base import Delivery, Queue, QueueDepth
 from onevoice_kit.storage.base import ObjectRef, Storage
 
@@ -134,17 +132,15 @@ class LineStore(MemoryJobStore):
     async def cancel_requested(self) -> bool:
         return await self._line.call("db.cancel_requested", super().cancel_requested, _of(self.lease))
 
-    async def _execute(self, statement: TextClause, parameters: Mapping[str, object], *, alone: bool = False) -> Any:
-        execute = super()._execute
+    async def _write(self, name: str, write: Write) -> None:
+        store = super()._write
 
-        async def effect() -> Any:
+        async def effect() -> None:
             accepted = self._line.watch.writing(self._line.process, self.lease)
-            result = await execute(statement, parameters, alone=alone)
+            await store(name, write)
             accepted()
-            return result
 
-        name = BY_STATEMENT[id(statement)].name
-        return await self._line.call(f"db.{name}", effect, f"{_of(self.lease)} {_step()}")
+        await self._line.call(f"db.{name}", effect, f"{_of(self.lease)} {_step()}")
 
 
 class LineQueue:

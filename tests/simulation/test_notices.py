@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from onevoice_jobs.leases import Lease
-from onevoice_jobs.testing import MemoryJob, MemoryJobs, writes
+from onevoice_jobs.testing import MemoryJob, MemoryJobs, store
 from onevoice_kit.testing.memory_queue import MemoryQueue
 from services.orchestrator.journal import JobJournal
 from services.orchestrator.pipeline.executor import Executor
@@ -42,7 +42,7 @@ def checkpoints_are_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_repeated_checkpoint_tells_its_news_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(writes, "_is_stored", lambda _job, _event: False)
+    patch.setattr(store, "_is_stored", lambda _job, _event: False)
 
 
 def credits_are_not_released(patch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,7 @@ from typing import Any
 from onevoice_cli.client import upload
 from onevoice_cli.client.api import ApiClient
 from onevoice_cli.client.download import Artifact, download_all
-from onevoice_cli.client.follow import Follower
-from onevoice_cli.client.progress import JobView
+from onevoice_cli.client.follow import Follower, JobView
 from onevoice_cli.client.settings import ClientSettings
 from onevoice_cli.client.show import Show
 from onevoice_kit.errors import Cancelled, InvalidInput, OneVoiceError, PreconditionFailed
@@ -24,7 +23,7 @@ _CANCEL_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class DubRequest:
-    """What `onevoice dub` was asked for."""
+    """Options of `onevoice dub`."""
 
     file: Path
     targets: Sequence[str]
@@ -35,7 +34,7 @@ class DubRequest:
     burn_in: bool = False
 
     def body(self) -> dict[str, Any]:
-        """The JSON of `POST /videos/{id}/dub`; what was not asked for is left to the server."""
+        """The JSON of `POST /videos/{id}/dub`; options that are not given are left to the server."""
         values: dict[str, Any] = {"target_languages": list(self.targets), "source_language": self.source}
         values |= {"voices": dict(self.voices), "loudness": self.loudness, "burn_in_captions": self.burn_in}
         return {name: value for name, value in values.items() if value}
@@ -72,7 +71,7 @@ def parse_languages(value: str) -> list[str]:
 
 
 async def dub(settings: ClientSettings, request: DubRequest, show: Show) -> DubResult:
-    """The whole command. Cancelling it asks the server to cancel the job."""
+    """The whole command. Cancelling it cancels the job on the server."""
     size = upload.check_file(request.file)
     async with ApiClient(settings) as api:
         await api.check()

@@ -33,7 +33,7 @@ class Retry:
         return await work()
 
     def delay(self, attempt: int, retry_after: float | None = None) -> float:
-        """Seconds before the next attempt; what the server asks for counts, up to a minute."""
+        """Seconds before the next attempt; `Retry-After` of the server counts, up to a minute."""
         if retry_after is not None:
             return min(retry_after, 60.0)
         return min(self.first_delay_s * 2.0 ** (attempt - 1), self.max_delay_s) * random.uniform(0.5, 1.0)

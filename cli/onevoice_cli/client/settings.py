@@ -1,4 +1,4 @@
-"""Where the deployment is and who we are there: options, then environment, then `client.toml`."""
+"""Address and key of the deployment: options, then environment, then `client.toml`."""
 
 from __future__ import annotations
 

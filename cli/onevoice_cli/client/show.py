@@ -1,4 +1,4 @@
-"""What `onevoice dub` shows: progress bars on a terminal, one line per change elsewhere."""
+"""The display of `onevoice dub`: progress bars on a terminal, one line per change elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from onevoice_cli.client.progress import JobView, Track
+from onevoice_cli.client.follow import JobView, Track
 
 _STYLE = {"completed": "green", "failed": "red", "cancelled": "yellow"}
 
@@ -88,14 +88,14 @@ class Show:
                 self.say(f"{line} ({track.percent:.0f}%)" if track.status == "processing" else line)
 
     def results(self, files: Mapping[str, Path], report: Mapping[str, Any]) -> None:
-        """Where the files are and what was measured."""
+        """Prints the measurements and the paths of the files."""
         self._console.print(metrics_table(report))
         for path in sorted(files.values()):
             self.say(f"  {path}")
 
 
 def _ignore(_count: int) -> None:
-    """Nothing is shown while bytes move when nobody watches."""
+    """Shows no progress where the output is not a terminal."""
 
 
 def _size(count: int) -> str:

@@ -20,7 +20,7 @@ class Event:
     """One event of a stream."""
 
     id: str
-    """The last id the stream has named, as the specification says; empty before the first."""
+    """The last id of the stream so far, as the specification defines it; empty before the first."""
     type: str
     data: Mapping[str, Any]
     """The JSON object; empty where the data is not one."""

@@ -18,7 +18,7 @@ _GOOD = frozenset({"ok", "healthy", "up", "serving", "true"})
 
 
 async def status(settings: ClientSettings, console: Console, limit: int = 10) -> bool:
-    """Prints both tables; says whether the deployment is healthy."""
+    """Prints both tables. True if the deployment is healthy."""
     async with ApiClient(settings) as api:
         health = await api.get("monitoring/health", retry=NO_RETRY)
         jobs = await api.get("jobs", retry=NO_RETRY, limit=limit)

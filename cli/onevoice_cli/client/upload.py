@@ -45,7 +45,7 @@ class LocalFile:
     content_type: str
 
     def metadata(self) -> dict[str, Any]:
-        """What the API wants to know before it signs an upload."""
+        """The facts that the API requires before it signs an upload."""
         facts = {"filename": self.path.name, "content_type": self.content_type}
         return {**facts, "size": self.size, "sha256": self.sha256}
 
@@ -79,7 +79,7 @@ def fingerprint(path: Path, advance: Advance) -> LocalFile:
 
 
 async def send(api: ApiClient, file: LocalFile, ticket: Mapping[str, Any], advance: Advance) -> list[dict[str, Any]]:
-    """Sends the file as the ticket of `POST /videos` says; returns the parts to complete with, if any."""
+    """Sends the file by the ticket of `POST /videos`; returns the parts to complete with, if any."""
     multipart = ticket.get("multipart")
     if multipart:
         return await _send_parts(api, file, multipart["upload"], advance)
@@ -91,7 +91,7 @@ async def _send_parts(
     api: ApiClient, file: LocalFile, parts: Sequence[Mapping[str, Any]], advance: Advance
 ) -> list[dict[str, Any]]:
     if sum(part["size"] for part in parts) != file.size:
-        raise InvalidInput("The parts the server asks for do not make up the file.", reason="invalid_parts")
+        raise InvalidInput("The parts that the server expects do not make up the file.", reason="invalid_parts")
     gate = asyncio.Semaphore(PARALLEL_PARTS)
 
     async def one(part: Mapping[str, Any], offset: int) -> dict[str, Any]:
@@ -161,7 +161,7 @@ async def _request(
 
 
 class _Reading:
-    """A file that says how much of it has been read; httpx asks it for its size by `fileno`."""
+    """A file that reports how much of it has been read; httpx takes its size by `fileno`."""
 
     def __init__(self, stream: BufferedReader, advance: Advance) -> None:
         self._stream = stream

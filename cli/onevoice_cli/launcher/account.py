@@ -1,4 +1,4 @@
-"""The local user and the file that tells the client where this deployment is."""
+"""The local user, and the file from which the client takes the address and the key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def ensure_client_file(data: Path, url: str, env: Mapping[str, str], *, ne
 
 
 async def key_works(path: Path, url: str) -> bool:
-    """False where the gateway at `url` does not know the key, as after the database was deleted by hand."""
+    """False where the gateway at `url` refuses the key, as after the database was deleted by hand."""
     headers = {"Authorization": f"Bearer {read_toml(path)['api_key']}"}
     async with httpx.AsyncClient(timeout=10.0, trust_env=False) as client:
         response = await client.get(f"{url}/api/jobs?limit=1", headers=headers)

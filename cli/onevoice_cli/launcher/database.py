@@ -18,7 +18,7 @@ DATABASE_ENDED = 3
 
 
 class Database:
-    """Starts the keeper, tells it about process groups (it is a `Registry`), and asks it to stop."""
+    """Starts the keeper, reports process groups to it (a `Registry`), and makes it stop."""
 
     def __init__(self, data: Path, *, lock_descriptor: int, env: Mapping[str, str]) -> None:
         self._data = data
@@ -56,26 +56,26 @@ class Database:
             words = logs.tail(self._log, 1)
             raise _start_failure(answer.get("error") or (words[0] if words else "the process ended"), self._log)
         for group in self._groups:
-            self._tell("+", group)
+            self._report("+", group)
         return str(answer["url"])
 
     async def lost(self) -> str:
-        """Waits until PostgreSQL or its keeper is gone, which nobody asked for; says how."""
+        """Waits until PostgreSQL or its keeper ends unexpectedly; returns how."""
         code = await self._running().wait()
         return "ended by itself" if code == DATABASE_ENDED else f"lost its keeper (exit code {code})"
 
     def started(self, group: int) -> None:
         """The keeper will end this process group if we cannot."""
         self._groups.add(group)
-        self._tell("+", group)
+        self._report("+", group)
 
     def ended(self, group: int) -> None:
         """The process group is gone."""
         self._groups.discard(group)
-        self._tell("-", group)
+        self._report("-", group)
 
-    def _tell(self, sign: str, group: int) -> None:
-        # Before the keeper runs, the groups are only remembered; `_address` tells it about them.
+    def _report(self, sign: str, group: int) -> None:
+        # Before the keeper runs, the groups are only remembered; `_address` reports them.
         stdin = self._process.stdin if self._process is not None else None
         if stdin is not None and not stdin.is_closing():
             stdin.write(f"{sign}{group}\n".encode())

@@ -20,7 +20,7 @@ from pathlib import Path
 from onevoice_local.postgres import EmbeddedPostgres
 
 GRACE_S = 10.0
-"""How long orphaned services may take after SIGTERM."""
+"""Seconds that orphaned services may take after SIGTERM."""
 _POLL_S = 0.5
 
 

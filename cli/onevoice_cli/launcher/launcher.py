@@ -10,21 +10,29 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from onevoice_cli.launcher import account, aws, secrets
+from onevoice_cli.launcher import account
 from onevoice_cli.launcher.database import Database
-from onevoice_cli.launcher.lock import DataLock
-from onevoice_cli.launcher.ports import check_port, free_ports
-from onevoice_cli.launcher.services import GRPC_SERVICES, Machine, database_specs, stage_specs
+from onevoice_cli.launcher.folder import DataLock, load_secrets, prepare
+from onevoice_cli.launcher.services import (
+    GRPC_SERVICES,
+    Machine,
+    aws_spec,
+    check_port,
+    create_resources,
+    database_specs,
+    free_ports,
+    stage_specs,
+)
 from onevoice_cli.launcher.supervisor import Change, RestartPolicy, State, Supervisor
 from onevoice_cli.migrations import import_histories, migrate_all
-from onevoice_kit.errors import PreconditionFailed, Unavailable
+from onevoice_kit.errors import Unavailable
 
 _DATABASE_RESTARTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """What `onevoice up` was asked for."""
+    """Options of `onevoice up`."""
 
     data: Path
     host: str = "127.0.0.1"
@@ -43,12 +51,12 @@ class Running:
     url: str
     client_file: Path
     seconds: float
-    """How long the start took."""
+    """Duration of the start."""
     pids: Mapping[str, int]
 
 
 class Launcher:
-    """One run. `on_change` is told about every process; `on_ready` once, when all are healthy."""
+    """One run. Calls `on_change` for every change of a process, and `on_ready` once, when all are healthy."""
 
     def __init__(
         self, options: UpOptions, on_change: Callable[[Change], None], on_ready: Callable[[Running], None]
@@ -64,7 +72,7 @@ class Launcher:
         where something cannot be started or kept running.
         """
         began = time.monotonic()
-        data = _prepare(self._options.data)
+        data = prepare(self._options.data)
         with DataLock(data) as lock:
             machine = self._machine(data)
             async with self._database(data, lock) as database:
@@ -77,7 +85,7 @@ class Launcher:
                     await _undisturbed(self._supervisor.stop())
 
     def kill_all(self) -> None:
-        """Someone has no patience: processes are killed instead of waited for."""
+        """Kills the processes instead of waiting for them: the second Ctrl-C."""
         if self._supervisor is not None:
             self._supervisor.kill()
 
@@ -88,7 +96,7 @@ class Launcher:
             port=check_port(self._options.host, self._options.port),
             given_url=self._options.public_url.rstrip("/"),
             ports=dict(zip((*GRPC_SERVICES, "aws"), free_ports(len(GRPC_SERVICES) + 1), strict=True)),
-            secrets=secrets.load_or_create(data),
+            secrets=load_secrets(data),
         )
 
     @asynccontextmanager
@@ -103,12 +111,12 @@ class Launcher:
             self._on_change(Change("postgres", State.STOPPED, time.monotonic() - began))
 
     async def _start(self, machine: Machine, database: Database, supervisor: Supervisor, began: float) -> Running:
-        """What needs nothing starts first, beside the database; what needs the database follows."""
+        """Services that need nothing start first, beside the database; those that need the database follow."""
         async with together() as tasks:
             database_url = tasks.create_task(self._start_database(database))
             if self._options.aws:
-                await supervisor.start([aws.aws_spec(machine.ports["aws"])])
-                machine = replace(machine, storage_env=await aws.create_resources(machine.ports["aws"]))
+                await supervisor.start([aws_spec(machine.ports["aws"])])
+                machine = replace(machine, storage_env=await create_resources(machine.ports["aws"]))
             tasks.create_task(supervisor.start(stage_specs(machine)))
             env = machine.env() | {"DATABASE_URL": await database_url}
             client_file = tasks.create_task(account.ensure_client_file(machine.data, machine.public_url, env))
@@ -141,20 +149,6 @@ class Launcher:
                 return error
             self._on_change(Change("postgres", State.HEALTHY, time.monotonic() - began))
         return Unavailable(f"PostgreSQL ended {_DATABASE_RESTARTS} times.", reason="database_lost")
-
-
-def _prepare(data: Path) -> Path:
-    """Makes the folder and what lies in it; `PreconditionFailed` where it cannot be written."""
-    data = data.expanduser().absolute()
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        for private in ("logs", "objects"):
-            (data / private).mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise PreconditionFailed(
-            f"The data folder {data} cannot be used: {error.strerror}.", reason="data_folder_unusable"
-        ) from None
-    return data
 
 
 @asynccontextmanager

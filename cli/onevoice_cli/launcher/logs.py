@@ -29,7 +29,7 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def shrink(path: Path, max_bytes: int = MAX_BYTES) -> bool:
-    """Copies an outgrown log to `.1` and empties it in place (its process appends); says whether it did."""
+    """Copies an outgrown log to `.1` and empties it in place (its process appends). True if it did."""
     if not path.exists() or path.stat().st_size <= max_bytes:
         return False
     shutil.copyfile(path, _numbered(path, 1))

@@ -1,4 +1,4 @@
-"""One child process: its own session, its log file, an orderly end."""
+"""One child process: its own session, its log file, its readiness, an orderly end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 from onevoice_cli.launcher import child, logs
 
 Ready = Callable[[], Awaitable[bool]]
-"""Says whether a process does its work by now; an answer within a second or two."""
+"""True once a process does its work; returns within a second or two."""
+_READY_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class ServiceSpec:
     stop_order: int = 1
     """Lower numbers stop first; equal ones together."""
     grace_s: float = 10.0
-    """How long it may take after SIGTERM."""
+    """Seconds it may take after SIGTERM."""
     restart: bool = True
     """False for a process whose state is lost with it: its end is the end of everything."""
 
@@ -66,7 +69,7 @@ class Child:
         return self.process.pid
 
     async def stop(self) -> bool:
-        """SIGTERM, the grace, then SIGKILL to all that is left of the group; says whether it ended by itself."""
+        """SIGTERM, the grace, then SIGKILL to all that is left of the group. True if it ended by itself."""
         self.stopping = True
         with suppress(ProcessLookupError):  # it has ended already
             self.process.send_signal(signal.SIGTERM)
@@ -101,3 +104,51 @@ class Child:
 def wrapped(argv: tuple[str, ...]) -> tuple[str, ...]:
     """The command behind the exec helper that ties its life to ours."""
     return (sys.executable, "-I", "-S", child.__file__, str(os.getpid()), *argv)
+
+
+def grpc_ready(port: int) -> Ready:
+    """True once the server on this port of 127.0.0.1 reports SERVING for itself as a whole."""
+
+    async def ready() -> bool:
+        return await _listens(port) and await _serving(f"127.0.0.1:{port}")
+
+    return ready
+
+
+def http_ready(url: str) -> Ready:
+    """True once a GET of `url` answers 200."""
+
+    async def ready() -> bool:
+        try:
+            async with httpx.AsyncClient(timeout=_READY_TIMEOUT_S, trust_env=False) as client:
+                return (await client.get(url)).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    return ready
+
+
+async def _listens(port: int) -> bool:
+    """Checked first, because a gRPC channel that was refused once waits before it tries again."""
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), _READY_TIMEOUT_S)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    with suppress(OSError):  # the other side may reset it
+        await writer.wait_closed()
+    return True
+
+
+async def _serving(address: str) -> bool:
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    async with grpc.aio.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        try:
+            answer = await health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=_READY_TIMEOUT_S, wait_for_ready=False
+            )
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -1,21 +1,31 @@
-"""What runs on one machine: each service's command, environment, health check and place in the stop order."""
+"""The processes of one machine: command, environment, ports, health check and place in the stop order of each."""
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
+import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onevoice_cli.launcher.health import grpc_ready, http_ready
-from onevoice_cli.launcher.process import ServiceSpec
+from onevoice_cli.launcher.process import ServiceSpec, grpc_ready, http_ready
+from onevoice_kit.errors import Conflict, InvalidInput
+from onevoice_local.aws import AwsServer
 
 STAGES = ("asr", "translate", "tts", "mixer")
 """Services that need no database, so they start beside it."""
 GRPC_SERVICES = (*STAGES, "billing", "orchestrator")
 LOCAL_FREE_CREDITS = "1000000"
 """On one's own machine credits are only a measure."""
+AWS_NAME = "onevoice"
+"""Of the bucket and the queue of the stand-in for AWS."""
+VISIBILITY_TIMEOUT_S = 900
+MAX_RECEIVES = 5
+"""Receipts of one message before it goes to the dead-letter queue."""
 _STOP_ORDER = {"gateway": 0, "orchestrator": 1, "aws": 3}
 
 
@@ -36,17 +46,17 @@ class Machine:
 
     @property
     def local_url(self) -> str:
-        """Where the gateway answers on this machine."""
+        """The gateway's address on this machine."""
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def public_url(self) -> str:
-        """Where clients reach the gateway."""
+        """The gateway's address for clients."""
         return self.given_url or self.local_url
 
     def env(self) -> dict[str, str]:
-        """What every service gets: this process's environment with our settings on top."""
+        """The environment of every service: this process's own with our settings on top."""
         addresses = {f"{name.upper()}_ADDRESS": f"127.0.0.1:{port}" for name, port in self.ports.items()}
         return {**os.environ, **addresses, **self._common(), **self.storage_env}
 
@@ -98,3 +108,61 @@ def _gateway(machine: Machine, env: Mapping[str, str]) -> ServiceSpec:
         ready=http_ready(f"{machine.local_url}/readyz"),
         stop_order=_STOP_ORDER["gateway"],
     )
+
+
+def aws_spec(port: int) -> ServiceSpec:
+    """The moto server behind `--aws`. Not restarted: its end takes every object and message with it."""
+    return ServiceSpec(
+        name="aws",
+        argv=(sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)),
+        env=dict(os.environ),
+        ready=http_ready(f"{_url(port)}/moto-api/data.json"),
+        stop_order=3,
+        restart=False,
+    )
+
+
+async def create_resources(port: int, *, max_receives: int = MAX_RECEIVES) -> Mapping[str, str]:
+    """Makes bucket, queue and dead-letter queue; returns the settings that point services at them."""
+    server = AwsServer(_url(port))
+    created = await asyncio.to_thread(
+        server.create, AWS_NAME, visibility_s=VISIBILITY_TIMEOUT_S, max_receives=max_receives
+    )
+    return created.environment() | {
+        "SQS_VISIBILITY_TIMEOUT": str(VISIBILITY_TIMEOUT_S),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def _url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def free_ports(count: int) -> Sequence[int]:
+    """Different ports of 127.0.0.1 that are free now. All stay bound while choosing, so that none comes twice."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def check_port(host: str, port: int) -> int:
+    """The port, or a free one for 0; `Conflict` (reason `port_in_use`) where another process listens on it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        # What a server does too: a port whose last owner has just closed is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except PermissionError:
+            raise Conflict(f"This user may not listen on port {port}.", reason="port_forbidden") from None
+        except socket.gaierror:
+            raise InvalidInput(f"{host} is not an address of this machine.", reason="host_unknown") from None
+        except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise InvalidInput(f"{host} is not an address of this machine.", reason="host_unknown") from None
+            raise Conflict(
+                f"Port {port} on {host} is in use; choose another one with --port.", reason="port_in_use"
+            ) from None
+        return int(probe.getsockname()[1])

@@ -21,7 +21,7 @@ _LOG_CHECK_S = 10.0
 
 
 class State(StrEnum):
-    """What a process is doing, as the display shows it."""
+    """The state of a process, as the display shows it."""
 
     STARTING = "starting"
     HEALTHY = "healthy"
@@ -37,15 +37,15 @@ class Change:
     name: str
     state: State
     seconds: float = 0.0
-    """How long starting or stopping took."""
+    """Duration of the start or stop."""
     detail: str = ""
-    """Why, in a sentence, where it was not asked for."""
+    """The reason, as a sentence, of a change that was not ordered."""
     log_lines: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """How patiently a dying process is brought back."""
+    """Limits for restarting a process that ends."""
 
     budget: int = 5
     """Restarts within the window, after which everything is stopped."""
@@ -56,7 +56,7 @@ class RestartPolicy:
 
 
 class Registry(Protocol):
-    """Whoever must know which process groups exist, to clean up after a launcher that was killed."""
+    """Keeps the list of process groups, to clean up after a launcher that was killed."""
 
     def started(self, group: int) -> None:
         """A group was started."""
@@ -93,7 +93,7 @@ class Supervisor:
         self._watchers += [asyncio.create_task(self._watch(spec), name=f"watch {spec.name}") for spec in specs]
 
     async def failed(self) -> Unavailable:
-        """Waits until a process cannot be kept running; returns what to say about it."""
+        """Waits until a process cannot be kept running; returns the error for it."""
         bound = asyncio.create_task(self._bound_logs())
         try:
             return await asyncio.shield(self._failure_future())
@@ -112,7 +112,7 @@ class Supervisor:
         self._children.clear()
 
     def kill(self) -> None:
-        """Kills everything at once; whoever waits in `stop` goes on."""
+        """Kills everything at once; a waiting `stop` goes on."""
         for child in self._children.values():
             child.sweep()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from onevoice_jobs.testing.memory import MemoryJobs, MemoryJobStore
-from onevoice_jobs.testing.shown import completed
+from onevoice_jobs.testing.memory import MemoryJobs
 from onevoice_jobs.testing.state import MemoryJob
+from onevoice_jobs.testing.store import MemoryJobStore, completed, finish_step
 
-__all__ = ["MemoryJob", "MemoryJobStore", "MemoryJobs", "completed"]
+__all__ = ["MemoryJob", "MemoryJobStore", "MemoryJobs", "completed", "finish_step"]

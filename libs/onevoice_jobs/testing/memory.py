@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
-
-from sqlalchemy import TextClause
 
 from onevoice_jobs.events import (
     JOB_CANCEL_REQUESTED,
@@ -20,12 +17,12 @@ from onevoice_jobs.events import (
 from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Renewal, Verdict, Wait
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.queries import job_not_found
-from onevoice_jobs.records import Event, JobRecord, Segment, StepRecord, Translation, WorkerRecord
-from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus, check_transition
+from onevoice_jobs.records import Event, JobRecord, WorkerRecord
+from onevoice_jobs.states import JobStatus, LanguageStatus, check_transition
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.submit import NewJob
-from onevoice_jobs.testing import writes
 from onevoice_jobs.testing.state import MemoryJob, new_job
+from onevoice_jobs.testing.store import MemoryJobStore
 from onevoice_jobs.workers import ALIVE_S
 from onevoice_kit.queue.base import Message
 
@@ -62,14 +59,14 @@ class MemoryJobs:
         before, until = job.record, now + timedelta(seconds=ttl_s)
         if job.held_s(now) > 0:
             if job.lease_owner != owner:
-                return Refused(Refusal.HELD, before, job.held_s(now))
+                return Refused(Refusal.HELD, before, job.held_s(now), job.enqueued_at)
             return _granted_before(job, owner, until, _verdict(before, before.attempts - 1, max_attempts, now))
         verdict = _verdict(before, before.attempts, max_attempts, now)
         epoch = job.lease(owner, until)
         job.change(attempts=before.attempts + 1)
         if verdict is Verdict.RUN or (verdict is not Verdict.EXHAUSTED and job.may_be_paid()):
             job.change(status=JobStatus.PROCESSING, started_at=before.started_at or now)
-            job.tell([Event(JOB_STARTED)] if before.status is JobStatus.PENDING else [], now)
+            job.record_events([Event(JOB_STARTED)] if before.status is JobStatus.PENDING else [], now)
         return Claim(
             Lease(job_id, owner, epoch, until), job.record, verdict, before.started_at is not None or before.resumes > 0
         )
@@ -92,14 +89,14 @@ class MemoryJobs:
         """See `leases.park`."""
         job, now = self.jobs.get(lease.job_id), self._now()
         if job is None or job.record.lease_epoch != lease.epoch:
-            return
+            raise LeaseLost(lease.job_id)
         since = None if wait.progressed else job.record.waiting_since
         job.lease(None, None)
         job.change(attempts=max(0, job.record.attempts - 1), stage=wait.stage, waiting_since=since or now)
         if since is None:
-            job.tell([Event(JOB_WAITING, {"stage": wait.stage, "reason": wait.reason})], now)
+            job.record_events([Event(JOB_WAITING, {"stage": wait.stage, "reason": wait.reason})], now)
         left_s = (job.record.deadline_at - now).total_seconds()
-        self._enqueue(job, job.record.attempts, delay_s=max(0.0, min(wait.delay_s, left_s)))
+        self._enqueue(job, job.record.attempts, delay_s=wait.within(left_s))
 
     def store(self, lease: Lease) -> JobStore:
         """What the holder of the lease writes to."""
@@ -126,7 +123,7 @@ class MemoryJobs:
         """See `submit.insert_job`."""
         now = self._now()
         self.jobs[job_id] = new_job(job, job_id, now)
-        self.jobs[job_id].tell([Event(JOB_CREATED, {"languages": list(job.target_languages)})], now)
+        self.jobs[job_id].record_events([Event(JOB_CREATED, {"languages": list(job.target_languages)})], now)
         message = DubbingJobMessage(job_id, job.user_id, job.video_id, now)
         self._send(message.to_message(traceparent=job.traceparent), job.priority, 0.0)
 
@@ -139,13 +136,13 @@ class MemoryJobs:
         check_transition(status, JobStatus.CANCELLED)
         job.change(cancel_requested_at=job.record.cancel_requested_at or now)
         if job.held_s(now) > 0 or job.may_be_paid():
-            job.tell([] if asked_before else [Event(JOB_CANCEL_REQUESTED)], now)
+            job.record_events([] if asked_before else [Event(JOB_CANCEL_REQUESTED)], now)
             return status
         job.lease(None, None)
         job.change(status=JobStatus.CANCELLED, completed_at=now, estimated_completion=None, spent_credits=0)
         for language in job.open_languages():
             job.change_language(language, status=LanguageStatus.CANCELLED, completed_at=now)
-        job.tell([Event(JOB_CANCELLED)], now)
+        job.record_events([Event(JOB_CANCELLED)], now)
         self._enqueue(job, job.record.attempts)
         return JobStatus.CANCELLED
 
@@ -167,7 +164,7 @@ class MemoryJobs:
         for language, task in job.languages.items():
             if task.status is not LanguageStatus.COMPLETED:
                 job.change_language(language, status=LanguageStatus.PENDING, **cleared)
-        job.tell([Event(JOB_RESUMED)], now)
+        job.record_events([Event(JOB_RESUMED)], now)
         self._enqueue(job, attempts)
 
     def requeue_stuck(self, *, older_than_s: float, limit: int = 100) -> list[UUID]:
@@ -202,12 +199,9 @@ class MemoryJobs:
             raise LeaseLost(lease.job_id)
         return job
 
-    def write(self, lease: Lease, statement: TextClause, parameters: Mapping[str, Any]) -> Any:
-        """Executes one of `statements` under a lease."""
-        changed, result = writes.apply(statement, self.held(lease), parameters, self._now())
-        if not changed:
-            raise LeaseLost(lease.job_id)
-        return result
+    def now(self) -> datetime:
+        """The time by the clock of the database."""
+        return self._now()
 
     def _of(self, user_id: UUID, job_id: UUID) -> MemoryJob:
         job = self.jobs.get(job_id)
@@ -220,39 +214,6 @@ class MemoryJobs:
         message = DubbingJobMessage(record.id, record.user_id, record.video_id, job.enqueued_at)
         sent = message.to_message(traceparent=record.traceparent, attempt=attempts + 1)
         self._send(sent, record.priority, delay_s)
-
-
-class MemoryJobStore(JobStore):
-    """The store as it is, with its statements executed in memory."""
-
-    def __init__(self, jobs: MemoryJobs, lease: Lease) -> None:
-        self._jobs = jobs
-        self.lease = lease
-        self._shown: dict[str | None, tuple[str, int]] = {}
-
-    async def completed_steps(self) -> dict[str, StepRecord]:
-        """See `JobStore`."""
-        steps = self._job().steps
-        return {key: step for key, step in steps.items() if step.status is StepStatus.COMPLETED}
-
-    async def segments(self) -> list[Segment]:
-        """See `JobStore`."""
-        return [segment for _, segment in sorted(self._job().segments.items())]
-
-    async def translations(self, language: str) -> list[Translation]:
-        """See `JobStore`."""
-        return [line for _, line in sorted(self._job().translations.items()) if line.language == language]
-
-    async def cancel_requested(self) -> bool:
-        """See `JobStore`."""
-        return self._jobs.held(self.lease).record.cancel_requested_at is not None
-
-    async def _execute(self, statement: TextClause, parameters: Mapping[str, object], *, alone: bool = False) -> Any:
-        del alone  # nothing here ever waits, so every write is
-        return self._jobs.write(self.lease, statement, parameters)
-
-    def _job(self) -> MemoryJob:
-        return self._jobs.jobs[self.lease.job_id]
 
 
 def _granted_before(job: MemoryJob, owner: str, until: datetime, verdict: Verdict) -> Claim:

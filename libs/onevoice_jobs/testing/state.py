@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -39,7 +39,7 @@ class MemoryJob:
     artifacts: dict[tuple[str, str | None], Artifact] = field(default_factory=dict)
     events: list[EventRecord] = field(default_factory=list)
     notifications: dict[str, tuple[str, str, Mapping[str, Any]]] = field(default_factory=dict)
-    """Whom to tell of the end, by key: kind, recipient, what."""
+    """Notices of the end by key: kind, recipient, data."""
 
     def change(self, **values: Any) -> None:
         """Updates the job's own row."""
@@ -68,11 +68,27 @@ class MemoryJob:
         self.change(lease_epoch=self.record.lease_epoch + 1)
         return self.record.lease_epoch
 
-    def tell(self, events: Iterable[Event], now: datetime) -> None:
+    def record_events(self, events: Iterable[Event], now: datetime) -> None:
         """Numbers and records events."""
         for event in events:
             data = json.loads(json.dumps(dict(event.data)))
             self.events.append(EventRecord(len(self.events) + 1, self.record.id, event.type, data, now))
+
+    def notify_people(self) -> None:
+        """Writes the notices of the job's end, once for each outcome of each run."""
+        record, status = self.record, self.record.status.value
+        data = {
+            "event": f"job_{status}",
+            "job_id": str(record.id),
+            "user_id": str(record.user_id),
+            "filename": record.filename,
+            "languages": list(record.target_languages),
+            "error": asdict(record.error) if record.error else None,
+        }
+        sent = {"mail": status in ("completed", "failed") and record.notify_email, "alert": status == "failed"}
+        for kind in (kind for kind, wanted in sent.items() if wanted):
+            key = ":".join([kind, str(record.id), status, *([str(record.resumes)] if record.resumes else [])])
+            self.notifications.setdefault(key, (kind, (record.notify_email or "") if kind == "mail" else "", data))
 
 
 def new_job(job: NewJob, job_id: UUID, now: datetime) -> MemoryJob:

@@ -16,7 +16,7 @@ from onevoice_jobs.records import NOTHING, Shown
 from onevoice_kit.errors import Busy, DeadlineExceeded, Internal, OneVoiceError, Unavailable
 from onevoice_kit.telemetry.trace import span
 
-from ..retrying import RetryPolicy, with_retries
+from ..retrying import OnRetry, RetryPolicy, with_retries
 from .graph import Inputs, Json, Result, Step, digest
 
 T = TypeVar("T")
@@ -34,7 +34,11 @@ class Checkpoint:
 
 
 MAX_TIMEOUTS: Final = 2
-"""A step that has met its deadline so often in one run has failed for good: another attempt would take as long."""
+"""A step that has met its own deadline so often in one run has failed for good: another attempt would take as long."""
+LONG_S: Final = 120.0
+"""An attempt that ran for so long before its deadline has too much to do; a shorter one may have met a slow stage."""
+ENGINE_TIMEOUT: Final = "engine_timeout"
+"""Reason with which a stage reports that its engine took too long over this input, however short that was."""
 JOURNAL: Final = "database"
 """Stands as failed stage where a result could not be stored."""
 FAILED: Final = "failed"
@@ -184,33 +188,18 @@ class Executor:
         return step.input_hash(self._hashes[dep] for dep in step.deps)
 
     async def _attempts(self, step: Step) -> Json:
-        inputs: Inputs = {dep: self._outputs[dep] for dep in step.deps}
-        bound = self._bounds.get(step.stage)
-        timeouts = attempts = 0
-
-        async def work(attempt: int) -> Json | Result:
-            nonlocal timeouts, attempts
-            attempts = attempt
-            try:
-                async with bound or contextlib.nullcontext():
-                    with span(f"step {step.stage}", step=step.key, attempt=attempt):
-                        return await step.run(inputs)
-            except DeadlineExceeded as error:
-                timeouts += 1
-                if timeouts < MAX_TIMEOUTS:
-                    raise
-                raise DeadlineExceeded(reason="step_timeout", retryable=False) from error
+        retry = step.retry or self._retry
+        attempts = _Attempts(step, {dep: self._outputs[dep] for dep in step.deps}, self._bounds.get(step.stage))
 
         async def on_retry(error: OneVoiceError, attempt: int, delay_s: float) -> None:
-            await self._record(
-                partial(self._journal.retrying, step, error, attempt, delay_s), (step.retry or self._retry)
-            )
+            await self._record(partial(self._journal.retrying, step, error, attempt, delay_s), retry)
 
-        made = await with_retries(work, (step.retry or self._retry), self._rng, on_retry=on_retry)
+        made = await attempts.run(retry, self._rng, on_retry)
         result = made if isinstance(made, Result) else Result(made, NOTHING)
-        checkpoint = Checkpoint(self._input_hash(step), result.output, attempts)
-        await self._record(partial(self._journal.save, step, checkpoint, result.shown), (step.retry or self._retry))
-        self.progressed = True
+        checkpoint = Checkpoint(self._input_hash(step), result.output, attempts.count)
+        await self._record(partial(self._journal.save, step, checkpoint, result.shown), retry)
+        # A pure step may not be stored yet, and would count again after each wait.
+        self.progressed = self.progressed or not step.pure
         return result.output
 
     async def _record(self, write: Callable[[], Awaitable[T]], retry: RetryPolicy) -> T:
@@ -263,6 +252,46 @@ class Executor:
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in tasks:
             self._tasks.pop(task, None)
+
+
+class _Attempts:
+    """The attempts of one step in one run."""
+
+    def __init__(self, step: Step, inputs: Inputs, bound: asyncio.Semaphore | None) -> None:
+        self._step = step
+        self._inputs = inputs
+        self._bound = bound
+        self._now = asyncio.get_running_loop().time
+        self._began = self._now()
+        self.count = 0
+
+    async def run(self, retry: RetryPolicy, rng: random.Random, on_retry: OnRetry) -> Json | Result:
+        """Retries transient errors within the budget, and once more a deadline of the step's own, whatever is left."""
+        timeouts = 0
+        while True:
+            try:
+                return await with_retries(self._attempt, retry, rng, transient=self._transient, on_retry=on_retry)
+            except DeadlineExceeded as error:
+                if not self._too_slow(error):
+                    raise
+                timeouts += 1
+                if timeouts == MAX_TIMEOUTS:
+                    raise DeadlineExceeded(reason="step_timeout", retryable=False) from error
+                await on_retry(error, self.count, 0.0)
+
+    async def _attempt(self, _: int) -> Json | Result:
+        self.count += 1
+        async with self._bound or contextlib.nullcontext():
+            self._began = self._now()
+            with span(f"step {self._step.stage}", step=self._step.key, attempt=self.count):
+                return await self._step.run(self._inputs)
+
+    def _transient(self, error: OneVoiceError) -> bool:
+        return error.retryable and not self._too_slow(error)
+
+    def _too_slow(self, error: OneVoiceError) -> bool:
+        long = self._now() - self._began >= LONG_S
+        return isinstance(error, DeadlineExceeded) and (long or error.reason == ENGINE_TIMEOUT)
 
 
 def _known(error: BaseException, step: Step) -> OneVoiceError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,8 +11,6 @@ import pytest
 
 from onevoice_jobs.leases import Claim, Lease
 from onevoice_jobs.records import Artifact, CompletedLanguage, Event, JobError, Segment, Shown, StepResult, Translation
-from onevoice_jobs.store import JobStore
-from onevoice_jobs.testing import MemoryJobs, MemoryJobStore
 from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.storage.base import ObjectRef
 
@@ -157,15 +154,3 @@ async def test_both_engines_give_the_same_answers_to_the_same_random_calls(on_po
         assert answers[0] == answers[1], name
     views = [await seen(engine, leases) for engine, leases in pairs]
     assert views[0] == views[1]
-
-
-def test_the_store_in_memory_leaves_no_query_to_the_database():
-    """Whatever reads the database by itself must be answered from memory."""
-    reads = {
-        name
-        for name, method in inspect.getmembers(JobStore, inspect.iscoroutinefunction)
-        if not name.startswith("_") and "_read" in method.__code__.co_names
-    }
-    assert reads == {name for name in reads if name in vars(MemoryJobStore)}
-    assert reads
-    assert isinstance(MemoryJobs().store(Lease(JOBS[0], "w", 1, None)), MemoryJobStore)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from onevoice_jobs.leases import Claim, LeaseLost, Refused
 from onevoice_jobs.records import Artifact, Event, JobError, Segment, Shown, StepRecord, StepResult, Translation, Word
 from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
 from onevoice_jobs.store import JobStore
-from onevoice_jobs.testing import completed
+from onevoice_jobs.testing import completed, finish_step
 from onevoice_kit.errors import Conflict
 from onevoice_kit.storage.base import ObjectRef
 
@@ -24,19 +24,19 @@ VIDEO = Artifact("video", "es", "talk.es.mp4", REF)
 FAILURE = JobError("engine_failed", "The engine failed.")
 
 WRITES: dict[str, Callable[[JobStore], Awaitable[Any]]] = {
-    "finish_step": lambda store: store.finish_step("s", "h", {}),
-    "finish_step_with_event": lambda store: store.finish_step("s", "h", {}, Shown(events=(Event("x"),))),
-    "finish_step_with_segments": lambda store: store.finish_step("cut", "h", {}, Shown(segments=(SEGMENT,))),
-    "finish_step_with_translations": lambda store: store.finish_step(
-        "fit", "h", {}, Shown(translations=(TRANSLATION,))
+    "finish_step": lambda store: finish_step(store, "s", "h", {}),
+    "finish_step_with_event": lambda store: finish_step(store, "s", "h", {}, Shown(events=(Event("x"),))),
+    "finish_step_with_segments": lambda store: finish_step(store, "cut", "h", {}, Shown(segments=(SEGMENT,))),
+    "finish_step_with_translations": lambda store: finish_step(
+        store, "fit", "h", {}, Shown(translations=(TRANSLATION,))
     ),
-    "finish_step_with_artifact": lambda store: store.finish_step("done", "h", {}, Shown(artifacts=(VIDEO,))),
+    "finish_step_with_artifact": lambda store: finish_step(store, "done", "h", {}, Shown(artifacts=(VIDEO,))),
     "forget_results": lambda store: store.forget_results(),
     "set_progress": lambda store: store.set_progress("asr", 10),
     "set_language_progress": lambda store: store.set_progress("tts", 10, language="es"),
-    "finish_step_with_language": lambda store: store.finish_step("done:es", "h", {}, completed("es", {})),
+    "finish_step_with_language": lambda store: finish_step(store, "done:es", "h", {}, completed("es", {})),
     "language_failed": lambda store: store.language_failed("es", FAILURE),
-    "event": lambda store: store.event("line.ready", {}),
+    "event": lambda store: store.record(Event("line.ready", {})),
     "cancel_requested": lambda store: store.cancel_requested(),
     "job_completed": lambda store: store.job_completed(spent_credits=1, metrics={}),
     "job_failed": lambda store: store.job_failed(FAILURE),
@@ -95,7 +95,7 @@ async def test_nothing_is_written_after_the_end(under_test, take, write):
 async def test_steps_are_remembered_with_their_newest_result(under_test, take):
     store = await take(await under_test.submit(), ttl_s=0)
     await store.finish_steps([StepResult("mix", "hash-1", {"a": [1, None]}, attempts=3), StepResult("mux", "h", {})])
-    await store.finish_step("mux", "hash-10", {"b": 2})
+    await finish_step(store, "mux", "hash-10", {"b": 2})
     assert await store.completed_steps() == {
         "mix": StepRecord("mix", "hash-1", StepStatus.COMPLETED, 3, {"a": [1, None]}),
         "mux": StepRecord("mux", "hash-10", StepStatus.COMPLETED, 1, {"b": 2}),
@@ -110,7 +110,7 @@ async def test_a_step_that_is_written_again_tells_nothing_twice(under_test, take
     await store.finish_steps([said])
     await store.finish_steps([said, other], again=True)
     assert (await types(under_test, job_id))[2:] == ["a said", "b said"]
-    await store.finish_step("a", "another input", {}, Shown(events=(Event("a said else"),)))
+    await finish_step(store, "a", "another input", {}, Shown(events=(Event("a said else"),)))
     assert (await types(under_test, job_id))[4:] == ["a said else"]
 
 
@@ -118,7 +118,8 @@ async def test_lines_and_artifacts_are_stored_and_replaced(under_test, take):
     job_id = await under_test.submit()
     store = await take(job_id)
     later, unfitted = Segment(1, 0, 1000, 1500, "speaker_2", "¿qué?"), Translation("es", 1, "¿qué?")
-    await store.finish_step(
+    await finish_step(
+        store,
         "cut",
         "h",
         {},
@@ -129,15 +130,15 @@ async def test_lines_and_artifacts_are_stored_and_replaced(under_test, take):
             )
         ),
     )
-    await store.finish_step("cut", "h", {}, Shown(segments=(replace(SEGMENT, source_text="hullo"),)))
+    await finish_step(store, "cut", "h", {}, Shown(segments=(replace(SEGMENT, source_text="hullo"),)))
     assert await store.segments() == [replace(SEGMENT, source_text="hullo"), later]
-    await store.finish_step(
-        "fit", "h", {}, Shown(translations=(unfitted, TRANSLATION, Translation("ca", 0, "hola món")))
+    await finish_step(
+        store, "fit", "h", {}, Shown(translations=(unfitted, TRANSLATION, Translation("ca", 0, "hola món")))
     )
     assert await store.translations("es") == [TRANSLATION, unfitted]
     report = Artifact("report", None, "report.json", REF)
-    await store.finish_step("done", "h", {}, Shown(artifacts=(report, VIDEO)))
-    await store.finish_step("done", "h", {}, Shown(artifacts=(replace(report, ref=replace(REF, size=100)),)))
+    await finish_step(store, "done", "h", {}, Shown(artifacts=(report, VIDEO)))
+    await finish_step(store, "done", "h", {}, Shown(artifacts=(replace(report, ref=replace(REF, size=100)),)))
     found = await under_test.artifacts(job_id)
     assert [(item.kind, item.language, item.ref.size) for item in found] == [("report", None, 100), ("video", "es", 99)]
     await store.forget_results()
@@ -159,7 +160,7 @@ async def test_progress_is_shown_and_never_goes_back(under_test, take):
 async def test_a_language_that_has_ended_stays_as_it_ended_and_tells_no_more(under_test, take):
     job_id = await under_test.submit()
     store = await take(job_id)
-    await store.finish_step("done:es", "h", {}, completed("es", {"coverage": 1.0}))
+    await finish_step(store, "done:es", "h", {}, completed("es", {"coverage": 1.0}))
     await store.language_failed("es", FAILURE)
     await store.set_progress("tts", 5, language="es")
     await store.language_failed("ca", FAILURE)
@@ -173,7 +174,7 @@ async def test_a_language_that_has_ended_stays_as_it_ended_and_tells_no_more(und
 async def test_the_end_of_a_job_ends_its_open_languages(under_test, take, status):
     job_id = await under_test.submit()
     store = await take(job_id)
-    await store.finish_step("done:es", "h", {}, completed("es", {}))
+    await finish_step(store, "done:es", "h", {}, completed("es", {}))
     await (store.job_failed(FAILURE) if status is JobStatus.FAILED else store.job_cancelled())
     job, (spanish, catalan) = await under_test.job(job_id), await under_test.languages(job_id)
     assert (job.status, job.spent_credits, job.completed_at is not None) == (status, 0, True)
@@ -191,8 +192,8 @@ async def test_a_job_is_never_spent_above_its_quote(under_test, take):
 async def test_a_failed_job_resumes_after_its_last_good_step(under_test, take):
     job_id = await under_test.submit()
     store = await take(job_id)
-    await store.finish_step("asr:0", "hash", {"words": 3})
-    await store.finish_step("done:ca", "h", {}, completed("ca", {}))
+    await finish_step(store, "asr:0", "hash", {"words": 3})
+    await finish_step(store, "done:ca", "h", {}, completed("ca", {}))
     with pytest.raises(Conflict):
         await under_test.resume(job_id)
     await store.job_failed(FAILURE)

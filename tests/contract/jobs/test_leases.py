@@ -7,6 +7,7 @@ import pytest
 from onevoice_jobs.leases import Claim, LeaseLost, Refusal, Refused, Verdict
 from onevoice_jobs.queries import PAYMENT_STEPS
 from onevoice_jobs.states import JobStatus, LanguageStatus
+from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import uuid7
 from onevoice_kit.errors import NotFound
 from tests.contract.jobs.test_jobs import FAILURE, claim, types
@@ -43,7 +44,7 @@ async def test_a_claim_made_again_by_the_same_owner_finds_its_own_lease(under_te
     other = await claim(under_test, job_id, "worker-1/b")
     assert isinstance(other, Refused)
     assert other.reason is Refusal.HELD
-    await under_test.jobs.store(first.lease).finish_step("probe", "h", {})
+    await finish_step(under_test.jobs.store(first.lease), "probe", "h", {})
 
 
 async def test_a_claim_made_again_after_its_lease_is_another_attempt(under_test):
@@ -143,7 +144,7 @@ async def test_a_job_nobody_works_on_is_cancelled_at_once_and_whoever_did_is_fen
 @pytest.mark.parametrize("step", PAYMENT_STEPS)
 async def test_a_job_that_may_be_paid_for_is_left_to_the_next_worker_who_can_deliver_it(under_test, take, step):
     job_id = await under_test.submit()
-    await (await take(job_id, ttl_s=0)).finish_step(step, "hash", {"value": 1})
+    await finish_step((await take(job_id, ttl_s=0)), step, "hash", {"value": 1})
     assert [await under_test.cancel(job_id), await under_test.cancel(job_id)] == [JobStatus.PROCESSING] * 2
     assert (await under_test.job(job_id)).cancel_requested_at is not None
     claimed = await claim(under_test, job_id, "worker-2")
@@ -156,7 +157,7 @@ async def test_a_job_that_may_be_paid_for_is_left_to_the_next_worker_who_can_del
 async def test_a_resumed_job_that_may_be_paid_for_can_be_delivered_although_it_is_cancelled(under_test, take):
     job_id = await under_test.submit()
     store = await take(job_id)
-    await store.finish_step("settle", "hash", {"value": 1})
+    await finish_step(store, "settle", "hash", {"value": 1})
     await store.job_failed(FAILURE, spent_credits=1)
     await under_test.resume(job_id)
     assert await under_test.cancel(job_id) is JobStatus.PENDING
@@ -171,7 +172,7 @@ async def test_a_resumed_job_that_may_be_paid_for_can_be_delivered_although_it_i
 async def test_a_job_whose_last_steps_are_yet_to_be_done_is_cancelled_at_once(under_test, take):
     job_id = await under_test.submit()
     store = await take(job_id, ttl_s=0)
-    await store.finish_step("report", "hash", {"value": 1})
+    await finish_step(store, "report", "hash", {"value": 1})
     assert await under_test.cancel(job_id) is JobStatus.CANCELLED
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from onevoice_cli.launcher.ports import free_ports
+from onevoice_cli.launcher.services import free_ports
 
 ROOT = Path(__file__).parents[3]
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from onevoice_cli.files import read_toml
-from onevoice_cli.launcher.ports import free_ports
+from onevoice_cli.launcher.services import free_ports
 
 pytestmark = [pytest.mark.xdist_group("launcher"), pytest.mark.slow]
 ROOT = Path(__file__).parents[3]

@@ -11,7 +11,8 @@ from sqlalchemy import select, text, update
 from onevoice_jobs.leases import Claim, claim
 from onevoice_jobs.models import jobs, outbox
 from onevoice_jobs.records import JobError
-from onevoice_jobs.store import JobStore
+from onevoice_jobs.store import PostgresJobStore
+from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import transaction, uuid7
 from services.gateway.idempotency import repository
 from services.gateway.idempotency.models import idempotency_keys
@@ -137,7 +138,7 @@ async def test_a_job_whose_worker_settled_and_died_is_not_cancelled_any_more(
     job = await dub(ada, ["es"])
     claimed = await claim(gateway.database, UUID(job["id"]), "dies", ttl_s=0)
     assert isinstance(claimed, Claim)
-    await JobStore(gateway.database, claimed.lease).finish_step(step, "hash", {})
+    await finish_step(PostgresJobStore(gateway.database, claimed.lease), step, "hash", {})
     await gateway.ledger.settle(job["id"], 40)
     for _ in range(2):
         answer = (await ada.client.post(f"/api/jobs/{job['id']}/cancel")).json()

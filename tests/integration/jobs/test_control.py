@@ -14,7 +14,7 @@ from onevoice_jobs.models import outbox
 from onevoice_jobs.queries import events_after, get_job
 from onevoice_jobs.records import JobError
 from onevoice_jobs.states import JobStatus
-from onevoice_jobs.testing import completed
+from onevoice_jobs.testing import completed, finish_step
 from onevoice_jobs.workers import forget_dead, goodbye, heartbeat, list_workers
 from onevoice_kit.db import transaction
 from onevoice_kit.errors import Conflict
@@ -101,8 +101,8 @@ async def test_cancel_and_claim_at_once_agree_on_who_was_first(engine, submit, u
 async def test_a_failed_job_resumes_after_its_last_good_step(engine, submit, take, user_id):
     job_id = await submit()
     store = await take(job_id)
-    await store.finish_step("asr:0", "hash", {"words": 3})
-    await store.finish_step("done:ca", "h", {}, completed("ca", {}))
+    await finish_step(store, "asr:0", "hash", {"words": 3})
+    await finish_step(store, "done:ca", "h", {}, completed("ca", {}))
     await store.job_failed(FAILURE)
     async with transaction(engine) as connection:
         await resume_job(connection, user_id, job_id)

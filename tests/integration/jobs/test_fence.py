@@ -11,6 +11,7 @@ from onevoice_jobs.control import request_cancel
 from onevoice_jobs.leases import LeaseLost
 from onevoice_jobs.models import jobs, steps
 from onevoice_jobs.states import JobStatus
+from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import transaction
 from tests.support.blocked import done_or_blocked
 
@@ -22,7 +23,7 @@ async def test_a_checkpoint_waits_for_a_claim_that_is_being_made(engine, submit,
     async with engine.connect() as connection:
         claiming = update(jobs).where(jobs.c.id == job_id).values(lease_epoch=jobs.c.lease_epoch + 1)
         await connection.execute(claiming)
-        writing = asyncio.create_task(store.finish_step("probe", "h", {}))
+        writing = asyncio.create_task(finish_step(store, "probe", "h", {}))
         await done_or_blocked(engine, writing)
         await connection.commit()
     with pytest.raises(LeaseLost):

@@ -12,7 +12,8 @@ from onevoice_jobs.control import request_cancel
 from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Verdict, claim, give_back, renew
 from onevoice_jobs.queries import events_after, get_job
 from onevoice_jobs.states import JobStatus
-from onevoice_jobs.store import JobStore
+from onevoice_jobs.store import PostgresJobStore
+from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import transaction, uuid7
 
 
@@ -75,9 +76,9 @@ async def test_an_expired_lease_is_taken_over_and_its_old_holder_fenced_off(engi
         await renew(engine, first.lease)
     assert lost.value.reason == "lease_lost"
     with pytest.raises(LeaseLost):
-        await JobStore(engine, first.lease).finish_step("probe", "h", {})
-    await JobStore(engine, second.lease).finish_step("probe", "h", {})
-    assert set(await JobStore(engine, second.lease).completed_steps()) == {"probe"}
+        await finish_step(PostgresJobStore(engine, first.lease), "probe", "h", {})
+    await finish_step(PostgresJobStore(engine, second.lease), "probe", "h", {})
+    assert set(await PostgresJobStore(engine, second.lease).completed_steps()) == {"probe"}
 
 
 async def test_a_job_is_started_once_however_often_it_is_claimed(engine, submit, user_id):
@@ -146,7 +147,7 @@ async def test_a_cancelled_job_whose_worker_died_is_claimed_to_be_cancelled(engi
     await renew(engine, lease, ttl_s=0)
     answer = await claimed(engine, job_id, "worker-2")
     assert answer.verdict is Verdict.CANCEL
-    await JobStore(engine, answer.lease).job_cancelled()
+    await PostgresJobStore(engine, answer.lease).job_cancelled()
     async with transaction(engine) as connection:
         view = await get_job(connection, user_id, job_id)
     assert view.job.status is JobStatus.CANCELLED
@@ -157,4 +158,4 @@ async def test_a_lease_of_another_epoch_is_no_lease(engine, submit):
     lease = (await claimed(engine, job_id)).lease
     forged = Lease(job_id, lease.owner, lease.epoch + 1, lease.until)
     with pytest.raises(LeaseLost):
-        await JobStore(engine, forged).set_progress("asr", 5)
+        await PostgresJobStore(engine, forged).set_progress("asr", 5)

@@ -18,7 +18,7 @@ from onevoice_jobs.queries import events_after, get_job, list_artifacts
 from onevoice_jobs.records import Artifact, Event, JobError, Segment, Shown, StepRecord, StepResult, Translation, Word
 from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
 from onevoice_jobs.store import JobStore
-from onevoice_jobs.testing import completed
+from onevoice_jobs.testing import completed, finish_step
 from onevoice_kit.db import transaction
 from onevoice_kit.storage.base import ObjectRef
 from onevoice_kit.testing.waiting import eventually
@@ -30,19 +30,19 @@ VIDEO = Artifact("video", "es", "talk.es.mp4", REF)
 FAILURE = JobError("engine_failed", "The engine failed.")
 
 WRITES: dict[str, Callable[[JobStore], Awaitable[Any]]] = {
-    "finish_step": lambda store: store.finish_step("s", "h", {}),
-    "finish_step_with_event": lambda store: store.finish_step("s", "h", {}, Shown(events=(Event("x"),))),
-    "finish_step_with_segments": lambda store: store.finish_step("cut", "h", {}, Shown(segments=(SEGMENT,))),
-    "finish_step_with_translations": lambda store: store.finish_step(
-        "fit", "h", {}, Shown(translations=(TRANSLATION,))
+    "finish_step": lambda store: finish_step(store, "s", "h", {}),
+    "finish_step_with_event": lambda store: finish_step(store, "s", "h", {}, Shown(events=(Event("x"),))),
+    "finish_step_with_segments": lambda store: finish_step(store, "cut", "h", {}, Shown(segments=(SEGMENT,))),
+    "finish_step_with_translations": lambda store: finish_step(
+        store, "fit", "h", {}, Shown(translations=(TRANSLATION,))
     ),
-    "finish_step_with_artifact": lambda store: store.finish_step("done", "h", {}, Shown(artifacts=(VIDEO,))),
+    "finish_step_with_artifact": lambda store: finish_step(store, "done", "h", {}, Shown(artifacts=(VIDEO,))),
     "forget_results": lambda store: store.forget_results(),
     "set_progress": lambda store: store.set_progress("asr", 10),
     "set_language_progress": lambda store: store.set_progress("tts", 10, language="es"),
-    "finish_step_with_language": lambda store: store.finish_step("done:es", "h", {}, completed("es", {})),
+    "finish_step_with_language": lambda store: finish_step(store, "done:es", "h", {}, completed("es", {})),
     "language_failed": lambda store: store.language_failed("es", FAILURE),
-    "event": lambda store: store.event("line.ready", {}),
+    "event": lambda store: store.record(Event("line.ready", {})),
     "cancel_requested": lambda store: store.cancel_requested(),
     "job_completed": lambda store: store.job_completed(spent_credits=1, metrics={}),
     "job_failed": lambda store: store.job_failed(FAILURE),
@@ -105,7 +105,7 @@ async def test_a_claim_waits_for_a_checkpoint_that_is_being_written(engine, subm
 async def test_a_step_remembers_its_result(submit, take):
     store = await take(await submit())
     assert await store.completed_steps() == {}
-    await store.finish_step("asr:0", "hash-1", {"words": 3})
+    await finish_step(store, "asr:0", "hash-1", {"words": 3})
     expected = StepRecord("asr:0", "hash-1", StepStatus.COMPLETED, 1, {"words": 3})
     assert await store.completed_steps() == {"asr:0": expected}
 
@@ -150,7 +150,8 @@ async def test_a_repeated_write_waits_for_the_one_whose_answer_was_lost(engine, 
 async def test_lines_are_stored_and_replaced(submit, take):
     store = await take(await submit())
     later = Segment(1, 0, 1000, 1500, "speaker_2", "¿qué?")
-    await store.finish_step(
+    await finish_step(
+        store,
         "cut",
         "h",
         {},
@@ -162,15 +163,15 @@ async def test_lines_are_stored_and_replaced(submit, take):
         ),
     )
     assert await store.segments() == [SEGMENT, later]
-    await store.finish_step("cut", "h", {}, Shown(segments=(replace(SEGMENT, source_text="hullo"),)))
+    await finish_step(store, "cut", "h", {}, Shown(segments=(replace(SEGMENT, source_text="hullo"),)))
     assert [segment.source_text for segment in await store.segments()] == ["hullo", "¿qué?"]
     unfitted = Translation("es", 1, "¿qué?")
-    await store.finish_step(
-        "fit", "h", {}, Shown(translations=(unfitted, TRANSLATION, Translation("ca", 0, "hola món")))
+    await finish_step(
+        store, "fit", "h", {}, Shown(translations=(unfitted, TRANSLATION, Translation("ca", 0, "hola món")))
     )
     assert await store.translations("es") == [TRANSLATION, unfitted]
-    await store.finish_step(
-        "fit", "h", {}, Shown(translations=(replace(unfitted, start_ms=1000, end_ms=1400, revision=2),))
+    await finish_step(
+        store, "fit", "h", {}, Shown(translations=(replace(unfitted, start_ms=1000, end_ms=1400, revision=2),))
     )
     assert (await store.translations("es"))[1].revision == 2
 
@@ -179,8 +180,8 @@ async def test_artifacts_are_one_of_each_kind_and_language(engine, submit, take,
     job_id = await submit()
     store = await take(job_id)
     report = Artifact("report", None, "report.json", REF)
-    await store.finish_step("done", "h", {}, Shown(artifacts=(report, VIDEO)))
-    await store.finish_step("done", "h", {}, Shown(artifacts=(replace(report, ref=replace(REF, size=100)),)))
+    await finish_step(store, "done", "h", {}, Shown(artifacts=(report, VIDEO)))
+    await finish_step(store, "done", "h", {}, Shown(artifacts=(replace(report, ref=replace(REF, size=100)),)))
     async with transaction(engine) as connection:
         found = await list_artifacts(connection, user_id, job_id)
         spanish = await list_artifacts(connection, user_id, job_id, language="es", kind="video")
@@ -191,9 +192,9 @@ async def test_artifacts_are_one_of_each_kind_and_language(engine, submit, take,
 async def test_forgotten_results_are_gone_and_those_of_other_jobs_stay(submit, take):
     stores = [await take(await submit()) for _ in range(2)]
     for store in stores:
-        await store.finish_step("asr:0", "hash", {})
-        await store.finish_step("cut", "h", {}, Shown(segments=(SEGMENT,)))
-        await store.finish_step("fit", "h", {}, Shown(translations=(TRANSLATION,)))
+        await finish_step(store, "asr:0", "hash", {})
+        await finish_step(store, "cut", "h", {}, Shown(segments=(SEGMENT,)))
+        await finish_step(store, "fit", "h", {}, Shown(translations=(TRANSLATION,)))
     await stores[0].forget_results()
     left = [(await store.completed_steps(), await store.segments(), await store.translations("es")) for store in stores]
     assert left[0] == ({}, [], [])
@@ -204,8 +205,8 @@ async def test_events_are_numbered_without_gaps_however_many_write_at_once(engin
     job_id = await submit()
     store = await take(job_id)
     await asyncio.gather(
-        *(store.event("line.ready", {"n": n}) for n in range(30)),
-        *(store.finish_step(f"s{n}", "h", {}, Shown(events=(Event("a"), Event("b")))) for n in range(10)),
+        *(store.record(Event("line.ready", {"n": n})) for n in range(30)),
+        *(finish_step(store, f"s{n}", "h", {}, Shown(events=(Event("a"), Event("b")))) for n in range(10)),
     )
     async with transaction(engine) as connection:
         events = await events_after(connection, user_id, job_id)
@@ -260,7 +261,7 @@ async def test_one_failed_language_does_not_fail_the_others(engine, submit, take
     job_id = await submit()
     store = await take(job_id)
     await store.language_failed("es", FAILURE)
-    await store.finish_step("done:ca", "h", {}, completed("ca", {"coverage": 1.0}))
+    await finish_step(store, "done:ca", "h", {}, completed("ca", {"coverage": 1.0}))
     await store.job_completed(spent_credits=60, metrics={"seconds": 3.5})
     async with transaction(engine) as connection:
         view = await get_job(connection, user_id, job_id)
@@ -276,7 +277,7 @@ async def test_one_failed_language_does_not_fail_the_others(engine, submit, take
 async def test_a_language_that_has_ended_stays_as_it_ended(engine, submit, take, user_id):
     job_id = await submit()
     store = await take(job_id)
-    await store.finish_step("done:es", "h", {}, completed("es", {}))
+    await finish_step(store, "done:es", "h", {}, completed("es", {}))
     await store.language_failed("es", FAILURE)
     await store.set_progress("tts", 5, language="es")
     async with transaction(engine) as connection:
@@ -290,7 +291,7 @@ async def test_a_language_that_has_ended_stays_as_it_ended(engine, submit, take,
 async def test_the_end_of_a_job_ends_its_open_languages(engine, submit, take, user_id, status):
     job_id = await submit()
     store = await take(job_id)
-    await store.finish_step("done:es", "h", {}, completed("es", {}))
+    await finish_step(store, "done:es", "h", {}, completed("es", {}))
     await (store.job_failed(FAILURE) if status is JobStatus.FAILED else store.job_cancelled())
     async with transaction(engine) as connection:
         view = await get_job(connection, user_id, job_id)
@@ -317,7 +318,7 @@ async def test_the_holder_sees_a_cancel(engine, submit, take, user_id):
 async def test_deleting_a_job_takes_everything_of_it_along(engine, submit, take):
     job_id = await submit()
     store = await take(job_id)
-    await store.finish_step("cut", "h", {}, Shown(segments=(SEGMENT,)))
+    await finish_step(store, "cut", "h", {}, Shown(segments=(SEGMENT,)))
     async with transaction(engine) as connection:
         await connection.execute(jobs.delete())
         assert (await connection.execute(select(job_events))).all() == []

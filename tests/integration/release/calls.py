@@ -19,8 +19,8 @@ import onevoice_jobs
 from onevoice_jobs import control, leases, queries
 from onevoice_jobs.migrations import migrations_path as migrations_of_jobs
 from onevoice_jobs.models import SCHEMA as JOBS
-from onevoice_jobs.records import Artifact, CompletedLanguage, Event, Segment, Shown, Translation, Word
-from onevoice_jobs.store import JobStore
+from onevoice_jobs.records import Artifact, CompletedLanguage, Event, Segment, Shown, StepResult, Translation, Word
+from onevoice_jobs.service import PostgresJobs
 from onevoice_jobs.submit import NewJob, insert_job
 from onevoice_kit.db import create_engine, migrate, transaction
 from onevoice_kit.settings import DatabaseSettings
@@ -58,10 +58,10 @@ async def work(engine: AsyncEngine, job_id: str, *, complete: bool) -> dict[str,
     claimed = await leases.claim(engine, UUID(job_id), "last-release")
     if isinstance(claimed, leases.Refused):
         raise AssertionError(claimed)
-    store = JobStore(engine, claimed.lease)
+    store = PostgresJobs(engine).store(claimed.lease)
     steps = await store.completed_steps()
     await store.set_progress("tts", 50)
-    await store.finish_step("done:es", "hash", {"made_by": "the last release"}, RESULTS)
+    await store.finish_steps([StepResult("done:es", "hash", {"made_by": "the last release"}, RESULTS)])
     await leases.renew(engine, claimed.lease)
     if complete:
         await store.job_completed(spent_credits=40, metrics={})

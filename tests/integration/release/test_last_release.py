@@ -15,7 +15,7 @@ from onevoice_jobs import leases, queries
 from onevoice_jobs import migrations as of_jobs
 from onevoice_jobs.models import SCHEMA as JOBS
 from onevoice_jobs.states import JobStatus
-from onevoice_jobs.store import JobStore
+from onevoice_jobs.store import PostgresJobStore
 from onevoice_jobs.submit import NewJob, insert_job
 from onevoice_kit.db import create_engine, migrate, transaction, uuid7
 from onevoice_kit.settings import DatabaseSettings
@@ -89,7 +89,7 @@ async def test_a_job_from_before_the_migration_is_finished_by_the_new_code(last_
     await last_release("work", job_id=str(OLD_JOB), complete=False)
     claimed = await leases.claim(engine, OLD_JOB, "new-release")
     assert isinstance(claimed, leases.Claim)
-    store = JobStore(engine, claimed.lease)
+    store = PostgresJobStore(engine, claimed.lease)
     assert (await store.completed_steps())["done:es"].output == {"made_by": "the last release"}
     await store.job_completed(spent_credits=60, metrics={})
     assert await last_release("status", job_id=str(OLD_JOB), user_id=str(USER)) == "completed"

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from onevoice_cli.launcher import logs, secrets
-from onevoice_cli.launcher.lock import DataLock
-from onevoice_cli.launcher.ports import check_port, free_ports
+from onevoice_cli.launcher import logs
+from onevoice_cli.launcher.folder import DataLock, load_secrets
+from onevoice_cli.launcher.services import check_port, free_ports
 from onevoice_kit.errors import Conflict, InvalidInput
 
 
@@ -76,9 +76,9 @@ def test_a_next_launcher_waits_for_the_keeper_of_one_that_was_killed(tmp_path):
 
 
 def test_secrets_are_made_once_and_private(tmp_path):
-    first = secrets.load_or_create(tmp_path)
+    first = load_secrets(tmp_path)
     assert len(first["storage_signing_key"]) == 64
-    assert secrets.load_or_create(tmp_path) == first
+    assert load_secrets(tmp_path) == first
     assert (tmp_path / "secrets.toml").stat().st_mode & 0o777 == 0o600
 
 

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from onevoice_cli.client.progress import JobView
+from onevoice_cli.client.follow import JobView
 from onevoice_cli.client.show import Show, metrics_table
 from onevoice_cli.client.sse import Event
 from onevoice_cli.client.status import health_table, jobs_table

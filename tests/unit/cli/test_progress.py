@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onevoice_cli.client.progress import JobView
+from onevoice_cli.client.follow import JobView
 from onevoice_cli.client.sse import Event
 
 

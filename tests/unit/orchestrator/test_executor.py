@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 import pytest
 
@@ -13,7 +13,9 @@ from onevoice_kit.errors import Busy, DeadlineExceeded, Internal, InvalidInput, 
 from services.orchestrator.pipeline.executor import FAILED, Checkpoint, Executor
 from services.orchestrator.pipeline.graph import Inputs, Json, Step
 from services.orchestrator.retrying import RetryPolicy
+from tests.simulation import loop as virtual
 
+T = TypeVar("T")
 AT_ONCE = RetryPolicy(budget_s=0.2, base_s=0.001, cap_s=0.002)
 FOREVER = 1_000_000
 
@@ -56,12 +58,13 @@ class Work:
 
     def step(self, key: str, *deps: str, fails: Sequence[Exception] = (), **options: Any) -> Step:
         left = list(fails)
+        seconds = options.pop("seconds", 0)
 
         async def run(inputs: Inputs) -> Json:
             self.ran.append(key)
             self.now += 1
             self.most = max(self.most, self.now)
-            await asyncio.sleep(0)
+            await asyncio.sleep(seconds)
             self.now -= 1
             if left:
                 raise left.pop(0)
@@ -72,6 +75,11 @@ class Work:
 
 def executor(journal: MemoryJournal, **limits: int) -> Executor:
     return Executor(journal, limits, scope_end=lambda scope: f"end:{scope}")
+
+
+def run_virtually(main: Coroutine[Any, Any, T]) -> T:
+    """Runs on a clock that jumps to the next timer."""
+    return virtual.run(virtual.VirtualLoop(), main)
 
 
 async def test_a_step_runs_after_what_it_depends_on_and_gets_its_output() -> None:
@@ -217,12 +225,45 @@ async def test_a_code_error_in_a_scope_fails_that_scope_alone(caplog: pytest.Log
     assert outputs["report"][1]["end:ca"][0] == "end:ca"
 
 
-async def test_a_step_that_meets_its_deadline_twice_has_failed_for_good() -> None:
-    work, journal = Work(), MemoryJournal()
-    with pytest.raises(DeadlineExceeded) as caught:
-        await executor(journal).run([work.step("mux", fails=[DeadlineExceeded()] * 20)])
-    assert (caught.value.reason, caught.value.retryable) == ("step_timeout", False)
+async def until_it_ends(journal: MemoryJournal, step: Step) -> OneVoiceError:
+    with pytest.raises(OneVoiceError) as caught:
+        await executor(journal).run([step])
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error"),
+    [
+        (3_000.0, DeadlineExceeded(reason="deadline_exceeded")),
+        (1.0, DeadlineExceeded(reason="engine_timeout")),
+    ],
+)
+def test_a_step_that_meets_its_own_deadline_twice_has_failed_for_good(seconds: float, error: OneVoiceError) -> None:
+    work = Work()
+    step = work.step("mux", seconds=seconds, fails=[error] * 20)
+    caught = run_virtually(until_it_ends(MemoryJournal(), step))
+    assert (caught.reason, caught.retryable) == ("step_timeout", False)
     assert work.ran == ["mux", "mux"]
+
+
+def test_a_step_whose_second_try_meets_its_deadline_no_more_goes_on() -> None:
+    work = Work()
+    step = work.step("mux", seconds=3_000.0, fails=[DeadlineExceeded()])
+    assert run_virtually(executor(MemoryJournal()).run([step])) == {"mux": ["mux", {}]}
+
+
+def test_a_short_call_that_is_not_answered_in_time_has_met_a_stage_that_is_away() -> None:
+    work = Work()
+    step = work.step("tts", seconds=60.0, fails=[DeadlineExceeded()] * 20)
+    assert run_virtually(until_it_ends(MemoryJournal(), step)).retryable
+
+
+async def test_a_pure_step_is_no_progress_for_it_may_not_be_stored() -> None:
+    work, journal = Work(), MemoryJournal()
+    run = executor(journal)
+    with pytest.raises(Unavailable):
+        await run.run([work.step("fit", pure=True), work.step("mix", "fit", fails=[Unavailable()] * FOREVER)])
+    assert not run.progressed
 
 
 async def test_a_pause_that_does_not_fit_into_the_budget_ends_the_retries() -> None:

@@ -1,14 +1,34 @@
-"""One launcher per data folder."""
+"""The data folder of a launcher: made, locked for one launcher, and its secrets."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from onevoice_kit.errors import Conflict
+from onevoice_cli.files import read_toml, to_toml, write_private
+from onevoice_kit.errors import Conflict, PreconditionFailed
+
+_SECRETS = ("storage_signing_key",)
+"""Kept in `DIR/secrets.toml`."""
+
+
+def prepare(data: Path) -> Path:
+    """Makes the folder and what lies in it; `PreconditionFailed` where it cannot be written."""
+    data = data.expanduser().absolute()
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        for private in ("logs", "objects"):
+            (data / private).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise PreconditionFailed(
+            f"The data folder {data} cannot be used: {error.strerror}.", reason="data_folder_unusable"
+        ) from None
+    return data
 
 
 class DataLock:
@@ -85,3 +105,17 @@ def _is_zombie(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[:1] == ["Z"]
+
+
+_SECRETS = ("storage_signing_key",)
+
+
+def load_secrets(data: Path) -> Mapping[str, str]:
+    """Every name of `_SECRETS` with 256 random bits in hexadecimal, made where the folder lacks it."""
+    path = data / "secrets.toml"
+    known = read_toml(path)
+    missing = [name for name in _SECRETS if not known.get(name)]
+    if missing:
+        known |= {name: secrets.token_hex(32) for name in missing}
+        write_private(path, to_toml(known))
+    return known
