@@ -116,10 +116,10 @@ class Deployment:
         return await self.job(job_id)
 
     async def waiting(self, job_id: UUID) -> JobRecord:
-        """The job once it waits for a service."""
+        """The job once it waits for tts."""
 
         async def waits() -> bool:
-            return (await self.job(job_id)).waiting_since is not None
+            return (await self.job(job_id)).stage == "waiting for tts"
 
         await eventually(waits, timeout=60)
         return await self.job(job_id)

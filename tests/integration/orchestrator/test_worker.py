@@ -24,20 +24,6 @@ from onevoice_kit.testing.waiting import eventually
 from services.orchestrator.settings import OrchestratorSettings
 from tests.support.instant_stages import Script, fails, only
 
-SHORT_WAITS = {"worker_wait_min_s": 0.1, "worker_wait_max_s": 0.2, "worker_retry_budget_s": 0.2}
-
-
-async def parked(deployment, job_ids, times: int) -> bool:
-    """Whether each job has been claimed at least so often."""
-    return all([(await deployment.job(job_id)).lease_epoch >= 2 * times for job_id in job_ids])
-
-
-async def dead_letters(deployment) -> list[str]:
-    """The reasons of the dead letters."""
-    async with transaction(deployment.engine) as connection:
-        statement = select(outbox.c.dead_reason).where(outbox.c.dead_at.is_not(None))
-        return list((await connection.execute(statement)).scalars())
-
 
 async def test_a_job_goes_from_its_message_to_its_results(deployment, script: Script) -> None:
     job_id = await deployment.submit()
@@ -248,56 +234,6 @@ async def test_what_may_pass_is_tried_again_and_told(deployment, script: Script)
     types = [event.type for event in await deployment.events(job_id)]
     assert types.count("step.retried") == 2
     assert script.count("Synthesize") == 2 * script.segments + 2
-
-
-async def test_jobs_wait_for_a_stage_that_is_away_and_go_on_by_themselves(deployment, script: Script) -> None:
-    away = True
-    script.faults["Synthesize"] = lambda _: Unavailable(reason="tts_down") if away else None
-    job_ids = [await deployment.submit() for _ in range(4)]
-    async with deployment.worker(**SHORT_WAITS):
-        waited = [await deployment.waiting(job_id) for job_id in job_ids]
-        assert {job.stage for job in waited} == {"waiting for tts"}
-        # Many more deliveries than a message may have receives, or a job attempts.
-        await eventually(lambda: parked(deployment, job_ids, 7), timeout=120)
-        away = False
-        ended = [await deployment.ended(job_id) for job_id in job_ids]
-    assert {job.status for job in ended} == {JobStatus.COMPLETED}
-    assert {job.attempts for job in ended} == {1}
-    assert {job.spent_credits for job in ended} == {100}
-    assert (script.count("Settle"), script.count("Release")) == (4, 0)
-    assert script.count("Mix") == 8
-    types = [event.type for event in await deployment.events(job_ids[0])]
-    assert types.count("job.waiting") == 1
-    assert await dead_letters(deployment) == []
-
-
-async def test_a_job_that_waits_holds_no_slot(deployment, script: Script) -> None:
-    script.faults["Synthesize"] = fails(Unavailable(reason="tts_down"), only(language="es"))
-    waiting = await deployment.submit(target_languages=("es",))
-    async with deployment.worker(worker_max_jobs=1, **SHORT_WAITS | {"worker_wait_min_s": 30, "worker_wait_max_s": 30}):
-        await deployment.waiting(waiting)
-        other = await deployment.ended(await deployment.submit(target_languages=("ca",)))
-        assert other.status is JobStatus.COMPLETED
-        assert (await deployment.job(waiting)).stage == "waiting for tts"
-
-
-async def test_a_job_that_waits_is_failed_at_its_deadline(deployment, script: Script) -> None:
-    script.faults["Probe"] = fails(Unavailable("The mixer is down.", reason="mixer_down"))
-    job_id = await deployment.submit(deadline_s=2.0)
-    async with deployment.worker(**SHORT_WAITS | {"worker_wait_min_s": 30, "worker_wait_max_s": 30}):
-        job = await deployment.ended(job_id)
-    assert (job.status, job.error and job.error.reason) == (JobStatus.FAILED, "job_overdue")
-    assert script.count("Release") == 1
-
-
-async def test_a_job_whose_billing_is_away_at_its_end_waits_too(deployment, script: Script) -> None:
-    script.faults["DetectSpeech"] = fails(PreconditionFailed("No speech.", reason="no_speech"))
-    left = [Unavailable(reason="billing_down")] * 20
-    script.faults["Release"] = lambda _: left.pop() if left else None
-    job_id = await deployment.submit()
-    async with deployment.worker(**SHORT_WAITS):
-        job = await deployment.ended(job_id)
-    assert (job.status, job.error and job.error.reason, job.attempts) == (JobStatus.FAILED, "no_speech", 1)
 
 
 async def test_an_unknown_error_counts_as_an_attempt_and_at_last_fails_the_job(
