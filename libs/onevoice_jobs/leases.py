@@ -77,6 +77,8 @@ class Refusal(enum.StrEnum):
     """There is no such job: dead-letter the message."""
     ENDED = "ended"
     """Nothing is left to do but what must follow the end (release credits, delete the message)."""
+    SUPERSEDED = "superseded"
+    """The job was parked since the message was sent, so a newer one is on its way: delete this one."""
     HELD = "held"
     """Another worker holds it: try again when its lease could have ended."""
 
@@ -90,8 +92,6 @@ class Refused:
     """None where it is unknown."""
     retry_in_s: float = 0.0
     """What is left of the other worker's lease."""
-    newest_sent_at: datetime | None = None
-    """When the job's newest message was sent; set where the job is held. An older message is superseded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,13 @@ class Renewal:
 
 
 async def claim(
-    engine: AsyncEngine, job_id: UUID, owner: str, *, ttl_s: float = 120.0, max_attempts: int = MAX_ATTEMPTS
+    engine: AsyncEngine,
+    job_id: UUID,
+    owner: str,
+    *,
+    ttl_s: float = 120.0,
+    max_attempts: int = MAX_ATTEMPTS,
+    sent_at: datetime | None = None,
 ) -> Claim | Refused:
     """
     Takes a job that is pending, or whose holder let its lease run out or gave it back.
@@ -111,6 +117,9 @@ async def claim(
     `owner` stands for this one claim: whoever does not know whether a claim has succeeded makes it again under the same
     owner, and gets the lease that was granted, kept for `ttl_s` from now. Any other claim is another owner, also one
     by the same worker.
+
+    `sent_at` is the time in the message that asks for the job: one that a parked job has replaced since is refused, so
+    that a worker which dies between parking the job and deleting its message does not leave two of them.
 
     A claim counts as an attempt. The lease is granted also where the verdict is not `RUN`, because ending the job
     is a write too. The first claim that runs the job, or may have to because it is paid for, records `job.started`.
@@ -121,9 +130,11 @@ async def claim(
             return Refused(Refusal.UNKNOWN, None)
         if JobStatus(row.status).terminal:
             return Refused(Refusal.ENDED, await _job(connection, job_id))
+        if row.lease_owner != owner and superseded(sent_at, row.waiting_since, row.enqueued_at):
+            return Refused(Refusal.SUPERSEDED, await _job(connection, job_id))
         if row.held_s > 0:
             if row.lease_owner != owner:
-                return Refused(Refusal.HELD, await _job(connection, job_id), row.held_s, row.enqueued_at)
+                return Refused(Refusal.HELD, await _job(connection, job_id), row.held_s)
             return await _granted_before(connection, row, ttl_s, max_attempts)
         verdict = _verdict(row, row.attempts, max_attempts)
         runs = verdict is Verdict.RUN or (verdict is not Verdict.EXHAUSTED and await may_be_paid(connection, job_id))
@@ -131,6 +142,14 @@ async def claim(
         if runs and row.status == JobStatus.PENDING:
             await record_events(connection, job_id, [Event(JOB_STARTED)])
         return Claim(lease, job, verdict, _resumed(row))
+
+
+def superseded(sent_at: datetime | None, waiting_since: datetime | None, newest_at: datetime) -> bool:
+    """
+    True for a message that is older than the newest one of a job that has been parked. Only then are both times of the
+    database: the last release's gateway takes that of the first message from its own clock.
+    """
+    return sent_at is not None and waiting_since is not None and sent_at < newest_at
 
 
 async def renew(engine: AsyncEngine, lease: Lease, *, ttl_s: float = 120.0) -> Renewal:
@@ -247,6 +266,7 @@ async def _lock(connection: AsyncConnection, job_id: UUID) -> AnyRow | None:
         jobs.c.resumes,
         jobs.c.started_at,
         jobs.c.enqueued_at,
+        jobs.c.waiting_since,
         jobs.c.cancel_requested_at,
         (jobs.c.deadline_at <= func.clock_timestamp()).label("overdue"),
         text("COALESCE(EXTRACT(EPOCH FROM lease_until - clock_timestamp()), 0)::float8 AS held_s"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -15,7 +16,9 @@ from onevoice_jobs.store import JobStore, PostgresJobStore
 class Jobs(Protocol):
     """Claims and leases of jobs, and the signs of life of who works on them. Times are the database's."""
 
-    async def claim(self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int) -> Claim | Refused:
+    async def claim(
+        self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int, sent_at: datetime | None = None
+    ) -> Claim | Refused:
         """See `leases.claim`."""
         ...
 
@@ -50,9 +53,11 @@ class PostgresJobs:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def claim(self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int) -> Claim | Refused:
+    async def claim(
+        self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int, sent_at: datetime | None = None
+    ) -> Claim | Refused:
         """See `leases.claim`."""
-        return await leases.claim(self._engine, job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts)
+        return await leases.claim(self._engine, job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts, sent_at=sent_at)
 
     async def renew(self, lease: Lease, *, ttl_s: float) -> Renewal:
         """See `leases.renew`."""

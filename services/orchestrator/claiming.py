@@ -6,6 +6,8 @@ import logging
 import random
 import secrets
 from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -34,14 +36,15 @@ class Claims:
         self._worker_id = worker_id
         self._rng = rng or random.Random()
 
-    async def claim(self, job_id: UUID) -> Claim | Refused:
+    async def claim(self, job_id: UUID, sent_at: datetime | None = None) -> Claim | Refused:
         """
         Claims a job in the name of the worker and of this call alone: so it finds the lease that it was granted where
-        the answer was lost, and another delivery of the same message does not.
+        the answer was lost, and another delivery of the same message does not. `sent_at`: see `leases.claim`.
         """
         owner = f"{self._worker_id}/{secrets.token_hex(4)}"
         ttl_s, max_attempts = self._settings.worker_lease_s, self._settings.worker_max_attempts
-        return await self._with_retries(lambda: self._jobs.claim(job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts))
+        claim = partial(self._jobs.claim, job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts, sent_at=sent_at)
+        return await self._with_retries(claim)
 
     async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
         """Lets another worker claim the job at once."""

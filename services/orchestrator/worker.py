@@ -141,9 +141,9 @@ class Worker:
         # From here on the message is hidden as long as a lease lasts, so that a killed worker delays its job no more.
         with suppress(Conflict):
             await self._queue.extend(delivery, int(self._settings.worker_lease_s))
-        claimed = await self._claims.claim(message.job_id)
+        claimed = await self._claims.claim(message.job_id, message.requested_at)
         if isinstance(claimed, Refused):
-            await self._refused(delivery, message, claimed)
+            await self._refused(delivery, claimed)
             return
         run = JobRun(claimed, delivery, self._jobs, self._queue, self._storage, self._stages, self._settings, self._rng)
         try:
@@ -164,11 +164,10 @@ class Worker:
         await self._claims.park(claimed.lease, wait)
         await self._queue.delete(delivery)
 
-    async def _refused(self, delivery: Delivery, message: DubbingJobMessage, refused: Refused) -> None:
+    async def _refused(self, delivery: Delivery, refused: Refused) -> None:
         if refused.reason is Refusal.UNKNOWN:
             raise PoisonMessage("There is no such job.", reason="unknown_job")
-        if refused.newest_sent_at and message.requested_at < refused.newest_sent_at:
-            # Its worker died between sending the newer one and deleting this one.
+        if refused.reason is Refusal.SUPERSEDED:
             await self._queue.delete(delivery)
         elif refused.reason is Refusal.HELD:
             await self._queue.release(delivery, delay_s=max(1, int(refused.retry_in_s)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -67,9 +68,11 @@ class LineJobs:
         self._line = line
         self._jobs = jobs
 
-    async def claim(self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int) -> Claim | Refused:
+    async def claim(
+        self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int, sent_at: datetime | None = None
+    ) -> Claim | Refused:
         async def effect() -> Claim | Refused:
-            answer = await self._jobs.claim(job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts)
+            answer = await self._jobs.claim(job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts, sent_at=sent_at)
             if isinstance(answer, Claim):
                 self._line.watch.claimed(self._line.process, answer.lease)
             return answer

@@ -14,7 +14,7 @@ from onevoice_jobs.events import (
     JOB_STARTED,
     JOB_WAITING,
 )
-from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Renewal, Verdict, Wait
+from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Renewal, Verdict, Wait, superseded
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.queries import job_not_found
 from onevoice_jobs.records import Event, JobRecord, WorkerRecord
@@ -49,7 +49,9 @@ class MemoryJobs:
 
     # The port
 
-    async def claim(self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int) -> Claim | Refused:
+    async def claim(
+        self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int, sent_at: datetime | None = None
+    ) -> Claim | Refused:
         """See `leases.claim`."""
         job, now = self.jobs.get(job_id), self._now()
         if job is None:
@@ -57,9 +59,11 @@ class MemoryJobs:
         if job.record.status.terminal:
             return Refused(Refusal.ENDED, job.record)
         before, until = job.record, now + timedelta(seconds=ttl_s)
+        if job.lease_owner != owner and superseded(sent_at, before.waiting_since, job.enqueued_at):
+            return Refused(Refusal.SUPERSEDED, before)
         if job.held_s(now) > 0:
             if job.lease_owner != owner:
-                return Refused(Refusal.HELD, before, job.held_s(now), job.enqueued_at)
+                return Refused(Refusal.HELD, before, job.held_s(now))
             return _granted_before(job, owner, until, _verdict(before, before.attempts - 1, max_attempts, now))
         verdict = _verdict(before, before.attempts, max_attempts, now)
         epoch = job.lease(owner, until)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Verdict, Wait
@@ -181,15 +183,25 @@ async def test_a_wait_lasts_until_a_step_has_been_completed(under_test):
     assert (await types(under_test, job_id)).count("job.waiting") == 2
 
 
-async def test_whoever_is_refused_sees_when_the_newest_message_was_sent(under_test):
-    job_id, newest = await under_test.submit(), []
-    for _ in range(2):
-        lease = await held(under_test, job_id)
-        refused = await claim(under_test, job_id, "worker-2")
+async def test_the_message_of_a_parked_job_is_refused_for_the_newer_one(under_test):
+    """Also where the worker died before it could delete the older one, whoever meets which of them first."""
+    job_id = await under_test.submit()
+    await under_test.jobs.park(await held(under_test, job_id), wait())
+    older, newer = await under_test.requested()
+    for holder in (None, "worker-2"):
+        if holder:
+            assert isinstance(await claim(under_test, job_id, holder, sent_at=newer), Claim)
+        refused = await claim(under_test, job_id, "worker-3", sent_at=older)
         assert isinstance(refused, Refused)
-        newest.append(refused.newest_sent_at)
-        await under_test.jobs.park(lease, wait())
-    assert newest == (await under_test.requested())[:2]
+        assert refused.reason is Refusal.SUPERSEDED
+    again = await claim(under_test, job_id, "worker-2", sent_at=newer)
+    assert isinstance(again, Claim)
+
+
+async def test_the_first_message_of_a_job_is_taken_whatever_the_clock_of_its_sender(under_test):
+    job_id = await under_test.submit()
+    [sent_at] = await under_test.requested()
+    assert isinstance(await claim(under_test, job_id, sent_at=sent_at - timedelta(hours=1)), Claim)
 
 
 async def test_a_job_nobody_works_on_is_cancelled_at_once_and_whoever_did_is_fenced_off(under_test, take):
