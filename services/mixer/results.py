@@ -11,7 +11,7 @@ from typing import Any
 
 from onevoice_kit.storage.base import ObjectRef, Storage
 
-VERSION = "mixer-2"
+VERSION = "mixer-3"
 """Part of every key; a new one when the same request gives another result."""
 
 

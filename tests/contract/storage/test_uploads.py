@@ -1,4 +1,4 @@
-"""What every store does with what clients upload. (The local S3 enforces no signatures; see the S3 tests for those.)"""
+"""The contract of stores: uploads by clients. (The local S3 enforces no signatures; see the S3 tests for those.)"""
 
 from __future__ import annotations
 
