@@ -1,4 +1,4 @@
-"""What every job engine does about who works on a job, and about a cancel: claims, leases, and what may be paid for."""
+"""The contract of every job engine: leases, claims, cancels, and jobs that may be paid for."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_a_claim_made_again_after_its_lease_is_another_attempt(under_test)
     assert (again.lease.epoch, again.job.attempts) == (2, 2)
 
 
-async def test_a_claim_made_again_hears_of_a_cancel(under_test):
+async def test_a_claim_made_again_returns_a_cancel(under_test):
     job_id = await under_test.submit()
     await claim(under_test, job_id, "worker-1/a")
     await under_test.cancel(job_id)

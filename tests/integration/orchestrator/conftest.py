@@ -125,7 +125,7 @@ class Deployment:
         return await self.job(job_id)
 
     async def events(self, job_id: UUID) -> list[EventRecord]:
-        """Everything its watchers were told."""
+        """Every event of the job."""
         async with transaction(self.engine) as connection:
             return list(await queries.events_after(connection, self.user_id, job_id))
 

@@ -26,7 +26,7 @@ LONG_WAITS = SHORT_WAITS | {"worker_wait_min_s": 30.0, "worker_wait_max_s": 30.0
 
 
 async def messages(deployment) -> Sequence[Any]:
-    """What is left in the queue, dead letters included."""
+    """The messages left in the queue, dead letters included."""
     async with transaction(deployment.engine) as connection:
         return (await connection.execute(select(outbox.c.id, outbox.c.dead_reason))).all()
 
