@@ -18,7 +18,7 @@ from services.orchestrator.policy.line import Speech as Spoken
 from services.orchestrator.policy.segmentation import Turn
 from services.orchestrator.policy.voices import Voice
 from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
-from services.orchestrator.stages.asr import DetectedSpeech, Region, Speakers, Transcript
+from services.orchestrator.stages.asr import AsrEngines, DetectedSpeech, Region, Speakers, Transcript
 from services.orchestrator.stages.mixer import (
     MeasuredLine,
     Measurement,
@@ -67,6 +67,9 @@ class _Asr(AsrStage):
     def __init__(self, line: Line) -> None:
         self._line = line
 
+    async def engines(self, language: str, named: str) -> AsrEngines:
+        return AsrEngines([_ENGINE], [_ENGINE])  # kept by the client, so hardly ever a call
+
     async def detect(self, audio: ObjectRef, duration_ms: int) -> DetectedSpeech:
         def answer(spec: Spec) -> DetectedSpeech:
             if spec.bad == "asr.detect":
@@ -91,6 +94,9 @@ class _Translate(TranslateStage):
     def __init__(self, line: Line) -> None:
         self._line = line
 
+    async def engines(self, source: str, target: str, named: str) -> list[EngineUse]:
+        return [_ENGINE]
+
     async def translate(
         self, source: str, target: str, lines: Sequence[SourceLine], glossary: Sequence[GlossaryTerm], engine: str
     ) -> dict[str, Translation]:
@@ -105,6 +111,9 @@ class _Translate(TranslateStage):
 class _Tts(TtsStage):
     def __init__(self, line: Line) -> None:
         self._line = line
+
+    async def engines(self, language: str, named: str) -> list[EngineUse]:
+        return [_ENGINE]
 
     async def voices(self, language: str, engine: str) -> list[Voice]:
         voices = [Voice(f"simulated:{n}", language, "", "simulated") for n in range(2)]

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 T = TypeVar("T")
 
 READS = {
-    "completed_steps", "cancel_requested", "segments", "translations", "head", "get_bytes", "depth", "check"
+    "completed_steps", "cancel_requested", "segments", "translations", "head", "get_bytes", "depth", "check", "engines"
 }  # fmt: skip
 """Methods without an effect: dying around them is dying after what came before."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ from onevoice.asr.v1 import asr_service_pb2_grpc as asr_grpc
 from onevoice.asr.v1.transcript_pb2 import Turn, Utterance, Word
 from onevoice.billing.v1 import billing_service_pb2 as billing
 from onevoice.billing.v1 import billing_service_pb2_grpc as billing_grpc
-from onevoice.common.v1.engine_pb2 import EngineUse
+from onevoice.common.v1.engine_pb2 import Engine, EngineUse
 from onevoice.common.v1.media_pb2 import ObjectRef, TimeRange
 from onevoice.mixer.v1 import mixer_service_pb2 as mixer
 from onevoice.mixer.v1 import mixer_service_pb2_grpc as mixer_grpc
@@ -35,6 +35,7 @@ from tests.support.access import ACCESS
 LINE_MS = 2_000
 SPOKEN_MS = 1_500
 LINES_PER_CHUNK = 10
+TARGETS = ("es", "ca")
 ENGINE = EngineUse(name="instant", model="none", version="1")
 
 
@@ -42,6 +43,11 @@ def ref(name: str, content_type: str = "audio/wav") -> ObjectRef:
     """A reference to nothing; its checksum is that of its name."""
     sha256 = hashlib.sha256(name.encode()).hexdigest()
     return ObjectRef(uri=f"file:///{name}", sha256=sha256, size=1, content_type=content_type)
+
+
+def engine(languages: Sequence[str], version: str = "1") -> Engine:
+    """The only engine of a service. Lists of engines are no calls that a script counts, holds or fails."""
+    return Engine(name="instant", model="none", version=version, languages=languages, available=True)
 
 
 @dataclass
@@ -58,6 +64,10 @@ class Script:
     gated: Callable[[Any], bool] = lambda _: True
     """Which requests their gate holds."""
     calls: list[tuple[str, object]] = field(default_factory=list)
+    unheard: Callable[[TimeRange], bool] = lambda _: False
+    """Regions in which recognition finds no words."""
+    synthesis_version: str = "1"
+    """Version of the engine of speech synthesis, as its service lists it."""
     settled_credits: int | None = None
     """Credits that a settlement spends by billing's reply; None: those of the request."""
     released_credits: int = 1
@@ -117,6 +127,8 @@ class Asr(asr_grpc.AsrServiceServicer):
     async def Transcribe(self, request: asr.TranscribeRequest, _: object) -> AsyncIterator[asr.TranscribeResponse]:
         await self.script.enter("Transcribe", request)
         for region in request.regions:
+            if self.script.unheard(region):
+                continue
             words = [
                 Word(
                     text=word,
@@ -139,6 +151,9 @@ class Asr(asr_grpc.AsrServiceServicer):
         ]
         yield asr.DiarizeResponse(result=asr.DiarizeResult(turns=turns, engine=ENGINE))
 
+    async def ListEngines(self, request: asr.ListEnginesRequest, _: object) -> asr.ListEnginesResponse:
+        return asr.ListEnginesResponse(transcription=[engine(["en"])], diarization=[engine(["en"])])
+
 
 class Translate(translate_grpc.TranslateServiceServicer):
     """Names the language before each line."""
@@ -156,6 +171,10 @@ class Translate(translate_grpc.TranslateServiceServicer):
         ]
         yield translate.TranslateResponse(result=translate.TranslateResult(segments=segments, engine=ENGINE))
 
+    async def ListEngines(self, request: translate.ListEnginesRequest, _: object) -> translate.ListEnginesResponse:
+        pairs = [translate.LanguagePair(source="en", target=target) for target in TARGETS]
+        return translate.ListEnginesResponse(engines=[translate.TranslationEngine(engine=engine(["en"]), pairs=pairs)])
+
 
 class Tts(tts_grpc.TtsServiceServicer):
     """Every line takes 1.4 seconds."""
@@ -172,6 +191,9 @@ class Tts(tts_grpc.TtsServiceServicer):
         await self.script.enter("ListVoices", request)
         voices = [tts.Voice(id=f"instant:{n}", language=request.language, engine="instant") for n in range(3)]
         return tts.ListVoicesResponse(voices=voices)
+
+    async def ListEngines(self, request: tts.ListEnginesRequest, _: object) -> tts.ListEnginesResponse:
+        return tts.ListEnginesResponse(engines=[engine(TARGETS, self.script.synthesis_version)])
 
 
 class Mixer(mixer_grpc.MixerServiceServicer):

@@ -117,7 +117,8 @@ class Zygote:
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": path},
+            # numpy starts threads when it is imported, and a process with threads cannot be forked.
+            env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

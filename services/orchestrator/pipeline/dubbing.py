@@ -10,9 +10,9 @@ from typing import Any
 
 from onevoice_jobs.records import Artifact, JobRecord
 
-from ..policy.line import Placement, Source, Speech, Translation, join
+from ..policy.line import EngineUse, Placement, Source, Speech, Translation, join
 from ..settings import OrchestratorSettings
-from ..stages.asr import DetectedSpeech, Speakers, Transcript
+from ..stages.asr import AsrEngines, DetectedSpeech, Speakers, Transcript
 from ..stages.mixer import Media, Mix, Sound
 from ..steps import assembly, ending, language, source
 from ..steps.assembly import Captions, Muxed
@@ -24,6 +24,7 @@ from .graph import Handle, Step, item
 PROBE = Handle("probe", Media)
 LANGUAGE = Handle("language", str)
 EXTRACT = Handle("extract", Sound)
+ASR_ENGINES = Handle("engines:asr", AsrEngines)
 DETECT = Handle("detect", DetectedSpeech)
 DIARIZE = Handle("diarize", Speakers)
 TRANSCRIPT = Handle("transcript", list[str])
@@ -40,6 +41,14 @@ def _transcribe(chunk: int) -> Handle[Transcript]:
 
 def _cut(chunk: int) -> Handle[dict[str, Source]]:
     return Handle(f"cut:{chunk}", dict[str, Source])
+
+
+def _translation_engines(target: str) -> Handle[list[EngineUse]]:
+    return Handle(f"engines:translate:{target}", list[EngineUse])
+
+
+def _speech_engines(target: str) -> Handle[list[EngineUse]]:
+    return Handle(f"engines:tts:{target}", list[EngineUse])
 
 
 def _voices(target: str) -> Handle[dict[str, str]]:
@@ -103,6 +112,9 @@ class Dubbing:
         yield source.Probe(gives=PROBE, source=job.source)
         yield source.Extract(gives=EXTRACT, source=job.source, duration_ms=job.duration_ms)
         yield source.Language(gives=LANGUAGE, media=PROBE, named=named, default=default)
+        yield source.RecognitionEngines(
+            gives=ASR_ENGINES, run_number=job.resumes, language=LANGUAGE, engine=job.options.engines.asr or ""
+        )
         yield source.Detect(gives=DETECT, sound=EXTRACT, then=self.after_detection)
         yield source.Diarize(gives=DIARIZE, sound=EXTRACT, speech=DETECT)
 
@@ -115,7 +127,7 @@ class Dubbing:
         yield source.Order(gives=TRANSCRIPT, cuts=cuts, then=partial(self.after_order, chunks))
         yield assembly.SourceCaptions(gives=CAPTIONS, name=self._name, language=LANGUAGE, sound=EXTRACT, cuts=cuts)
         for target in self.job.target_languages:
-            yield self._choice_of_voices(target)
+            yield from self._engines(target)
         yield from self._ending()
 
     def _recognition(self, chunk: int) -> Iterator[Task[Any]]:
@@ -126,6 +138,7 @@ class Dubbing:
             speech=DETECT,
             language=LANGUAGE,
             engine=self.job.options.engines.asr or "",
+            engines=ASR_ENGINES,
         )
         yield source.Cut(
             gives=_cut(chunk),
@@ -136,13 +149,31 @@ class Dubbing:
             then=partial(self.after_cut, chunk),
         )
 
-    def _choice_of_voices(self, target: str) -> Task[Any]:
-        return language.Voices(
+    def _engines(self, target: str) -> Iterator[Task[Any]]:
+        """What engines and voices there are for a language."""
+        engines, run_number = self.job.options.engines, self.job.resumes
+        yield language.TranslationEngines(
+            gives=_translation_engines(target),
+            scope=target,
+            run_number=run_number,
+            target=target,
+            language=LANGUAGE,
+            engine=engines.translate or "",
+        )
+        yield language.SpeechEngines(
+            gives=_speech_engines(target),
+            scope=target,
+            run_number=run_number,
+            target=target,
+            engine=engines.tts or "",
+        )
+        yield language.Voices(
             gives=_voices(target),
             scope=target,
             language=target,
             speakers=DIARIZE,
-            engine=self.job.options.engines.tts or "",
+            engine=engines.tts or "",
+            engines=_speech_engines(target),
             chosen=self.job.options.voices.get(target, {}),
         )
 
@@ -161,6 +192,7 @@ class Dubbing:
             language=LANGUAGE,
             glossary=options.glossary,
             engine=options.engines.translate or "",
+            engines=_translation_engines(target),
         )
         for line in join([lines]):
             yield language.Speak(
@@ -170,6 +202,7 @@ class Dubbing:
                 translation=item(translations, line.id),
                 voice=item(_voices(target), line.source.speaker),
                 engine=options.engines.tts or "",
+                engines=_speech_engines(target),
                 line=line.id,
                 start_ms=line.source.start_ms,
                 end_ms=line.source.end_ms,

@@ -14,12 +14,13 @@ from onevoice.common.v1.media_pb2 import TimeRange
 from onevoice_jobs.records import Word
 from onevoice_kit.grpc.refs import ref_to_proto
 from onevoice_kit.grpc.streams import final_result
+from onevoice_kit.languages import best
 from onevoice_kit.storage.base import ObjectRef
 
 from ..policy.line import EngineUse
 from ..policy.segmentation import Turn
 from . import deadlines
-from .lineage import engine_from_proto
+from .lineage import Recent, candidates, engine_from_proto
 
 Region = tuple[int, int]
 """Start and end of speech, milliseconds from the start of the source."""
@@ -51,11 +52,26 @@ class Speakers:
     engine: EngineUse
 
 
+@dataclass(frozen=True, slots=True)
+class AsrEngines:
+    """Engines in the order of preference."""
+
+    transcription: list[EngineUse]
+    diarization: list[EngineUse]
+
+
 class AsrStage:
     """Speech recognition."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = AsrServiceStub(channel)
+        self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=deadlines.SHORT_S))
+
+    async def engines(self, language: str, named: str) -> AsrEngines:
+        """Lists the engines that a job in this language may get: the named one, or all that serve the language."""
+        listed: pb.ListEnginesResponse = await self._engines()
+        serving = [engine for engine in listed.transcription if best(language, engine.languages)]
+        return AsrEngines(candidates(serving, named), candidates(listed.diarization, ""))
 
     async def detect(self, audio: ObjectRef, duration_ms: int) -> DetectedSpeech:
         """Finds speech; `PreconditionFailed` `no_speech` where there is none."""

@@ -1,12 +1,42 @@
-"""The engine that produced a result, from the wire."""
+"""The engines of a service, and the one that produced a result."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Generic, TypeVar
+
+from onevoice.common.v1.engine_pb2 import Engine as EngineMessage
 from onevoice.common.v1.engine_pb2 import EngineUse as EngineUseMessage
 
 from ..policy.line import EngineUse
+
+T = TypeVar("T")
+KEEP_S = 30.0
+"""A service's list of engines changes with its deployment, so a worker fetches it no more often than this."""
 
 
 def engine_from_proto(message: EngineUseMessage) -> EngineUse:
     """The engine's name, model and version."""
     return EngineUse(message.name, message.model, message.version)
+
+
+def candidates(engines: Iterable[EngineMessage], named: str) -> list[EngineUse]:
+    """The identities of the engines that can work, in the order of preference; of the named one alone where given."""
+    able = [engine for engine in engines if engine.available and named in ("", engine.name)]
+    return [EngineUse(engine.name, engine.model, engine.version) for engine in able]
+
+
+class Recent(Generic[T]):
+    """A reply that is fetched again after `KEEP_S`."""
+
+    def __init__(self, fetch: Callable[[], Awaitable[T]]) -> None:
+        self._fetch = fetch
+        self._kept: tuple[float, T] | None = None
+
+    async def __call__(self) -> T:
+        """The kept reply, or a new one."""
+        now = asyncio.get_running_loop().time()
+        if self._kept is None or now - self._kept[0] > KEEP_S:
+            self._kept = (now, await self._fetch())
+        return self._kept[1]

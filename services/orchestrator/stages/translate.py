@@ -11,10 +11,11 @@ from onevoice.translate.v1 import translate_service_pb2 as pb
 from onevoice.translate.v1.translate_service_pb2_grpc import TranslateServiceStub
 from onevoice_jobs.options import GlossaryTerm
 from onevoice_kit.grpc.streams import final_result
+from onevoice_kit.languages import distance
 
-from ..policy.line import Translation
+from ..policy.line import EngineUse, Translation
 from . import deadlines
-from .lineage import engine_from_proto
+from .lineage import Recent, candidates, engine_from_proto
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,13 @@ class TranslateStage:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = TranslateServiceStub(channel)
+        self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=deadlines.SHORT_S))
+
+    async def engines(self, source: str, target: str, named: str) -> list[EngineUse]:
+        """Lists the engines that a job with these languages may get: the named one, or all that serve the pair."""
+        listed: pb.ListEnginesResponse = await self._engines()
+        serving = [item.engine for item in listed.engines if _serves(item, source, target)]
+        return candidates(serving, named)
 
     async def translate(
         self, source: str, target: str, lines: Sequence[SourceLine], glossary: Sequence[GlossaryTerm], engine: str
@@ -50,3 +58,9 @@ class TranslateStage:
             line.id: Translation(line.text, tuple(line.unknown_words), line.within_budget, engine_used)
             for line in result.segments
         }
+
+
+def _serves(engine: pb.TranslationEngine, source: str, target: str) -> bool:
+    return any(
+        distance(source, pair.source) is not None and distance(target, pair.target) is not None for pair in engine.pairs
+    )

@@ -7,11 +7,12 @@ import grpc
 from onevoice.tts.v1 import tts_service_pb2 as pb
 from onevoice.tts.v1.tts_service_pb2_grpc import TtsServiceStub
 from onevoice_kit.grpc.refs import ref_from_proto
+from onevoice_kit.languages import best
 
-from ..policy.line import Speech
+from ..policy.line import EngineUse, Speech
 from ..policy.voices import Voice
 from . import deadlines
-from .lineage import engine_from_proto
+from .lineage import Recent, candidates, engine_from_proto
 
 
 class TtsStage:
@@ -19,6 +20,12 @@ class TtsStage:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = TtsServiceStub(channel)
+        self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=deadlines.SHORT_S))
+
+    async def engines(self, language: str, named: str) -> list[EngineUse]:
+        """Lists the engines that a job in this language may get: the named one, or all that serve the language."""
+        listed: pb.ListEnginesResponse = await self._engines()
+        return candidates([engine for engine in listed.engines if best(language, engine.languages)], named)
 
     async def voices(self, language: str, engine: str) -> list[Voice]:
         """Voices of a language, of one engine where it is named."""

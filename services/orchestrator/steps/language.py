@@ -14,7 +14,7 @@ from onevoice_kit.errors import Internal, OneVoiceError
 from ..pipeline.graph import Given, Handle, Result
 from ..policy.budget import max_chars
 from ..policy.fitting import fit
-from ..policy.line import NOTHING_TO_SPEAK, SILENCE, Line, Placement, Source, Speech, Translation, join
+from ..policy.line import NOTHING_TO_SPEAK, SILENCE, EngineUse, Line, Placement, Source, Speech, Translation, join
 from ..policy.segmentation import DEFAULT_SPEAKER
 from ..policy.voices import choose_voices
 from ..stages.asr import Speakers
@@ -22,6 +22,37 @@ from ..stages.mixer import Sound
 from ..stages.translate import SourceLine
 from .context import Tools
 from .task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationEngines(Task[list[EngineUse]]):
+    """Lists the engines that the translation may use, by their identity. A run keeps its list; a new run lists anew."""
+
+    stage: ClassVar = "translate"
+    pure: ClassVar = True
+    run_number: int
+    target: str
+    language: Handle[str]
+    engine: str
+
+    async def run(self, tools: Tools, given: Given) -> list[EngineUse]:
+        """Returns the engines in the order of preference."""
+        return await tools.stages.translate.engines(given(self.language), self.target, self.engine)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechEngines(Task[list[EngineUse]]):
+    """Lists the engines that the synthesis may use, by their identity. A run keeps its list; a new run lists anew."""
+
+    stage: ClassVar = "tts"
+    pure: ClassVar = True
+    run_number: int
+    target: str
+    engine: str
+
+    async def run(self, tools: Tools, given: Given) -> list[EngineUse]:
+        """Returns the engines in the order of preference."""
+        return await tools.stages.tts.engines(self.target, self.engine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +64,8 @@ class Voices(Task[dict[str, str]]):
     speakers: Handle[Speakers]
     engine: str
     """Empty: every configured one."""
+    engines: Handle[list[EngineUse]]
+    """Not read: with the engines the voices change."""
     chosen: Mapping[str, str] | str
     """The user's choice: one voice for everyone, or a voice by speaker."""
 
@@ -56,6 +89,8 @@ class Translate(Task[dict[str, Translation]]):
     glossary: tuple[GlossaryTerm, ...]
     engine: str
     """Empty: the first configured one that serves the languages."""
+    engines: Handle[list[EngineUse]]
+    """Not read: other engines, or another version of one, give other texts."""
 
     async def run(self, tools: Tools, given: Given) -> dict[str, Translation]:
         """Returns the translations by line id; `Internal` `incomplete_translation` where one is missing."""
@@ -79,6 +114,8 @@ class Speak(Task[Speech]):
     voice: Handle[str]
     engine: str
     """Empty: that of the voice."""
+    engines: Handle[list[EngineUse]]
+    """Not read: another version of an engine gives another sound."""
     line: str = field(compare=False)
     """Id and times of the line, for users alone: the sound does not depend on them."""
     start_ms: int = field(compare=False)

@@ -13,7 +13,7 @@ from onevoice_kit.storage.base import ObjectRef
 from ..pipeline.graph import Given, Handle, Result
 from ..policy.line import Line, Source, join
 from ..policy.segmentation import cut_lines
-from ..stages.asr import DetectedSpeech, Region, Speakers, Transcript
+from ..stages.asr import AsrEngines, DetectedSpeech, Region, Speakers, Transcript
 from ..stages.mixer import Media, Sound
 from .context import Tools
 from .task import Task
@@ -44,6 +44,21 @@ class Language(Task[str]):
     async def run(self, tools: Tools, given: Given) -> str:
         """Returns the tag, BCP-47."""
         return self.named or given(self.media).audio_language or self.default
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecognitionEngines(Task[AsrEngines]):
+    """Lists the engines that recognition may use, by their identity. A run keeps its list; a new run lists anew."""
+
+    stage: ClassVar = "asr"
+    pure: ClassVar = True
+    run_number: int
+    language: Handle[str]
+    engine: str
+
+    async def run(self, tools: Tools, given: Given) -> AsrEngines:
+        """Returns the engines in the order of preference."""
+        return await tools.stages.asr.engines(given(self.language), self.engine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +143,8 @@ class Transcribe(Task[Transcript]):
     language: Handle[str]
     engine: str
     """Empty: the first configured one that serves the language."""
+    engines: Handle[AsrEngines]
+    """Not read: other engines, or another version of one, give other words."""
 
     async def run(self, tools: Tools, given: Given) -> Transcript:
         """Returns the words, by utterance."""

@@ -36,6 +36,7 @@ EFFECTS: Mapping[str, int] = {
     "storage.put_bytes[manifest]": 1,
     "store.finish_steps[probe]": 1,
     "store.finish_steps[language]": 1,
+    "store.finish_steps[engines:*]": 5,
     "store.finish_steps[extract]": 1,
     "store.finish_steps[detect]": 1,
     "store.finish_steps[diarize]": 1,

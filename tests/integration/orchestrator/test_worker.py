@@ -82,6 +82,18 @@ async def test_a_source_in_which_no_turns_are_found_has_one_speaker(deployment, 
     assert {request.voice for request in script.requests("Synthesize")} == {"instant:0"}
 
 
+async def test_a_chunk_in_which_no_word_is_recognised_has_no_lines_and_the_others_are_dubbed(
+    deployment, script: Script
+) -> None:
+    script.unheard = lambda region: region.start_ms < 20_000
+    job_id = await deployment.submit(target_languages=("es",))
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert (job.status, job.error) == (JobStatus.COMPLETED, None)
+    (spanish,) = (await _report(deployment, job))["languages"]
+    assert [line["start_ms"] for line in spanish["segments"]] == list(range(20_000, 50_000, 2_000))
+
+
 async def test_a_line_with_nothing_to_speak_is_silent_and_flagged_and_its_language_completes(
     deployment, script: Script
 ) -> None:
@@ -177,6 +189,25 @@ async def test_a_resumed_job_settles_its_new_reservation_and_does_only_what_is_l
     assert (job.status, job.spent_credits) == (JobStatus.COMPLETED, 100)
     assert script.requests("Settle")[-1].reservation_id == "second"
     assert (script.count("Synthesize"), script.count("Transcribe")) == before
+
+
+async def test_a_job_resumed_after_an_engine_has_changed_does_over_only_what_depends_on_it(
+    deployment, script: Script
+) -> None:
+    script.faults["Mix"] = fails(InvalidInput("The mix is not possible.", reason="mix_impossible"))
+    job_id = await deployment.submit(target_languages=("es",))
+    async with deployment.worker():
+        await deployment.ended(job_id)
+        script.faults.clear()
+        script.synthesis_version = "2"
+        async with transaction(deployment.engine) as connection:
+            await control.resume_job(connection, deployment.user_id, job_id, reservation_id="second")
+    # Another worker, since one keeps the list of engines for a while.
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert job.status is JobStatus.COMPLETED
+    counts = {method: script.count(method) for method in ("Transcribe", "Translate", "Synthesize", "ExtractAudio")}
+    assert counts == {"Transcribe": 3, "Translate": 3, "Synthesize": 2 * script.segments, "ExtractAudio": 1}
 
 
 async def test_a_job_that_runs_past_its_deadline_is_stopped_and_failed(deployment, script: Script) -> None:

@@ -106,8 +106,12 @@ def with_engines(**engines: str) -> JobRecord:
     [
         (replace(JOB, source_language="en-GB"), {"language"}),
         (with_options(source_language="en-GB"), {"language"}),
-        (with_engines(asr="other"), {"transcribe:0", "transcribe:1"}),
-        (with_engines(translate="other"), {f"translate:{lang}:{n}" for lang in ("es", "ca") for n in (0, 1)}),
+        (with_engines(asr="other"), {"engines:asr", "transcribe:0", "transcribe:1"}),
+        (
+            with_engines(translate="other"),
+            {f"translate:{lang}:{n}" for lang in ("es", "ca") for n in (0, 1)}
+            | {"engines:translate:es", "engines:translate:ca"},
+        ),
         (
             with_options(glossary=(GlossaryTerm(source="a", target="b"),)),
             {f"translate:{lang}:{n}" for lang in ("es", "ca") for n in (0, 1)},
@@ -115,7 +119,7 @@ def with_engines(**engines: str) -> JobRecord:
         (
             with_engines(tts="other"),
             {f"speak:{lang}:{line}" for lang in ("es", "ca") for line in ("0.0", "0.1", "1.0")}
-            | {"voices:es", "voices:ca"},
+            | {"voices:es", "voices:ca", "engines:tts:es", "engines:tts:ca"},
         ),
         (with_options(voices={"es": "espeak:es"}), {"voices:es"}),
         (with_options(voices={"es": {"speaker_1": "espeak:es"}}), {"voices:es"}),
@@ -124,6 +128,7 @@ def with_engines(**engines: str) -> JobRecord:
         (with_options(burn_in_captions=True), {"mux:es", "mux:ca"}),
         (with_options(keep_original_audio=False), {"mux:es", "mux:ca"}),
         (replace(JOB, reservation_id="second"), {"settle"}),
+        (replace(JOB, resumes=1), {key for key in whole() if key.startswith("engines:")}),
         (replace(JOB, attempts=2, lease_epoch=2, priority=5, notify_email="ann@example.com"), set()),
     ],
 )
@@ -150,12 +155,24 @@ def different(one: dict[str, Task[Any]], other: dict[str, Task[Any]]) -> set[str
     return {key for key, task in one.items() if task.params != other[key].params}
 
 
+def test_another_engine_runs_the_steps_of_its_stage_and_language_and_no_others() -> None:
+    takers = {
+        engines: {key for key, task in whole().items() if engines in {handle.key for handle in task.takes}}
+        for engines in ("engines:asr", "engines:translate:es", "engines:tts:ca")
+    }
+    assert takers == {
+        "engines:asr": {"transcribe:0", "transcribe:1"},
+        "engines:translate:es": {"translate:es:0", "translate:es:1"},
+        "engines:tts:ca": {"voices:ca", "speak:ca:0.0", "speak:ca:0.1", "speak:ca:1.0"},
+    }
+
+
 def test_an_edited_translation_speaks_its_own_line_again_and_no_other() -> None:
     tasks = whole()
     takes = {key: task.takes for key, task in tasks.items() if key.startswith("speak:es:0.")}
     assert {key: [handle.part for handle in handles] for key, handles in takes.items()} == {
-        "speak:es:0.0": ["0.0", "speaker_1"],
-        "speak:es:0.1": ["0.1", "speaker_1"],
+        "speak:es:0.0": ["0.0", "speaker_1", None],
+        "speak:es:0.1": ["0.1", "speaker_1", None],
     }
 
 
