@@ -22,6 +22,7 @@ from onevoice_kit.queue.base import Message
 from onevoice_kit.queue.outbox import enqueue
 from onevoice_kit.testing.waiting import eventually
 from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.stages import lineage
 from tests.support.instant_stages import Script, fails, only
 
 
@@ -192,17 +193,17 @@ async def test_a_resumed_job_settles_its_new_reservation_and_does_only_what_is_l
 
 
 async def test_a_job_resumed_after_an_engine_has_changed_does_over_only_what_depends_on_it(
-    deployment, script: Script
+    deployment, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lineage, "KEEP_S", 0.0)
     script.faults["Mix"] = fails(InvalidInput("The mix is not possible.", reason="mix_impossible"))
     job_id = await deployment.submit(target_languages=("es",))
     async with deployment.worker():
         await deployment.ended(job_id)
-        script.faults.clear()
-        script.synthesis_version = "2"
-        async with transaction(deployment.engine) as connection:
-            await control.resume_job(connection, deployment.user_id, job_id, reservation_id="second")
-    # Another worker, since one keeps the list of engines for a while.
+    script.faults.clear()
+    script.synthesis_version = "2"
+    async with transaction(deployment.engine) as connection:
+        await control.resume_job(connection, deployment.user_id, job_id, reservation_id="second")
     async with deployment.worker():
         job = await deployment.ended(job_id)
     assert job.status is JobStatus.COMPLETED
