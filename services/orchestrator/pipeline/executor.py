@@ -169,7 +169,7 @@ class Executor:
         return released
 
     def _input_hash(self, step: Step) -> str:
-        return step.input_hash(self._hashes[dep] for dep in step.deps)
+        return step.input_hash(self._outputs, self._hashes)
 
     async def _attempts(self, step: Step) -> Json:
         inputs: Inputs = {dep: self._outputs[dep] for dep in step.deps}
