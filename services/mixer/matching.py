@@ -220,7 +220,8 @@ def _correlated(pattern: Samples, window: Samples) -> Samples:
     """Products of the pattern with the window at each position that holds all of it."""
     size = fft.next_fast_len(len(window), real=True)
     spectrum = fft.rfft(window, size) * np.conj(fft.rfft(pattern, size))
-    return np.asarray(fft.irfft(spectrum, size)[: len(window) - len(pattern) + 1], dtype=np.float32)
+    # A copy, since a slice would keep the whole product in memory.
+    return np.array(fft.irfft(spectrum, size)[: len(window) - len(pattern) + 1], dtype=np.float32)
 
 
 def _audible(track: Track, voice: Sound, place: _Place) -> _Sounding:
