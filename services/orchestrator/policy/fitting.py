@@ -12,14 +12,14 @@ from .line import Line, Placement
 GAP_MS = 50
 """Silence kept before the next line."""
 MAX_EARLY_MS = 150
-"""How far before its onset a line may start."""
+"""The most that a line may start before its onset."""
 MAX_SPEED = 1.25
 COMFORTABLE_SPEED = 1.10
 """A line is spoken up to this fast before it starts early."""
 MIN_SPEED = 0.90
 """A line shorter than the original one is slowed down to this at most."""
 MIN_MEDIAN_SPEED = 0.95
-"""Where half of the lines would be slower than this, none is: a dub as a whole keeps the voice's own pace."""
+"""If half of the lines would be slower than this, none is: a dub as a whole keeps the voice's own pace."""
 SMALLEST_STRETCH = 0.005
 """A speed nearer to 1 than this is 1: the difference is inaudible, and stretching costs quality."""
 HARD_MAX_SPEED = 2.0

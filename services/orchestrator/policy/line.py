@@ -29,7 +29,7 @@ class EngineUse:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The original of a line: what one speaker says in one breath. Milliseconds from the start of the source."""
+    """The original of a line: the speech of one speaker in one breath. Milliseconds from the start of the source."""
 
     start_ms: int
     end_ms: int
@@ -146,7 +146,7 @@ class Line:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What is remarkable about the line, in the order in which it came up."""
+        """The flags that the facts raise, in the order of the facts."""
         translation, speech, placement = self.translation, self.speech, self.placement
         raised = (
             (UNKNOWN_WORDS, translation and translation.unknown_words),

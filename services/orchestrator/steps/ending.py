@@ -196,8 +196,10 @@ class Settle(Task[int]):
     ends: tuple[Handle[LanguageEnd], ...]
 
     async def run(self, tools: Tools, given: Given) -> int:
-        """Returns the credits spent; a repeat returns those of the first time."""
+        """Returns the credits spent; a repeat those of the first time. A job without a good language releases its own."""
         completed = sum(end.completed for end in given.each(self.ends))
+        if not completed:
+            return 0
         amount = await tools.stages.billing.price(given(self.media).duration_ms, completed)
         return await tools.stages.billing.settle(self.reservation, amount)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic_core import to_jsonable_python
@@ -103,3 +103,18 @@ def _following(tools: Tools, task: Task[Any], output: Json) -> Iterable[Step]:
     value = load(task.gives.kind, output)
     task.follow(tools, value)
     return [bind(tools, following) for following in task.then(value)] if task.then else []
+
+
+def draw(tasks: Iterable[Task[Any]]) -> str:
+    """The graph as text: a line for each step, with the steps that it waits for directly and not through others."""
+    takes = {task.gives.key: {handle.key for handle in task.takes} for task in tasks}
+
+    @cache
+    def before(key: str) -> set[str]:
+        return takes[key].union(*map(before, takes[key]))
+
+    width = max(map(len, takes))
+    direct = {
+        key: [i for i in sorted(inputs) if not any(i in before(j) for j in inputs)] for key, inputs in takes.items()
+    }
+    return "\n".join(f"{key:{width}} ← {', '.join(inputs)}".rstrip(" ←") for key, inputs in direct.items())
