@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from tests.support.lines import placement, spoken
 SOUND = Sound(-20.123, source_loudness_lufs=-20, true_peak_dbtp=-1.5, length_delta_ms=0, residue_db=-18.004)
 
 
-def found(onset_ms: int, **changes: float) -> Measured:
+def found(onset_ms: int, **changes: Any) -> Measured:
     """A line that is in the file as it was mixed, for 700 ms."""
     perfect = Measured(True, onset_ms, onset_ms + 700, 0, 0, 0, correlation=0.95, level_db=-0.1)
     return replace(perfect, **changes)
