@@ -196,10 +196,10 @@ class Settle(Task[int]):
     ends: tuple[Handle[LanguageEnd], ...]
 
     async def run(self, tools: Tools, given: Given) -> int:
-        """Returns the credits spent; a repeat those of the first time. A job without a good language releases its own."""
+        """Returns the credits spent; a repeat returns those of the first time. 0 where no language is completed."""
         completed = sum(end.completed for end in given.each(self.ends))
         if not completed:
-            return 0
+            return 0  # the job fails, and its end releases the credits
         amount = await tools.stages.billing.price(given(self.media).duration_ms, completed)
         return await tools.stages.billing.settle(self.reservation, amount)
 
