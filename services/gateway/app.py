@@ -33,8 +33,8 @@ TAGS = [
     {"name": "uploads", "description": "Files other than videos: voice and background tracks, subtitles, pictures."},
     {"name": "catalogue", "description": "Languages, voices and engines of this deployment."},
     {"name": "billing", "description": "What a job costs. One credit is one second of dubbed output in one language."},
-    {"name": "users", "description": "You."},
-    {"name": "monitoring", "description": "How the deployment is."},
+    {"name": "users", "description": "The account behind the API key, and its credits."},
+    {"name": "monitoring", "description": "Health of the deployment."},
 ]
 
 DESCRIPTION = """
@@ -68,6 +68,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # such a redirect takes its address from the client's `Host`
         generate_unique_id_function=_operation_id,
         separate_input_output_schemas=False,
     )

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from onevoice_kit.errors import InvalidInput, Kind, NotFound, OneVoiceError
 
@@ -45,7 +46,9 @@ STATUS_BY_REASON: Mapping[str, int] = {
     "file_too_large": 413,
     "body_too_large": 413,
     "unsupported_media_type": 415,
+    "malformed_range": 400,
     "range_not_satisfiable": 416,
+    "storage_quota_exceeded": 403,
 }
 """Reasons that HTTP has a more exact status for than their kind's."""
 
@@ -141,7 +144,7 @@ def install(app: FastAPI) -> None:
             return problem_response(unexpected(error))
         return problem_response(_from_validation(error))
 
-    async def http_error(_request: Request, error: Exception) -> JSONResponse:
+    async def http_error(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
             return problem_response(unexpected(error))
         if isinstance(error, BodyRefused):
@@ -149,11 +152,23 @@ def install(app: FastAPI) -> None:
         response = problem_response(_from_http(error))
         response.status_code = error.status_code
         response.headers.update(error.headers or {})
+        if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["Allow"] = ", ".join(sorted(_methods(request)))
         return response
 
     app.add_exception_handler(OneVoiceError, known)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
+
+
+def _methods(request: Request) -> set[str]:
+    """The methods of every route with the path of a request: a router names only those of the first one."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return found
 
 
 def unexpected(error: BaseException) -> OneVoiceError:
