@@ -73,9 +73,10 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     # Each router has its whole prefix: metrics and logs name the template of the route as it stands there.
-    for router in (users, uploads, videos, jobs, dubbing_jobs, catalogue, billing, monitoring, objects):
+    routers = (users, uploads, videos, jobs, dubbing_jobs, catalogue, billing, monitoring, objects)
+    for router in routers:
         app.include_router(router)
-    errors.install(app)
+    errors.install(app, [route for router in routers for route in router.routes])
     docs.install(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, rule_of=_body_rules(settings), in_flight=settings.max_json_bytes_in_flight)

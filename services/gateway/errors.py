@@ -14,7 +14,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from onevoice_kit.errors import InvalidInput, Kind, NotFound, OneVoiceError
 
@@ -133,8 +134,11 @@ def _headers(error: OneVoiceError, status: int) -> dict[str, str]:
     return headers
 
 
-def install(app: FastAPI) -> None:
-    """Makes every error of the application a problem. Unknown exceptions are left to the outermost middleware."""
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """
+    Makes every error of an application with these routes a problem. Unknown exceptions are left to the outermost
+    middleware.
+    """
 
     async def known(_request: Request, error: Exception) -> JSONResponse:
         return problem_response(error if isinstance(error, OneVoiceError) else unexpected(error))
@@ -153,7 +157,7 @@ def install(app: FastAPI) -> None:
         response.status_code = error.status_code
         response.headers.update(error.headers or {})
         if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
-            response.headers["Allow"] = ", ".join(sorted(_methods(request)))
+            response.headers["Allow"] = ", ".join(sorted(_methods(routes, request.scope)))
         return response
 
     app.add_exception_handler(OneVoiceError, known)
@@ -161,11 +165,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http_error)
 
 
-def _methods(request: Request) -> set[str]:
+def _methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
     """The methods of every route with the path of a request: a router names only those of the first one."""
     found: set[str] = set()
-    for route in request.app.routes:
-        match, _ = route.matches(request.scope)
+    for route in routes:
+        match, _ = route.matches(scope)
         if match is not Match.NONE:
             found |= getattr(route, "methods", None) or set()
     return found
