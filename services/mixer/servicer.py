@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from onevoice.mixer.v1 import mixer_service_pb2 as pb
 from onevoice.mixer.v1 import mixer_service_pb2_grpc as pb_grpc
+from onevoice_kit.grpc.interceptors import Access
 from onevoice_kit.grpc.refs import ref_to_proto
 from onevoice_kit.grpc.streams import with_progress
 from onevoice_kit.media_exec import Ffmpeg
@@ -22,6 +23,17 @@ from services.mixer.muxing import Muxer
 from services.mixer.probing import Prober
 from services.mixer.progress import Report
 from services.mixer.thumbnail import Photographer
+
+SERVICE = "onevoice.mixer.v1.MixerService"
+ACCESS: Access = {
+    "Probe": {"gateway", "orchestrator"},
+    "ExtractAudio": {"orchestrator"},
+    "Thumbnail": {"orchestrator"},
+    "Mix": {"orchestrator"},
+    "Mux": {"orchestrator"},
+    "Measure": {"orchestrator"},
+}
+"""Callers of each method."""
 
 T = TypeVar("T")
 Context = Any

@@ -22,6 +22,7 @@ from onevoice.tts.v1 import tts_service_pb2_grpc as tts_grpc
 from onevoice_kit.grpc.server import serve
 from onevoice_kit.settings import GrpcServerSettings
 from onevoice_kit.telemetry.setup import setup
+from tests.support.access import ACCESS
 
 from . import instant_stages as instant
 from .instant_stages import Script
@@ -84,7 +85,7 @@ async def main(name: str) -> None:
     full_name, add = _ADD[name]
     # The requests are of no interest here, and would fill the memory.
     script = Script(segments=int(os.environ.get(SEGMENTS, "1")), calls=deque(maxlen=0))  # type: ignore[arg-type]
-    await serve(settings, name, lambda server: add(script, server), services=(full_name,))
+    await serve(settings, name, lambda server: add(script, server), services={full_name: ACCESS[full_name]})
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import GrpcServerSettings
 from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
+from tests.support.access import ACCESS
 
 LINE_MS = 2_000
 SPOKEN_MS = 1_500
@@ -273,7 +274,7 @@ async def instant_stages(script: Script) -> AsyncIterator[Stages]:
         billing_grpc.add_BillingServiceServicer_to_server(Billing(script), server)
 
     settings = GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0)
-    server = GrpcServer(settings, "instant", register, services=())
+    server = GrpcServer(settings, "instant", register, services=ACCESS)
     await server.start()
     channel = connect(server.address)
     try:

@@ -43,6 +43,7 @@ from services.billing.servicer import BillingServicer
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
 from services.orchestrator.worker import Worker
+from tests.support.access import ACCESS
 from tests.support.instant_stages import Script
 from tests.support.storing_stages import register_stages
 
@@ -202,7 +203,7 @@ async def rig(
             billing = wrap(BillingServicer(ledger))
             BillingServicer.register(billing, server)
 
-        server = GrpcServer(GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0), "all", register, services=())
+        server = GrpcServer(GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0), "all", register, services=ACCESS)
         await server.start()
         stack.push_async_callback(server.stop, 0)
         settings = OrchestratorSettings(

@@ -22,6 +22,7 @@ from onevoice_kit.grpc.server import serve
 from onevoice_kit.settings import GrpcServerSettings, StorageSettings
 from onevoice_kit.storage import open_storage
 from onevoice_kit.storage.base import Storage
+from tests.support.access import ACCESS
 
 from . import instant_stages as instant
 from .crash_points import CrashPoints
@@ -212,4 +213,4 @@ async def run_stages(points: CrashPoints, segments: int) -> None:
     def register(server: grpc.aio.Server) -> None:
         register_stages(server, script, storage, lambda servicer: _Pointed(servicer, points))
 
-    await serve(GrpcServerSettings(), "stages", register, services=(), on_close=(storage.close,))
+    await serve(GrpcServerSettings(), "stages", register, services=ACCESS, on_close=(storage.close,))

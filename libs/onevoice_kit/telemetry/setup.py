@@ -25,7 +25,7 @@ def setup(settings: Settings, service: str) -> None:
     """
     logging.configure(settings.log_level, settings.log_format, service)
     start_traces(settings.otel_exporter_otlp_endpoint, service, settings.environment)
-    _start_metrics(settings.metrics_port, service)
+    _start_metrics(settings.metrics_host, settings.metrics_port, service)
 
 
 def start_traces(endpoint: str, service: str, environment: str) -> None:
@@ -33,7 +33,7 @@ def start_traces(endpoint: str, service: str, environment: str) -> None:
     if isinstance(trace.get_tracer_provider(), TracerProvider):
         return  # OpenTelemetry takes one provider per process and keeps the first.
     resource = Resource({"service.name": service, "deployment.environment.name": environment})
-    # Where nobody collects them spans keep their ids, which logs and messages carry, and record nothing.
+    # Without a collector spans keep their ids, which logs and messages carry, and record nothing.
     provider = TracerProvider(sampler=DEFAULT_ON if endpoint else ALWAYS_OFF, resource=resource)
     if endpoint:
         # Imported here: the exporter costs 0.2 s and 20 MB, which only a deployment with a collector should pay.
@@ -47,13 +47,13 @@ def start_traces(endpoint: str, service: str, environment: str) -> None:
     trace.set_tracer_provider(provider)
 
 
-def _start_metrics(port: int, service: str) -> None:
+def _start_metrics(host: str, port: int, service: str) -> None:
     gauge(BUILD_INFO).labels(service=service).set(1)
     if not port:
         return
     try:
-        prometheus_client.start_http_server(port)
+        prometheus_client.start_http_server(port, host)
     except OSError as error:
         raise PreconditionFailed(
-            f"The metrics exporter cannot listen on port {port}: {error.strerror}.", reason="metrics_port_taken"
+            f"The metrics exporter cannot listen on {host}:{port}: {error.strerror}.", reason="metrics_port_taken"
         ) from error

@@ -19,7 +19,7 @@ from services.mixer.mixing.plan import Loudness, Mix, MixJob, check
 from services.mixer.mixing.truepeak import PeakMeter
 from services.mixer.mixing.voice import Placed, Voice
 from services.mixer.progress import Report, part, silent
-from services.mixer.results import Results, Work
+from services.mixer.results import Results, Work, content
 
 T = TypeVar("T")
 
@@ -234,8 +234,8 @@ def _meter(pipe: Reader, total: int) -> Measured:
 def _parameters(job: MixJob) -> dict[str, object]:
     """Everything that decides the result, inputs by their content."""
     return {
-        "background": job.background.sha256,
-        "clips": [[c.audio.sha256, c.start_ms, c.speed, c.gain_db] for c in job.clips],
+        "background": content(job.background),
+        "clips": [[content(c.audio), c.start_ms, c.speed, c.gain_db] for c in job.clips],
         "duration": job.duration_ms,
         "duck": [asdict(part) for part in job.duck_ranges],
         "duck_gain": job.duck_gain_db,

@@ -90,7 +90,7 @@ async def test_two_servers_on_one_port_are_refused(open_stage):
     async with open_stage() as stage:
         port = int(stage.server.address.rpartition(":")[2])
         settings = GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=port)
-        second = GrpcServer(settings, "second", lambda server: None, services=())
+        second = GrpcServer(settings, "second", lambda server: None, services={})
         with pytest.raises(PreconditionFailed) as caught:
             await second.start()
     assert caught.value.reason == "port_taken"

@@ -20,9 +20,8 @@ from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.settings import GrpcServerSettings
 from onevoice_kit.testing.waiting import eventually
-from services.mixer.__main__ import SERVICE
 from services.mixer.admission import Gate
-from services.mixer.servicer import MixerServicer
+from services.mixer.servicer import ACCESS, SERVICE, MixerServicer
 
 TIMEOUT = 60
 PREFIX = "users/u/jobs/j"
@@ -34,7 +33,7 @@ async def serving(use_cases, gate: Gate):
         GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0),
         "mixer",
         lambda grpc_server: pb_grpc.add_MixerServiceServicer_to_server(servicer, grpc_server),
-        services=[SERVICE],
+        services={SERVICE: ACCESS},
     )
     await server.start()
     return server
