@@ -77,7 +77,7 @@ class MixAlteredByHand(MixerServicer):
         super().__init__(use_cases, Gate(2, 8), Gate(2, 8))
         self.alter = alter
 
-    async def Mix(self, request: pb.MixRequest, ctx: Any) -> AsyncIterator[pb.MixResponse]:  # type: ignore[override]
+    async def Mix(self, request: pb.MixRequest, ctx: Any) -> AsyncIterator[pb.MixResponse]:
         other = pb.MixRequest()
         other.CopyFrom(request)
         self.alter(other)

@@ -82,7 +82,7 @@ def test_the_file_s_figures_come_from_the_file_and_not_from_the_plan() -> None:
     assert (figures.loudness_lufs, figures.residue_db) == (-20.12, -18.0)
 
 
-def test_overlap_in_the_file_counts_whoever_speaks() -> None:
+def test_overlap_in_the_file_counts_for_any_speaker() -> None:
     figures = measured([at(0, found(0)), at(1, found(500))], [(0, 800)], SOUND)
     assert figures.overlap_ms == 200
 
