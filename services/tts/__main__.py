@@ -18,7 +18,14 @@ async def main() -> None:
     setup(settings, "tts")
     storage = open_storage(settings)
     service = wire(settings, storage)
-    await serve(settings, "tts", service.register, services=[SERVICE], on_close=[storage.close, service.close])
+    await serve(
+        settings,
+        "tts",
+        service.register,
+        services=[SERVICE],
+        background=[service.warm],
+        on_close=[storage.close, service.close],
+    )
 
 
 if __name__ == "__main__":

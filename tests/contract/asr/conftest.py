@@ -22,8 +22,8 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[TranscriptionE
         engine = FakeTranscription()
     else:
         settings = AsrSettings(asr_workers=1, asr_transcription_engines=(request.param,))
-        (engine,) = transcription_engines(settings).engines
-    await engine.start()
+        engine = transcription_engines(settings).get(request.param)
+    await engine.warm()
     yield engine
     await engine.close()
 
