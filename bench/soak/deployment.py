@@ -102,7 +102,7 @@ async def deployed(folder: Path, database_url: str, options: Options) -> AsyncIt
     (folder / "logs").mkdir()
     names = [*GRPC_SERVICES, *_more_orchestrators(options), "aws", "gateway"]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
-    secrets = {"storage_signing_key": "0" * 64}
+    secrets = {"storage_signing_key": "0" * 64, "grpc_shared_secrets": "1" * 64}
     machine = Machine(folder, "127.0.0.1", ports["gateway"], "", ports, secrets)
     deployment = Deployment(machine.local_url, database_url, None, CpuMeter(), set(), SqsMessages({}))  # type: ignore[arg-type]
     supervisor = Supervisor(folder / "logs", _NoKeeper(), deployment.changed, _FOR_EVER)

@@ -6,7 +6,7 @@ import asyncio
 
 from onevoice_kit.grpc.server import serve
 from onevoice_kit.telemetry import setup
-from services.translate.servicer import SERVICE
+from services.translate.servicer import ACCESS, SERVICE
 from services.translate.settings import TranslateSettings
 from services.translate.wiring import wire
 
@@ -20,7 +20,7 @@ async def main() -> None:
         settings,
         "translate",
         service.register,
-        services=[SERVICE],
+        services={SERVICE: ACCESS},
         background=[service.warm],
         on_close=[service.close],
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from onevoice_kit.grpc.objects import Objects
 from onevoice_kit.grpc.server import serve
 from onevoice_kit.storage import open_storage
 from onevoice_kit.telemetry import setup
-from services.tts.servicer import SERVICE
+from services.tts.servicer import ACCESS, SERVICE
 from services.tts.settings import TtsSettings
 from services.tts.wiring import wire
 
@@ -22,7 +23,8 @@ async def main() -> None:
         settings,
         "tts",
         service.register,
-        services=[SERVICE],
+        services={SERVICE: ACCESS},
+        objects=Objects(storage, settings.storage_owner_depth),
         background=[service.warm],
         on_close=[storage.close, service.close],
     )

@@ -70,6 +70,12 @@ HTTP_SERVER_SECONDS = Metric(
     "http_server_handling_seconds", "From the start of a request to the end of its answer. Unit: seconds.", _HTTP
 )
 HTTP_SERVER_IN_FLIGHT = Metric("http_server_in_flight", "Requests being worked on. Unit: requests.")
+HTTP_CONNECTIONS = Metric("http_server_connections", "Open connections. Unit: connections.")
+HTTP_CONNECTIONS_CUT = Metric(
+    "http_server_connections_cut_total",
+    "Connections closed by a limit: idle, slow_headers, slow_body, unread_body, unread_response, made_room, too_many.",
+    ("limit",),
+)
 
 # --- Process
 BUILD_INFO = Metric("onevoice_process_info", "Always 1; says which service this is.", ("service",))

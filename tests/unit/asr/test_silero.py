@@ -1,4 +1,4 @@
-"""The detector tells real speech from everything else, and computes what its model's own package computes."""
+"""The detector separates real speech from everything else, with the figures of its model's own package."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ async def test_an_engine_that_lacks_something_is_passed_over(registry_of):
     assert {voice.engine for voice in await list_voices(registry)} == {"other"}
 
 
-async def test_where_no_engine_can_work_the_error_says_what_is_missing(registry_of):
+async def test_where_no_engine_can_work_the_error_names_what_is_missing(registry_of):
     with pytest.raises(PreconditionFailed, match="needs a key") as caught:
         await chosen(registry_of(fake=FakeEngine(available=False)))
     assert caught.value.reason == "engine_unavailable"
