@@ -13,6 +13,7 @@ from services.asr.engines.base import TimeRange
 # The engines keep processes; one worker of the test run keeps them all, so that they do not fight for memory.
 pytestmark = pytest.mark.xdist_group("asr-engines")
 
+KIND = "transcription"
 SENTENCE = TimeRange(1400, 4100)
 SILENCE = TimeRange(4400, 5300)
 
