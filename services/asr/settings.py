@@ -10,7 +10,7 @@ from onevoice_kit.settings import EngineSettings, GrpcServerSettings, Names, Sto
 
 
 class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings):
-    """Settings of this service."""
+    """Environment of speech recognition."""
 
     asr_transcription_engines: Names = ("pocketsphinx",)
     """Engines in order of preference, separated by commas."""
@@ -26,6 +26,9 @@ class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings):
     """Longest audio accepted."""
     asr_max_calls: int = Field(default=64, ge=1)
     """Transcribe calls that may run at once; one more is refused with the time after which to retry."""
+
+    grpc_drain_grace_s: float = Field(default=60.0, ge=0)
+    """After SIGTERM, the time for running calls to finish: enough for a chunk that has begun."""
 
     @property
     def workers(self) -> int:

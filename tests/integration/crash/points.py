@@ -35,6 +35,7 @@ EFFECTS: Mapping[str, int] = {
     "storage.put_bytes[report]": 1,
     "storage.put_bytes[manifest]": 1,
     "store.finish_steps[probe]": 1,
+    "store.finish_steps[language]": 1,
     "store.finish_steps[extract]": 1,
     "store.finish_steps[detect]": 1,
     "store.finish_steps[diarize]": 1,
@@ -46,7 +47,6 @@ EFFECTS: Mapping[str, int] = {
     "store.finish_steps[voices:*]": 2,
     "store.finish_steps[translate:*]": 4,
     "store.finish_steps[speak:*]": 8,
-    "store.finish_steps[spoken:*]": 4,
     "store.finish_steps[fit:*]": 2,
     "store.finish_steps[captions:*]": 2,
     "store.finish_steps[mix:*]": 2,
@@ -67,7 +67,7 @@ TIMED = {"queue.receive", "jobs.heartbeat", "store.set_progress[job]", "store.se
 
 ENDINGS: Mapping[str, tuple[str, ...]] = {
     "one language fails": ("store.language_failed",),
-    "retried": ("store.record[step.retried]", "jobs.give_back", "queue.release"),
+    "waiting": ("store.record[step.retried]", "jobs.park", "queue.delete"),
     "stopped": ("jobs.give_back", "queue.release", "jobs.goodbye"),
     "renewed": ("jobs.renew", "queue.extend"),
     "refused": (
