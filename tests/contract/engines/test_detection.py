@@ -25,7 +25,7 @@ async def test_every_frame_has_a_probability(engine, audio):
     assert probabilities.max() <= 1
 
 
-async def test_speech_is_told_from_the_pauses_around_it(engine, audio):
+async def test_speech_differs_from_the_pauses_around_it(engine, audio):
     probabilities = scan(engine, audio)
     before, speech, after = np.split(probabilities, [1_200 // FRAME_MS, 4_200 // FRAME_MS])
     assert np.median(speech) > 0.7

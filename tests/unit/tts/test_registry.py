@@ -36,7 +36,7 @@ def test_the_engines_and_their_order_come_from_the_environment(monkeypatch):
     assert TtsSettings().tts_engines == ("espeak", "other")
 
 
-async def test_without_wishes_the_first_voice_of_the_first_engine_speaks(two):
+async def test_by_default_the_first_voice_of_the_first_engine_speaks(two):
     assert await chosen(two) == "fake:ana-es"
     assert await chosen(two, language="en") == "fake:ana-en-US"
 
@@ -66,7 +66,7 @@ async def test_a_voice_may_speak_another_region_of_its_language(two):
         ({"voice": "fake:ana-es", "language": "en"}, "voice_language_mismatch"),
     ],
 )
-async def test_a_wish_that_no_engine_can_meet_is_refused_with_its_reason(two, asked, expected):
+async def test_a_request_without_a_voice_is_refused_with_its_reason(two, asked, expected):
     assert await reason(two, **asked) == expected
 
 
