@@ -40,8 +40,9 @@ class GrpcIdentitySettings(Settings):
 
     grpc_shared_secrets: SecretStr = SecretStr("")
     """
-    Secrets of at least 32 characters, separated by commas, that all services of a deployment share: the first signs,
-    each is accepted. To rotate: add the new one behind, then put it first, then remove the old one.
+    Secrets of at least 32 characters, separated by commas, from which every key follows: the first signs, each is
+    accepted. To rotate: add the new one behind, then put it first, then remove the old one. A process that holds one
+    can pose as any service; `GRPC_SERVER_KEYS` and `GRPC_CALLER_KEYS` in its place cannot be used so.
     """
     grpc_token_window_s: float = Field(default=120.0, gt=0)
     """A token is accepted this long before and after its time: how far clocks may differ, and calls may wait."""
@@ -56,6 +57,8 @@ class GrpcServerSettings(GrpcIdentitySettings):
     """0 takes a free port."""
     grpc_reflection: bool = True
     """Only in development on loopback; elsewhere it is off in any case."""
+    grpc_server_keys: SecretStr = SecretStr("")
+    """`package.Service=key` of the served service, as `onevoice keys` prints it; several, by commas, to rotate."""
     grpc_max_concurrent_rpcs: int = 200
     grpc_max_connection_age_s: int = 300
     """Connections are renewed at this age, so that clients see new replicas."""
@@ -80,6 +83,8 @@ class EngineSettings(Settings):
 class ClientSettings(GrpcIdentitySettings):
     """A process that calls others by gRPC."""
 
+    grpc_caller_keys: SecretStr = SecretStr("")
+    """`package.Service=key` of each service that is called, as `onevoice keys` prints them, separated by commas."""
     grpc_client_max_attempts: int = Field(default=4, ge=1, le=5)
     """Attempts of a call that ends UNAVAILABLE, the first included; 1 turns retries off. gRPC takes at most 5."""
     grpc_client_keepalive_s: float = Field(default=30.0, ge=10.0)
