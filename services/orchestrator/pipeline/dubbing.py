@@ -14,10 +14,11 @@ from ..policy.line import EngineUse, Placement, Source, Speech, Translation, joi
 from ..settings import OrchestratorSettings
 from ..stages.asr import AsrEngines, DetectedSpeech, Speakers, Transcript
 from ..stages.mixer import Media, Mix, Sound
-from ..steps import assembly, ending, language, source
+from ..steps import assembly, ending, language, measuring, source
 from ..steps.assembly import Captions, Muxed
 from ..steps.context import JobContext
 from ..steps.ending import LanguageEnd
+from ..steps.measuring import Measurements
 from ..steps.task import Task, bind
 from .graph import Handle, Step, item
 
@@ -79,6 +80,10 @@ def _mux(target: str) -> Handle[Muxed]:
     return Handle(f"mux:{target}", Muxed)
 
 
+def _measure(target: str) -> Handle[Measurements]:
+    return Handle(f"measure:{target}", Measurements)
+
+
 def _done(target: str) -> Handle[LanguageEnd]:
     return Handle(f"done:{target}", LanguageEnd)
 
@@ -128,7 +133,7 @@ class Dubbing:
         yield assembly.SourceCaptions(gives=CAPTIONS, name=self._name, language=LANGUAGE, sound=EXTRACT, cuts=cuts)
         for target in self.job.target_languages:
             yield from self._engines(target)
-        yield from self._ending()
+        yield from self._ending(cuts)
 
     def _recognition(self, chunk: int) -> Iterator[Task[Any]]:
         yield source.Transcribe(
@@ -150,7 +155,7 @@ class Dubbing:
         )
 
     def _engines(self, target: str) -> Iterator[Task[Any]]:
-        """What engines and voices there are for a language."""
+        """The engines and voices for a language."""
         engines, run_number = self.job.options.engines, self.job.resumes
         yield language.TranslationEngines(
             gives=_translation_engines(target),
@@ -263,6 +268,18 @@ class Dubbing:
             burn_in=options.burn_in_captions,
             keep_original=options.keep_original_audio,
         )
+        yield measuring.MeasureDub(
+            gives=_measure(target),
+            scope=target,
+            sound=EXTRACT,
+            speech_regions=DETECT,
+            cuts=cuts,
+            speech=speech,
+            placements=_fit(target),
+            captions=_captions(target),
+            mix=_mix(target),
+            muxed=_mux(target),
+        )
         yield ending.Finish(
             gives=_done(target),
             scope=target,
@@ -278,13 +295,21 @@ class Dubbing:
             speech=speech,
             placements=_fit(target),
             captions=_captions(target),
-            mix=_mix(target),
             muxed=_mux(target),
+            measurements=_measure(target),
         )
 
-    def _ending(self) -> Iterator[Task[Any]]:
+    def _ending(self, cuts: tuple[Handle[dict[str, Source]], ...]) -> Iterator[Task[Any]]:
         job, ends = self.job, tuple(map(_done, self.job.target_languages))
-        yield ending.Report(gives=REPORT, job_id=str(job.id), media=PROBE, language=LANGUAGE, ends=ends)
+        yield ending.Report(
+            gives=REPORT,
+            job_id=str(job.id),
+            media=PROBE,
+            language=LANGUAGE,
+            speech_regions=DETECT,
+            cuts=cuts,
+            ends=ends,
+        )
         yield ending.Manifest(
             gives=MANIFEST,
             job_id=str(job.id),
