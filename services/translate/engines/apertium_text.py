@@ -41,7 +41,7 @@ _QUESTIONS = {
     "ca": re.compile(r"(?:i |però )?(?:(?:a |de |amb |en |per )?(?:què|quin|quina|quins|quines)\b"
                      r"|com (?:estàs|està|esteu|estan|et|va)\b|on (?:és|ets|són|vas|vius)\b)"),
 }  # fmt: skip
-"""Beginnings of questions, lower case. Only beginnings that are hardly ever anything else: “who had married” is none."""
+"""Beginnings of questions, lower case. Only those that are hardly ever anything else: “who had married” is none."""
 
 _SMALL_WORDS = {
     "es": "a al como con cómo de del el ella ellas ellos en era es eran eso esta está están este esto la las le les lo "
