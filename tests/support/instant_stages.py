@@ -29,7 +29,7 @@ from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import GrpcServerSettings
-from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
+from services.orchestrator.clients import AsrClient, BillingClient, Clients, MixerClient, TranslateClient, TtsClient
 from tests.support.access import ACCESS
 
 LINE_MS = 2_000
@@ -263,7 +263,7 @@ class Billing(billing_grpc.BillingServiceServicer):
 
 
 @asynccontextmanager
-async def instant_stages(script: Script) -> AsyncIterator[Stages]:
+async def instant_stages(script: Script) -> AsyncIterator[Clients]:
     """The five services on free ports, and clients to them."""
 
     def register(server: grpc.aio.Server) -> None:
@@ -278,8 +278,12 @@ async def instant_stages(script: Script) -> AsyncIterator[Stages]:
     await server.start()
     channel = connect(server.address)
     try:
-        yield Stages(
-            AsrStage(channel), TranslateStage(channel), TtsStage(channel), MixerStage(channel), BillingStage(channel)
+        yield Clients(
+            AsrClient(channel),
+            TranslateClient(channel),
+            TtsClient(channel),
+            MixerClient(channel),
+            BillingClient(channel),
         )
     finally:
         await channel.close(None)
