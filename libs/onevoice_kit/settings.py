@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Names in order, separated by commas in the environment."""
 
 
 class Settings(BaseSettings):
@@ -58,6 +68,16 @@ class GrpcServerSettings(GrpcIdentitySettings):
     grpc_tls_key: Path | None = None
     grpc_tls_client_ca: Path | None = None
     """With all three set, the server asks clients for certificates (mutual TLS)."""
+
+
+class EngineSettings(Settings):
+    """A process that runs engines."""
+
+    engine_retry_budget_s: float = Field(default=0.0, ge=0)
+    """
+    Seconds in which the call of an engine is repeated here after a transient error, before another engine takes over;
+    0 leaves every repetition to the caller, which is right for engines that need no network.
+    """
 
 
 class ClientSettings(GrpcIdentitySettings):
