@@ -11,9 +11,9 @@ from onevoice_jobs.records import Artifact, JobRecord
 from onevoice_jobs.store import JobStore
 from onevoice_kit.storage.base import Storage
 
+from ..clients import Clients
 from ..progress import Progress
 from ..settings import OrchestratorSettings
-from ..stages import Stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class JobContext:
 
     job: JobRecord
     store: JobStore
-    stages: Stages
+    clients: Clients
     storage: Storage
     settings: OrchestratorSettings
     progress: Progress
@@ -30,7 +30,7 @@ class JobContext:
     @property
     def tools(self) -> Tools:
         """The part of it that steps work with."""
-        return Tools(self.job.user_id, self.job.id, self.stages, self.storage, self.progress)
+        return Tools(self.job.user_id, self.job.id, self.clients, self.storage, self.progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Tools:
 
     user_id: UUID
     job_id: UUID
-    stages: Stages
+    clients: Clients
     storage: Storage
     progress: Progress
 

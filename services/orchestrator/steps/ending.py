@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 from onevoice_jobs.records import Artifact, CompletedLanguage, JobError, Shown
 from onevoice_kit.storage.base import ObjectRef
 
+from ..clients.asr import DetectedSpeech, Speakers, Transcript
+from ..clients.mixer import Media, Sound
 from ..codec import dump, load
 from ..pipeline.graph import Given, Handle, Json, Result
 from ..policy import quality
 from ..policy.line import EngineUse, Line, Placement, Source, Speech, Translation, join
-from ..stages.asr import DetectedSpeech, Speakers, Transcript
-from ..stages.mixer import Media, Sound
 from .assembly import Captions, Muxed
 from .context import JobContext, Tools
 from .measuring import Measurements
@@ -200,8 +200,8 @@ class Settle(Task[int]):
         completed = sum(end.completed for end in given.each(self.ends))
         if not completed:
             return 0  # the job fails, and its end releases the credits
-        amount = await tools.stages.billing.price(given(self.media).duration_ms, completed)
-        return await tools.stages.billing.settle(self.reservation, amount)
+        amount = await tools.clients.billing.price(given(self.media).duration_ms, completed)
+        return await tools.clients.billing.settle(self.reservation, amount)
 
 
 def _json(value: Json) -> str:

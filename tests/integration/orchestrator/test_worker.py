@@ -21,8 +21,8 @@ from onevoice_kit.errors import InvalidInput, PreconditionFailed, Unavailable
 from onevoice_kit.queue.base import Message
 from onevoice_kit.queue.outbox import enqueue
 from onevoice_kit.testing.waiting import eventually
+from services.orchestrator.clients import lineage
 from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.stages import lineage
 from tests.support.instant_stages import Script, fails, only
 
 

@@ -65,7 +65,7 @@ class AsrEngines:
     diarization: list[EngineUse]
 
 
-class AsrStage:
+class AsrClient:
     """Speech recognition."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:

@@ -27,7 +27,7 @@ class SourceLine:
     max_chars: int
 
 
-class TranslateStage:
+class TranslateClient:
     """Translation."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
