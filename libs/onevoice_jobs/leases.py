@@ -229,6 +229,7 @@ async def _grant(
             lease_owner=owner,
             lease_until=_in(ttl_s),
             lease_epoch=jobs.c.lease_epoch + 1,
+            edits_epoch=jobs.c.lease_epoch + 1,
             attempts=jobs.c.attempts + 1,
             updated_at=func.now(),
             **started,

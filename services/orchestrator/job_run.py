@@ -7,7 +7,7 @@ import enum
 import logging
 import random
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from onevoice_jobs.leases import Claim, Lease, LeaseLost, Verdict
@@ -25,7 +25,7 @@ from .pipeline.graph import Json
 from .progress import Progress
 from .settings import OrchestratorSettings
 from .stages import Stages
-from .steps.context import JobContext
+from .steps.context import Edits, JobContext
 
 _log = logging.getLogger(__name__)
 
@@ -123,9 +123,10 @@ class JobRun:
 
     async def _graph(self) -> Ending:
         final = self._job.attempts >= self._settings.worker_max_attempts
-        journal, self._new = JobJournal(self._ctx, new=self._new), False
-        executor = Executor(journal, self._settings.stage_limits, scope_end=scope_end, final=final, rng=self._rng)
         try:
+            await self._load_edits()
+            journal, self._new = JobJournal(self._ctx, new=self._new), False
+            executor = Executor(journal, self._settings.stage_limits, scope_end=scope_end, final=final, rng=self._rng)
             outputs = await executor.run(dubbing(self._ctx))
         except LeaseLost:
             return Ending(Outcome.LOST)
@@ -136,12 +137,19 @@ class JobRun:
             return Ending(Outcome.EXHAUSTED if final else Outcome.RETRY, _INTERNAL)
         return _completed(outputs, self._job.target_languages)
 
+    async def _load_edits(self) -> None:
+        """The first revision of a job has none."""
+        if self._job.revision > 1:
+            run, edits = await self.store.run(), await self.store.edits()
+            self._ctx = replace(self._ctx, edits=Edits(tuple(edits)), changed_ms=run.changed_ms)
+
     def _failed(self, error: OneVoiceError, final: bool) -> Ending:
         _log.warning("The job failed: %s", error, extra={"job_id": str(self._job.id), "reason": error.reason})
         what = JobError(error.reason, error.message)
         if error.retryable:
             return Ending(Outcome.EXHAUSTED if final else Outcome.RETRY, what)
-        bad_input = error.kind in (Kind.INVALID_INPUT, Kind.PRECONDITION)
+        # A source that was dubbed before is not to blame, and the results of its earlier revisions are kept.
+        bad_input = error.kind in (Kind.INVALID_INPUT, Kind.PRECONDITION) and self._job.revision == 1
         return Ending(Outcome.FAILED, what, bad_input=bad_input)
 
     async def _until_cancelled(self) -> Ending:

@@ -48,7 +48,9 @@ def _after_detection(ctx: JobContext, output: Json) -> Iterable[Step]:
     yield Step("thumbnail", "mixer", partial(source.thumbnail, ctx), ("probe", "transcript"))
     yield Step("report", "store", partial(ending.report, ctx), ("probe", "captions", *ends))
     yield Step("manifest", "store", partial(ending.manifest, ctx), ("report", "thumbnail", "captions", *ends))
-    yield Step("settle", "billing", partial(ending.settle, ctx), ("probe", "manifest", *ends))
+    # Each run pays under a reservation of its own.
+    run = ctx.job.reservation
+    yield Step("settle", "billing", partial(ending.settle, ctx), ("probe", "manifest", *ends), params=run)
 
 
 def _recognition(ctx: JobContext, chunk: int) -> Iterable[Step]:
@@ -91,6 +93,7 @@ def _lines(ctx: JobContext, lang: str, chunk: int, lines: list[Line]) -> Iterabl
             "tts",
             partial(language.speak, ctx, lang, line),
             (translated, f"voices:{lang}"),
+            params=ctx.edits.text(lang, line.id),
             scope=lang,
         )
     speeches = tuple(f"speak:{lang}:{line_id}" for line_id in ids)
@@ -135,4 +138,5 @@ def _language(ctx: JobContext, lang: str, chunks: int, cuts: tuple[str, ...]) ->
     )
     parts = (f"fit:{lang}", f"captions:{lang}", f"mix:{lang}", f"mux:{lang}", *translated, *spoken)
     once = ("probe", "extract", "detect", "diarize", "transcript", *cuts, *transcribed)
-    yield step("done", "store", partial(ending.done, ctx, lang, chunks), (*once, *parts))
+    # An edit that changes nothing ends its language again, too.
+    yield step("done", "store", partial(ending.done, ctx, lang, chunks), (*once, *parts), ctx.edits.revision(lang))

@@ -113,7 +113,7 @@ async def manifest(ctx: JobContext, inputs: Inputs) -> Result:
         "files": [_entry(artifact) for artifact in files],
     }
     made = await ctx.save_text("manifest", None, "manifest.json", _json(text), "application/json")
-    return Result(dump(Artifact, made), Shown(artifacts=(*own, made)))
+    return Result(dump(Artifact, made), Shown(artifacts=(*own, made), payment=True))
 
 
 def _entry(artifact: Artifact) -> dict[str, Any]:
@@ -128,12 +128,15 @@ def _entry(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-async def settle(ctx: JobContext, inputs: Inputs) -> Json:
-    """→ credits spent: the measured length for each completed language."""
+async def settle(ctx: JobContext, inputs: Inputs) -> Result:
+    """→ credits spent: for each completed language the measured length, or that of the lines edited for this run."""
     duration_ms = load(Media, inputs["probe"]).duration_ms
     completed = [lang for lang in ctx.job.target_languages if _completed(inputs[f"done:{lang}"])]
-    amount = await ctx.stages.billing.price(duration_ms, len(completed))
-    return await ctx.stages.billing.settle(ctx.job.reservation, amount)
+    languages = len(completed)
+    if ctx.changed_ms is not None:
+        duration_ms, languages = sum(ctx.changed_ms.get(lang, 0) for lang in completed), 1
+    amount = await ctx.stages.billing.price(duration_ms, languages) if duration_ms and languages else 0
+    return Result(await ctx.stages.billing.settle(ctx.job.reservation, amount), Shown(payment=True))
 
 
 def _completed(done: Json) -> bool:

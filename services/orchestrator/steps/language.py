@@ -43,6 +43,8 @@ UNKNOWN_WORDS = "unknown_words"
 """Flag: the translator passed words through that it did not know."""
 OVER_BUDGET = "over_budget"
 """Flag: the translation is longer than its slot asks for."""
+EDITED = "edited"
+"""Flag: the text is the user's."""
 NOTHING_TO_SPEAK = "nothing_to_speak"
 """Flag, and reason of synthesis: the line has no words (“♪”, an empty translation), so it is silent."""
 
@@ -75,19 +77,22 @@ async def translate(ctx: JobContext, language: str, chunk: int, inputs: Inputs) 
 async def speak(ctx: JobContext, language: str, line: Line, inputs: Inputs) -> Result:
     """→ `SpokenLine`; a silent one where the translation has nothing to speak."""
     translated = _find(load(Translations, inputs[f"translate:{language}:{line.chunk}"]), line.id)
+    edited = ctx.edits.text(language, line.id)
+    text = translated.text if edited is None else edited
     voice = inputs[f"voices:{language}"][line.segment.speaker]
     engine = ctx.options.engines.tts or ""
-    speech = await _speech(ctx, translated.text, language, voice, engine)
+    speech = await _speech(ctx, text, language, voice, engine)
     await ctx.progress.line_spoken(language, line.segment.end_ms - line.segment.start_ms)
     flags = (
-        (UNKNOWN_WORDS, bool(translated.unknown_words)),
-        (OVER_BUDGET, not translated.within_budget),
+        (UNKNOWN_WORDS, edited is None and bool(translated.unknown_words)),
+        (OVER_BUDGET, len(text) > max_chars(line.slot_ms, language) if edited else not translated.within_budget),
+        (EDITED, edited is not None),
         (NOTHING_TO_SPEAK, speech is None),
     )
     spoken = SpokenLine(
         line.id,
         line.segment.start_ms,
-        translated.text,
+        text,
         speech.audio if speech else None,
         speech.natural_ms if speech else 0,
         speech.voice if speech else "",
