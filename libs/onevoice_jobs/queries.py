@@ -36,6 +36,7 @@ from onevoice_jobs.states import JobStatus
 from onevoice_kit.errors import NotFound
 
 MAX_PAGE = 200
+_OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +135,35 @@ async def list_translations(
     return [translation_from_row(row) for row in await connection.execute(statement)]
 
 
+async def has_open_jobs(connection: AsyncConnection, video_id: UUID) -> bool:
+    """Whether a job still needs the video."""
+    statement = select(jobs.c.id).where(jobs.c.video_id == video_id, jobs.c.status.in_(_OPEN)).limit(1)
+    return (await connection.execute(statement)).one_or_none() is not None
+
+
+async def latest_thumbnail(connection: AsyncConnection, user_id: UUID, video_id: UUID) -> str | None:
+    """URI of the picture that the newest job took of the video."""
+    statement = (
+        select(artifacts.c.object["uri"].astext)
+        .join(jobs, jobs.c.id == artifacts.c.job_id)
+        .where(jobs.c.user_id == user_id, jobs.c.video_id == video_id, artifacts.c.kind == "thumbnail")
+        .order_by(artifacts.c.created_at.desc())
+        .limit(1)
+    )
+    return (await connection.execute(statement)).scalar_one_or_none()
+
+
 def open_jobs_by_user() -> Select[str, int]:
     """`group_id` and `held`: how many jobs each user has open, by the group of their messages; for the relay."""
     user = cast(jobs.c.user_id, Text).label("group_id")
-    is_open = jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING])
-    return select(user, func.count().label("held")).where(is_open).group_by(jobs.c.user_id)
+    return select(user, func.count().label("held")).where(jobs.c.status.in_(_OPEN)).group_by(jobs.c.user_id)
 
 
 async def reservations_in_use(connection: AsyncConnection, reservations: Collection[str]) -> set[str]:
     """Those of the reservations under which a job runs or will run."""
     used = func.coalesce(jobs.c.reservation_id, cast(jobs.c.id, Text))
-    is_open = jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING])
-    return set((await connection.execute(select(used).where(is_open, used.in_(reservations)))).scalars())
+    statement = select(used).where(jobs.c.status.in_(_OPEN), used.in_(reservations))
+    return set((await connection.execute(statement)).scalars())
 
 
 async def may_be_paid(connection: AsyncConnection, job_id: UUID) -> bool:

@@ -17,7 +17,7 @@ from onevoice_kit.db import transaction, uuid7
 from services.gateway.idempotency import repository
 from services.gateway.idempotency.models import idempotency_keys
 from services.gateway.idempotency.service import CreatingCall
-from services.gateway.jobs.resume import RESUME_JOB
+from services.gateway.jobs.runs import RESUME_JOB
 from tests.integration.gateway import working
 from tests.integration.gateway.conftest import FREE_CREDITS, Gateway, User, assert_problem
 from tests.integration.gateway.test_jobs import SECONDS, count, dub
