@@ -27,7 +27,7 @@ ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long a job took from its submission, seconds."""
+    """Times of a job from its submission, seconds."""
 
     first_line: float
     whole: float

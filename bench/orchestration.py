@@ -67,7 +67,7 @@ async def _job(engine: AsyncEngine, settings: OrchestratorSettings, folder: Path
             return time.perf_counter() - started
         finally:
             worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):  # it was asked to
+            with contextlib.suppress(asyncio.CancelledError):  # cancelled above
                 await worker
             await queue.close()
 

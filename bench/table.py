@@ -19,7 +19,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Whether the goal is met."""
+        """`met` or `missed`; empty without a goal."""
         if self.goal is None:
             return ""
         return "met" if self.value <= self.goal else f"missed by {self.value - self.goal:.2f}"

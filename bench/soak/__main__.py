@@ -26,7 +26,7 @@ from .report import Figures, render
 
 _USERS = 4
 _SETTLED_S = 180.0
-"""How long, after the last submission, everything may take to end."""
+"""Time, after the last submission, within which everything must end."""
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--kill-every", type=float, default=5.0, help="seconds between kills; 0 kills nothing")
-    parser.add_argument("--seed", type=int, default=None, help="decides who is killed; the run says which it took")
+    parser.add_argument("--seed", type=int, default=None, help="decides which process is killed; the report names it")
     parser.add_argument("--in-flight", type=int, default=32, help="jobs open at a time")
     parser.add_argument("--jobs-per-worker", type=int, default=8)
     parser.add_argument("--orchestrators", type=int, default=2)

@@ -1,4 +1,4 @@
-"""What must hold once everything has ended: nothing lost, nothing doubled, not a credit too many or too few."""
+"""The conditions at the end: nothing lost, nothing doubled, not a credit too many or too few."""
 
 from __future__ import annotations
 

@@ -19,17 +19,17 @@ from onevoice_kit.settings import DatabaseSettings
 from services.gateway.create_user import create_user
 
 _MP4 = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 8
-"""Looks like a film to who reads the first bytes; what it is, the mixer of the soak makes up."""
+"""An MP4 by its first bytes; the mixer of the soak invents its facts."""
 _PAUSE_S = 0.2
 _LOOK_S = 0.1
 _TIMEOUT_S = 15.0
-_PATIENCE_S = 120.0
-"""How long a request is repeated; one that has no answer then counts as refused."""
+_RETRY_BUDGET_S = 120.0
+"""Seconds over which a request is retried; one without a response by then counts as refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody with a video."""
+    """A user with a video."""
 
     id: str
     headers: dict[str, str]
@@ -81,7 +81,7 @@ class Load:
         self._open.add(job_id)
 
     async def _answer(self, client: httpx.AsyncClient, headers: dict[str, str], body: object) -> httpx.Response:
-        until = time.monotonic() + _PATIENCE_S
+        until = time.monotonic() + _RETRY_BUDGET_S
         while True:
             try:
                 answer = await client.post("/api/jobs", headers=headers, json=body)

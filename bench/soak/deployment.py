@@ -1,4 +1,4 @@
-"""What is soaked: every real process of the platform, with stages that take no time, each restarted when it dies."""
+"""The deployment under load: every real process, restarted when it dies, with stages that take no time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _IMPATIENT = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is started."""
+    """Sizes of the deployment."""
 
     orchestrators: int = 2
     jobs_per_worker: int = 8
@@ -87,7 +87,7 @@ class Deployment:
         os.kill(pids[name], signal.SIGKILL)
 
     def changed(self, change: Change) -> None:
-        """Notes what the supervisor says."""
+        """Records a change that the supervisor reports."""
         if change.state is State.HEALTHY:
             self.healthy.add(change.name)
             self.meter.healthy(change.name, self.supervisor.pids()[change.name])
@@ -102,7 +102,7 @@ async def deployed(folder: Path, database_url: str, options: Options) -> AsyncIt
     (folder / "logs").mkdir()
     names = [*GRPC_SERVICES, *_more_orchestrators(options), "aws", "gateway"]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
-    secrets = {"storage_signing_key": "0" * 64}
+    secrets = {"storage_signing_key": "0" * 64, "grpc_shared_secrets": "1" * 64}
     machine = Machine(folder, "127.0.0.1", ports["gateway"], "", ports, secrets)
     deployment = Deployment(machine.local_url, database_url, None, CpuMeter(), set(), SqsMessages({}))  # type: ignore[arg-type]
     supervisor = Supervisor(folder / "logs", _NoKeeper(), deployment.changed, _FOR_EVER)

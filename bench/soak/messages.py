@@ -1,4 +1,4 @@
-"""What is left in SQS; the outbox is counted with the rest of the database."""
+"""Messages left in SQS; the outbox is counted with the rest of the database."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class CpuMeter:
         self._at_start: dict[tuple[str, int], float] = {}
 
     async def watch(self, pids: Callable[[], Mapping[str, int]]) -> None:
-        """Looks until cancelled."""
+        """Samples until cancelled."""
         while True:
             self.look(pids())
             await asyncio.sleep(_SAMPLE_S)
@@ -39,7 +39,7 @@ class CpuMeter:
                 self._used[name, pid] = max(_cpu_s(pid), self._used.get((name, pid), 0.0))
 
     def healthy(self, name: str, pid: int) -> None:
-        """What it has used by now was its start."""
+        """Counts the time used so far as its start."""
         self.look({name: pid})
         self._at_start[name, pid] = self._used.get((name, pid), 0.0)
 

@@ -12,10 +12,10 @@ GOAL_JOBS_PER_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured."""
+    """The measurements."""
 
     seconds: float
-    """How long jobs were submitted."""
+    """Time over which jobs were submitted."""
     completed: int
     """Jobs that ended in that time."""
     accepted: int
@@ -33,7 +33,7 @@ class Figures:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing was lost, doubled or miscounted."""
+        """True if nothing was lost, doubled or miscounted."""
         return not any(finding.count for finding in self.findings)
 
 

@@ -7,9 +7,14 @@ from uuid import UUID
 from onevoice_kit.storage.base import check_key
 
 
+def user_prefix(user_id: UUID) -> str:
+    """Everything of a user lies under this prefix; it is the object scope of calls made for them."""
+    return f"users/{user_id}"
+
+
 def job_prefix(user_id: UUID, job_id: UUID) -> str:
     """Everything a job makes lies under this prefix."""
-    return f"users/{user_id}/jobs/{job_id}"
+    return f"{user_prefix(user_id)}/jobs/{job_id}"
 
 
 def stage_prefix(user_id: UUID, job_id: UUID, stage: str) -> str:
@@ -28,7 +33,7 @@ def artifact_key(user_id: UUID, job_id: UUID, filename: str, revision: int = 1) 
 
 def video_prefix(user_id: UUID, video_id: UUID) -> str:
     """Everything that belongs to an uploaded video lies under this prefix."""
-    return f"users/{user_id}/videos/{video_id}"
+    return f"{user_prefix(user_id)}/videos/{video_id}"
 
 
 def original_key(user_id: UUID, video_id: UUID, suffix: str) -> str:

@@ -1,1 +1,1 @@
-"""What every OneVoice process is built from; it knows no business words."""
+"""The building blocks of every OneVoice process, without business words."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 
 class Kind(enum.StrEnum):
-    """What sort of failure an error is; the only thing a transport looks at."""
+    """The kind of an error: all that a transport needs of it."""
 
     INVALID_INPUT = "invalid_input"
     UNAUTHENTICATED = "unauthenticated"

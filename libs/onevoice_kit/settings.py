@@ -23,14 +23,27 @@ class Settings(BaseSettings):
     """Where traces go; empty turns export off."""
 
 
-class GrpcServerSettings(Settings):
+class GrpcIdentitySettings(Settings):
+    """A process that proves its name to others, or checks theirs (ADR 015)."""
+
+    grpc_shared_secrets: SecretStr = SecretStr("")
+    """
+    Secrets of at least 32 characters, separated by commas, that all services of a deployment share: the first signs,
+    each is accepted. To rotate: add the new one behind, then put it first, then remove the old one.
+    """
+    grpc_token_window_s: float = Field(default=120.0, gt=0)
+    """A token is accepted this long before and after its time: how far clocks may differ, and calls may wait."""
+
+
+class GrpcServerSettings(GrpcIdentitySettings):
     """A process that serves gRPC."""
 
-    grpc_host: str = "0.0.0.0"  # noqa: S104 - a container listens on all its interfaces
+    grpc_host: str = "127.0.0.1"
+    """Outside loopback the server starts only with mutual TLS or a shared secret."""
     grpc_port: int = 50051
     """0 takes a free port."""
     grpc_reflection: bool = True
-    """Turned off in production whatever this says."""
+    """Only in development on loopback; elsewhere it is off in any case."""
     grpc_max_concurrent_rpcs: int = 200
     grpc_max_connection_age_s: int = 300
     """Connections are renewed at this age, so that clients see new replicas."""
@@ -42,7 +55,7 @@ class GrpcServerSettings(Settings):
     """With all three set, the server asks clients for certificates (mutual TLS)."""
 
 
-class ClientSettings(Settings):
+class ClientSettings(GrpcIdentitySettings):
     """A process that calls others by gRPC."""
 
     grpc_client_max_attempts: int = Field(default=4, ge=1, le=5)
@@ -88,6 +101,8 @@ class StorageSettings(AwsSettings):
     storage_signing_key: SecretStr = SecretStr("")
     """Key that signs the URLs of the `file` backend; the gateway refuses to start without one."""
     s3_bucket: str = ""
+    storage_owner_depth: int = Field(default=2, ge=1)
+    """Segments of an object's key that name its owner (`users/{user}`); a call names objects of one owner only."""
 
 
 class QueueSettings(AwsSettings):

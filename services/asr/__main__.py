@@ -9,10 +9,11 @@ import os
 async def main() -> None:
     """Wires and serves until SIGTERM."""
     # Imported here, because worker processes start from this module too and need none of it.
+    from onevoice_kit.grpc.objects import Objects
     from onevoice_kit.grpc.server import serve
     from onevoice_kit.storage import open_storage
     from onevoice_kit.telemetry import setup
-    from services.asr.servicer import SERVICE
+    from services.asr.servicer import ACCESS, SERVICE
     from services.asr.settings import AsrSettings
     from services.asr.wiring import wire
 
@@ -24,7 +25,8 @@ async def main() -> None:
         settings,
         "asr",
         service.register,
-        services=[SERVICE],
+        services={SERVICE: ACCESS},
+        objects=Objects(storage, settings.storage_owner_depth),
         background=[service.warm],
         on_close=[storage.close, service.close],
     )

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from onevoice.asr.v1 import asr_service_pb2, asr_service_pb2_grpc
+from onevoice_kit.grpc.interceptors import Access
 from onevoice_kit.grpc.refs import ref_from_proto
 from onevoice_kit.grpc.streams import Report, with_events, with_progress
 from services.asr import converters
@@ -18,6 +19,14 @@ from services.asr.engines.registry import Registry
 from services.asr.transcription import Transcription
 
 SERVICE = "onevoice.asr.v1.AsrService"
+
+ACCESS: Access = {
+    "DetectSpeech": {"orchestrator"},
+    "Transcribe": {"orchestrator"},
+    "Diarize": {"orchestrator"},
+    "ListEngines": {"gateway", "orchestrator"},
+}
+"""Callers of each method."""
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 

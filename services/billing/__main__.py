@@ -8,7 +8,7 @@ from onevoice_kit.db import create_engine
 from onevoice_kit.grpc.server import serve
 from onevoice_kit.telemetry import setup
 from services.billing.ledger import Ledger
-from services.billing.servicer import SERVICE, BillingServicer
+from services.billing.servicer import ACCESS, SERVICE, BillingServicer
 from services.billing.settings import BillingSettings
 
 
@@ -18,7 +18,7 @@ async def main() -> None:
     setup(settings, "billing")
     engine = create_engine(settings)
     servicer = BillingServicer(Ledger(engine, settings.free_credits))
-    await serve(settings, "billing", servicer.register, services=[SERVICE], on_close=[engine.dispose])
+    await serve(settings, "billing", servicer.register, services={SERVICE: ACCESS}, on_close=[engine.dispose])
 
 
 if __name__ == "__main__":

@@ -8,11 +8,23 @@ import grpc
 
 from onevoice.billing.v1 import billing_service_pb2 as pb
 from onevoice.billing.v1 import billing_service_pb2_grpc as pb_grpc
+from onevoice_kit.grpc.interceptors import Access
 from services.billing import converters
 from services.billing.ledger import Ledger
 from services.billing.pricing import quote
 
 SERVICE = pb.DESCRIPTOR.services_by_name["BillingService"].full_name
+
+ACCESS: Access = {
+    "Quote": {"gateway", "orchestrator"},
+    "Reserve": {"gateway"},
+    "Settle": {"gateway", "orchestrator"},
+    "Release": {"gateway", "orchestrator"},
+    "GetAccount": {"gateway"},
+    "ListLedger": {"gateway"},
+    "ListOpenReservations": {"orchestrator"},
+}
+"""Callers of each method. The gateway releases and closes what a submission reserved that then failed."""
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -14,7 +14,8 @@ from services.gateway.billing.router import router as billing
 from services.gateway.catalogue.router import router as catalogue
 from services.gateway.jobs.one_call import router as dubbing_jobs
 from services.gateway.jobs.router import router as jobs
-from services.gateway.middleware import BodyLimit, BodyRule, RequestContext
+from services.gateway.middleware import Authentication, BodyLimit, BodyRule, RequestContext
+from services.gateway.monitoring.router import HEALTH_PATH
 from services.gateway.monitoring.router import router as monitoring
 from services.gateway.objects.router import router as objects
 from services.gateway.services import open_services
@@ -76,7 +77,8 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     errors.install(app)
     docs.install(app)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, rule_of=_body_rules(settings))
+    app.add_middleware(BodyLimit, rule_of=_body_rules(settings), in_flight=settings.max_json_bytes_in_flight)
+    app.add_middleware(Authentication, open_paths=[HEALTH_PATH])
     app.add_middleware(RequestContext)
     _document_problems(app)
     return app
@@ -88,7 +90,7 @@ def _operation_id(route: APIRoute) -> str:
 
 
 def _body_rules(settings: GatewaySettings) -> Callable[[str], BodyRule]:
-    json_rule = BodyRule(settings.max_json_bytes, "body_too_large")
+    json_rule = BodyRule(settings.max_json_bytes, "body_too_large", in_memory=True)
     object_rule = BodyRule(settings.max_upload_bytes, "file_too_large")
     form_rule = BodyRule(settings.max_upload_bytes + _FORM_OVERHEAD_BYTES, "file_too_large")
 

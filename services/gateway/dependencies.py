@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Query, Request
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from onevoice_kit.errors import Unauthenticated
 from services.gateway.auth.models import Caller
 from services.gateway.idempotency.key import parse_key
 from services.gateway.idempotency.service import Answer
@@ -28,13 +29,12 @@ ServicesDep = Annotated[Services, Depends(get_services)]
 
 
 async def get_caller(
-    request: Request,
-    services: ServicesDep,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    request: Request, _documented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Caller:
-    """Who is calling; `Unauthenticated` for nobody we know."""
-    caller = await services.authenticator.caller(credentials.credentials if credentials else None)
-    request.state.user_id = caller.user_id
+    """The caller, whom `middleware.Authentication` has recognised before the body was read."""
+    caller: Caller | None = getattr(request.state, "caller", None)
+    if caller is None:
+        raise Unauthenticated("Send an API key as bearer token.", reason="missing_credentials")
     return caller
 
 

@@ -79,11 +79,11 @@ class InvalidFields(InvalidInput):
         self.errors = tuple(errors)
 
 
-class BodyTooLarge(HTTPException):
-    """The one kind of exception that FastAPI lets through while it reads a body."""
+class BodyRefused(HTTPException):
+    """An error while a body is read, of the one kind of exception that FastAPI lets through then."""
 
-    def __init__(self, limit: int, reason: str) -> None:
-        self.problem = too_large(limit, reason)
+    def __init__(self, problem: OneVoiceError) -> None:
+        self.problem = problem
         super().__init__(status_of(self.problem), self.problem.message)
 
 
@@ -144,7 +144,7 @@ def install(app: FastAPI) -> None:
     async def http_error(_request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
             return problem_response(unexpected(error))
-        if isinstance(error, BodyTooLarge):
+        if isinstance(error, BodyRefused):
             return problem_response(error.problem)
         response = problem_response(_from_http(error))
         response.status_code = error.status_code
@@ -189,7 +189,7 @@ def _from_http(error: HTTPException) -> OneVoiceError:
 def problems(*reasons_by_status: tuple[int, str]) -> dict[int | str, dict[str, Any]]:
     """
     The `responses` of an operation: pairs of status and reason, in addition to those every operation may answer
-    (401 where it asks who is calling, 422, 503). Several reasons of one status become several examples.
+    (401 where it needs a caller, 422, 503). Several reasons of one status become several examples.
     """
     common = [(401, "missing_credentials"), (401, "invalid_api_key"), (422, "invalid_request"), (503, "unavailable")]
     return open_problems(*common, *reasons_by_status)

@@ -1,4 +1,4 @@
-"""What surrounds every request: its id and trace, log line, metrics, security headers, and the limit of its body."""
+"""Layers around every request: id, trace, log line, metrics, security headers; then its key; then its body's limits."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from opentelemetry.trace import SpanKind
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from onevoice_kit.errors import OneVoiceError
+from onevoice_kit.errors import OneVoiceError, Unavailable
 from onevoice_kit.telemetry import names, trace
 from onevoice_kit.telemetry.metrics import counter, gauge, histogram
-from services.gateway.errors import BodyTooLarge, problem_response, too_large, unexpected
+from services.gateway.errors import BodyRefused, problem_response, too_large, unexpected
 
 access = logging.getLogger("onevoice.access")
 
@@ -72,6 +73,8 @@ class RequestContext:
         in_flight.inc()
         try:
             await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            return  # the client is gone
         except Exception as error:
             known = error if isinstance(error, OneVoiceError) else unexpected(error)
             if response.status:
@@ -119,21 +122,50 @@ def _note(scope: Scope, response: _Response, seconds: float, request_id: str) ->
     access.log(logging.DEBUG if quiet else logging.INFO, "request", extra=facts)
 
 
+class Authentication:
+    """Checks the key before anything of the body is read. Everything below `/api` needs one but `open_paths`."""
+
+    def __init__(self, app: ASGIApp, open_paths: Collection[str]) -> None:
+        self._app = app
+        self._open = frozenset(open_paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path.startswith("/api") and path not in self._open:
+            caller = await scope["app"].state.services.authenticator.caller(bearer(Headers(scope=scope)))
+            scope["state"].update(caller=caller, user_id=caller.user_id)
+        await self._app(scope, receive, send)
+
+
+def bearer(headers: Headers) -> str | None:
+    """The bearer token of a request (RFC 6750, section 2.1), if it has one."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
 @dataclass(frozen=True, slots=True)
 class BodyRule:
-    """How large a body may be, and what it is called when it is larger."""
+    """Limits for the bodies that one kind of address takes."""
 
     limit: int
     """Bytes."""
     reason: str
+    """Of the problem when a body is larger."""
+    in_memory: bool = False
+    """Bodies that are held in memory share `in_flight` bytes."""
 
 
 class BodyLimit:
-    """Refuses bodies larger than what their address takes, before and while they are read."""
+    """
+    Refuses bodies larger than what their address takes, before and while they are read, and with 503 those that would
+    make the bodies held in memory exceed `in_flight` bytes together.
+    """
 
-    def __init__(self, app: ASGIApp, rule_of: Callable[[str], BodyRule]) -> None:
+    def __init__(self, app: ASGIApp, rule_of: Callable[[str], BodyRule], in_flight: int) -> None:
         self._app = app
         self._rule_of = rule_of
+        self._most_in_flight = in_flight
+        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -144,14 +176,23 @@ class BodyLimit:
         if announced.isdigit() and int(announced) > rule.limit:
             await problem_response(too_large(rule.limit, rule.reason))(scope, receive, send)
             return
-        received = 0
+        received = held = 0
 
         async def counting() -> Message:
-            nonlocal received
+            nonlocal received, held
             message = await receive()
-            received += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            received += size
             if received > rule.limit:
-                raise BodyTooLarge(rule.limit, rule.reason)
+                raise BodyRefused(too_large(rule.limit, rule.reason))
+            if rule.in_memory:
+                held += size
+                self._in_flight += size
+                if self._in_flight > self._most_in_flight:
+                    raise BodyRefused(Unavailable("Too much is being received; try again.", reason="overloaded"))
             return message
 
-        await self._app(scope, counting, send)
+        try:
+            await self._app(scope, counting, send)
+        finally:
+            self._in_flight -= held

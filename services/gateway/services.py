@@ -92,7 +92,7 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         stack.push_async_callback(storage.close)
         listener = Listener(settings.database_url.get_secret_value())
         stack.push_async_callback(listener.close)
-        channels = {name: connect(address) for name, address in _addresses(settings).items()}
+        channels = {name: connect(address, caller="gateway") for name, address in _addresses(settings).items()}
         for channel in channels.values():
             stack.push_async_callback(channel.close, None)
         queue = open_queue(settings, engine, outbox, listener=listener)

@@ -13,7 +13,17 @@ class GatewaySettings(DatabaseSettings, StorageSettings, QueueSettings):
     http_host: str = "0.0.0.0"  # noqa: S104 - a container listens on all its interfaces
     http_port: int = 8000
     http_shutdown_grace_s: int = 20
-    """After SIGTERM, how long running requests may take to finish."""
+    """Time that running requests have to finish after SIGTERM."""
+
+    http_max_connections: int = Field(default=1000, gt=0)
+    """At this many the connection that has waited longest for a request makes room, else a new one gets 503."""
+    http_header_timeout_s: float = Field(default=10.0, gt=0)
+    """Longest time for the headers of a request."""
+    http_body_window_s: float = Field(default=20.0, gt=0)
+    http_body_min_bytes_per_s: int = Field(default=8 << 10, ge=1)
+    """Slowest body: it must bring this much in every window."""
+    http_write_timeout_s: float = Field(default=60.0, gt=0)
+    """Longest time for which a client may leave a response unread."""
 
     asr_address: str = "127.0.0.1:50051"
     translate_address: str = "127.0.0.1:50052"
@@ -25,12 +35,14 @@ class GatewaySettings(DatabaseSettings, StorageSettings, QueueSettings):
     """Largest file a client may upload."""
     max_json_bytes: int = Field(default=1 << 20, gt=0)
     """Largest JSON body."""
+    max_json_bytes_in_flight: int = Field(default=64 << 20, gt=0)
+    """Most JSON that is being received at once; more is answered with 503."""
     multipart_threshold_bytes: int = Field(default=64 << 20, gt=0)
     """Uploads above this size go in parts."""
     multipart_part_bytes: int = Field(default=16 << 20, ge=5 << 20)
     """Size of a part; grows where a file would need more than 10,000."""
     upload_expires_s: int = Field(default=6 * 3600, gt=0)
-    """How long the signed requests of an upload are valid."""
+    """Validity of the signed requests of an upload."""
     download_expires_s: int = Field(default=3600, gt=0)
     stream_expires_s: int = Field(default=2 * 3600, gt=0)
 
@@ -39,11 +51,11 @@ class GatewaySettings(DatabaseSettings, StorageSettings, QueueSettings):
     """Longest source a job takes."""
 
     catalogue_ttl_s: float = Field(default=60.0, ge=0)
-    """How long the engines and voices of a stage are remembered."""
+    """Lifetime of the cached engines and voices of a stage."""
     sse_heartbeat_s: float = Field(default=15.0, gt=0)
     """A comment is sent on an idle event stream at this interval."""
     idempotency_running_s: int = Field(default=900, gt=0)
     """After this time a call that never finished is taken for dead and may be repeated."""
     idempotency_keep_s: int = Field(default=24 * 3600, gt=0)
-    """How long the answer to an `Idempotency-Key` is remembered."""
+    """Lifetime of the stored response to an `Idempotency-Key`."""
     housekeeping_interval_s: float = Field(default=60.0, gt=0)

@@ -6,14 +6,13 @@ import asyncio
 
 from onevoice.mixer.v1 import mixer_service_pb2_grpc as pb_grpc
 from onevoice_kit import telemetry
+from onevoice_kit.grpc.objects import Objects
 from onevoice_kit.grpc.server import serve
 from onevoice_kit.media_exec import Ffmpeg
 from onevoice_kit.storage import open_storage
 from services.mixer.admission import Gate
-from services.mixer.servicer import MixerServicer, UseCases
+from services.mixer.servicer import ACCESS, SERVICE, MixerServicer, UseCases
 from services.mixer.settings import MixerSettings
-
-SERVICE = "onevoice.mixer.v1.MixerService"
 
 
 async def main() -> None:
@@ -28,7 +27,8 @@ async def main() -> None:
         settings,
         "mixer",
         lambda server: pb_grpc.add_MixerServiceServicer_to_server(servicer, server),
-        services=[SERVICE],
+        services={SERVICE: ACCESS},
+        objects=Objects(storage, settings.storage_owner_depth),
         on_close=[storage.close],
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from onevoice.common.v1 import media_pb2, progress_pb2
 from onevoice.mixer.v1 import media_info_pb2
 from onevoice.mixer.v1 import mixer_service_pb2 as pb
@@ -10,6 +12,7 @@ from onevoice_kit.grpc.refs import ref_from_proto, ref_to_proto
 from onevoice_kit.languages import from_media_tag
 from onevoice_kit.media_exec import MediaFacts
 from services.mixer.extraction import Extraction, ExtractionJob
+from services.mixer.measuring import MeasureJob, Measurement, PlannedLine
 from services.mixer.mixing.plan import Clip, Loudness, Mix, MixJob, Range
 from services.mixer.muxing import Muxed, MuxJob, Track
 from services.mixer.probing import ProbeJob
@@ -71,6 +74,18 @@ def mux_job(request: pb.MuxRequest) -> MuxJob:
     )
 
 
+def measure_job(request: pb.MeasureRequest) -> MeasureJob:
+    """Request of Measure."""
+    return MeasureJob(
+        media=ref_from_proto(request.media),
+        track=request.track,
+        voice=ref_from_proto(request.voice),
+        original=ref_from_proto(request.original),
+        lines=tuple(PlannedLine(line.id, line.start_ms, line.end_ms) for line in request.lines),
+        speech_regions=tuple(_range(part) for part in request.speech_regions),
+    )
+
+
 def media_info(facts: MediaFacts) -> media_info_pb2.MediaInfo:
     """What a probe found."""
     info = media_info_pb2.MediaInfo(duration_ms=_ms(facts.duration_s), container=facts.container)
@@ -109,12 +124,24 @@ def mix_result(mix: Mix) -> pb.MixResult:
         voice_gain_db=mix.voice_gain_db,
         duration_ms=mix.duration_ms,
         placed_ms=mix.placed_ms,
+        voice=ref_to_proto(mix.voice),
     )
 
 
 def mux_result(muxed: Muxed) -> pb.MuxResult:
     """Result of Mux."""
     return pb.MuxResult(media=ref_to_proto(muxed.media), info=media_info(muxed.info))
+
+
+def measure_result(measurement: Measurement) -> pb.MeasureResult:
+    """Result of Measure."""
+    return pb.MeasureResult(
+        lines=[pb.MeasuredLine(**asdict(line)) for line in measurement.lines],
+        residue_db=measurement.residue_db,
+        loudness_lufs=measurement.loudness_lufs,
+        true_peak_dbtp=measurement.true_peak_dbtp,
+        duration_ms=measurement.duration_ms,
+    )
 
 
 def progress(fraction: float) -> progress_pb2.Progress:

@@ -20,7 +20,7 @@ from onevoice_kit.storage.base import ObjectRef, Storage
 from services.mixer.facts import KnownFacts
 from services.mixer.mixing.blocks import BLOCK, RATE, Reader, blocks, read_block
 from services.mixer.progress import Report, part, silent
-from services.mixer.results import Results, Work
+from services.mixer.results import Results, Work, content
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ class Extractor:
 
     async def extract(self, job: ExtractionJob, report: Report = silent) -> Extraction:
         """Raises `InvalidInput` with the reasons of a probe, `no_audio` among them."""
-        work = Work.of(job.output_prefix, "extract", {"source": job.source.sha256})
+        work = Work.of(job.output_prefix, "extract", {"source": content(job.source)})
         if (known := await self._results.find(work)) is not None:
             return _from_plain(known)
         async with self._storage.open_local(job.source) as path, self._ffmpeg.workspace() as workspace:
             source = workspace.link(path)
-            facts = await self._facts.of(job.source.sha256, source, workspace, require_audio=True)
+            facts = await self._facts.of(content(job.source), source, workspace, require_audio=True)
             if facts.duration_s <= 0:
                 raise bad_media("not_media")
             return await self._extract(work, workspace, source, facts, part(report, 0.02, 0.95))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 
@@ -12,7 +13,7 @@ from services.mixer import subtitles
 from services.mixer.facts import KnownFacts
 from services.mixer.muxplan import Container, Parts, Titled, command, container_for
 from services.mixer.progress import Report, part, silent
-from services.mixer.results import Results, Work
+from services.mixer.results import Results, Work, content
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Muxer:
         async with AsyncExitStack() as stack:
             workspace = await stack.enter_async_context(self._ffmpeg.workspace())
             source = await self._open(stack, workspace, job.source)
-            facts = await self._facts.of(job.source.sha256, source, workspace)
+            facts = await self._facts.of(content(job.source), source, workspace)
             parts = await self._parts(stack, workspace, job, source, facts)
             container = container_for(facts, burned=parts.burn_in is not None)
             output = await self._write(workspace, parts, container, part(report, 0.05, 0.9))
@@ -115,7 +116,10 @@ class Muxer:
 
     async def _subtitles(self, workspace: Workspace, ref: ObjectRef, job: MuxJob) -> MediaFile:
         """The subtitles, parsed and written anew under a name of ours."""
-        data = await self._storage.get_bytes(self._storage.key(ref.uri), subtitles.MAX_BYTES)
+        if ref.size > subtitles.MAX_BYTES:
+            raise InvalidInput("The subtitles are larger than accepted.", reason="object_too_large")
+        async with self._storage.open_local(ref) as path:
+            data = await asyncio.to_thread(path.read_bytes)
         file = workspace.new("srt")
         file.path.write_text(subtitles.write(subtitles.parse(data), job.duration_ms), encoding="utf-8")
         return file
@@ -157,11 +161,11 @@ def _check(job: MuxJob) -> None:
 def _parameters(job: MuxJob) -> dict[str, object]:
     """Everything that decides the result, inputs by their content."""
     return {
-        "source": job.source.sha256,
-        "tracks": [[t.media.sha256, t.language, t.title] for t in job.tracks],
+        "source": content(job.source),
+        "tracks": [[content(t.media), t.language, t.title] for t in job.tracks],
         "original": [job.keep_original_audio, job.original_language],
-        "subtitles": [[t.media.sha256, t.language, t.title] for t in job.subtitles],
-        "burn_in": job.burn_in.sha256 if job.burn_in else "",
+        "subtitles": [[content(t.media), t.language, t.title] for t in job.subtitles],
+        "burn_in": content(job.burn_in) if job.burn_in else "",
         "duration": job.duration_ms,
     }
 

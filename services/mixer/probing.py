@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from onevoice_kit.media_exec import Ffmpeg, MediaFacts, bad_media
 from onevoice_kit.storage.base import ObjectRef, Storage
 from services.mixer.facts import KnownFacts
+from services.mixer.results import content
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +34,4 @@ class Prober:
             raise bad_media("file_too_large", limit_bytes=str(self._ffmpeg.limits.max_file_bytes))
         async with self._storage.open_local(job.source) as path, self._ffmpeg.workspace() as workspace:
             file = workspace.link(path)
-            return await self._facts.of(job.source.sha256, file, workspace, require_audio=job.require_audio)
+            return await self._facts.of(content(job.source), file, workspace, require_audio=job.require_audio)

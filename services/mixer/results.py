@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from onevoice_kit.errors import InvalidInput
 from onevoice_kit.storage.base import ObjectRef, Storage
 
-VERSION = "mixer-2"
+_SHA256 = re.compile("[0-9a-f]{64}")
+VERSION = "mixer-3"
 """Part of every key; a new one when the same request gives another result."""
 
 
@@ -26,13 +29,23 @@ class Work:
 
     @staticmethod
     def of(prefix: str, stage: str, parameters: Mapping[str, Any]) -> Work:
-        """`parameters` holds plain values; an input stands there by its SHA-256."""
+        """`parameters` holds plain values; an input stands there by its `content`."""
         told = json.dumps({"version": VERSION, **parameters}, sort_keys=True, separators=(",", ":"))
         return Work(prefix, stage, hashlib.sha256(told.encode()).hexdigest())
 
     def key(self, suffix: str, part: str = "") -> str:
         """Key of one output."""
         return f"{self.prefix}/{self.stage}{part and '-' + part}-{self.digest}.{suffix}"
+
+
+def content(ref: ObjectRef) -> str:
+    """
+    The SHA-256 that stands for an input in a key. `InvalidInput` (reason `unverified_object`) for a reference without
+    one: nothing would then tie the key to what the work reads.
+    """
+    if not _SHA256.fullmatch(ref.sha256):
+        raise InvalidInput("The reference to an object has no checksum.", reason="unverified_object")
+    return ref.sha256
 
 
 class Results:
@@ -43,15 +56,20 @@ class Results:
         self.storage = storage
 
     async def find(self, work: Work) -> dict[str, Any] | None:
-        """What the call answered when it was done before, if all of it is still there."""
+        """The stored answer, if each output is still there as it was: of the size and checksum in the answer."""
         key = work.key("json")
         if await self.storage.head(key) is None:
             return None
         answer: dict[str, Any] = json.loads(await self.storage.get_bytes(key))
         for value in answer.values():
-            if is_ref(value) and await self.storage.head(self.storage.key(value["uri"])) is None:
+            if is_ref(value) and not await self._stands(ObjectRef(**value)):
                 return None
         return answer
+
+    async def _stands(self, ref: ObjectRef) -> bool:
+        """A repeat that ended before its answer was stored leaves another output under the same key."""
+        found = await self.storage.head(self.storage.key(ref.uri))
+        return found is not None and (found.size, found.sha256) == (ref.size, ref.sha256)
 
     async def put(self, key: str, path: Path, content_type: str) -> ObjectRef:
         """Stores one output."""

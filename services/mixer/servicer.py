@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from onevoice.mixer.v1 import mixer_service_pb2 as pb
 from onevoice.mixer.v1 import mixer_service_pb2_grpc as pb_grpc
+from onevoice_kit.grpc.interceptors import Access
 from onevoice_kit.grpc.refs import ref_to_proto
 from onevoice_kit.grpc.streams import with_progress
 from onevoice_kit.media_exec import Ffmpeg
@@ -16,11 +17,23 @@ from services.mixer import converters
 from services.mixer.admission import Gate
 from services.mixer.extraction import Extractor
 from services.mixer.facts import KnownFacts
+from services.mixer.measuring import Measurer
 from services.mixer.mixing.job import Mixing
 from services.mixer.muxing import Muxer
 from services.mixer.probing import Prober
 from services.mixer.progress import Report
 from services.mixer.thumbnail import Photographer
+
+SERVICE = "onevoice.mixer.v1.MixerService"
+ACCESS: Access = {
+    "Probe": {"gateway", "orchestrator"},
+    "ExtractAudio": {"orchestrator"},
+    "Thumbnail": {"orchestrator"},
+    "Mix": {"orchestrator"},
+    "Mux": {"orchestrator"},
+    "Measure": {"orchestrator"},
+}
+"""Callers of each method."""
 
 T = TypeVar("T")
 Context = Any
@@ -36,6 +49,7 @@ class UseCases:
     photographer: Photographer
     mixing: Mixing
     muxer: Muxer
+    measurer: Measurer
 
     @staticmethod
     def over(storage: Storage, ffmpeg: Ffmpeg) -> UseCases:
@@ -47,6 +61,7 @@ class UseCases:
             Photographer(storage, ffmpeg, facts),
             Mixing(storage, ffmpeg),
             Muxer(storage, ffmpeg, facts),
+            Measurer(storage, ffmpeg, facts),
         )
 
 
@@ -102,6 +117,15 @@ class MixerServicer(pb_grpc.MixerServiceServicer):
             _in_turn(self._gate, lambda report: self._use.muxer.mux(job, report)),
             lambda fraction: pb.MuxResponse(progress=converters.progress(fraction)),
             lambda muxed: pb.MuxResponse(result=converters.mux_result(muxed)),
+        )
+
+    def Measure(self, request: pb.MeasureRequest, _ctx: Context) -> AsyncIterator[pb.MeasureResponse]:
+        """Measures a finished file."""
+        job = converters.measure_job(request)
+        return with_progress(
+            _in_turn(self._gate, lambda report: self._use.measurer.measure(job, report)),
+            lambda fraction: pb.MeasureResponse(progress=converters.progress(fraction)),
+            lambda measurement: pb.MeasureResponse(result=converters.measure_result(measurement)),
         )
 
 

@@ -8,7 +8,7 @@ from onevoice_kit.errors import InvalidInput
 from onevoice_kit.media_exec import Command, Ffmpeg, Input, MediaFile, Output, Workspace, bad_media
 from onevoice_kit.storage.base import ObjectRef, Storage
 from services.mixer.facts import KnownFacts
-from services.mixer.results import Results, Work
+from services.mixer.results import Results, Work, content
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Photographer:
         width = job.width or 640
         if not 16 <= width <= 3840 or job.at_ms < 0:
             raise InvalidInput("The width is 16 to 3840 pixels and the time is not negative.", reason="bad_width")
-        parameters = {"source": job.source.sha256, "at": job.at_ms, "width": width}
+        parameters = {"source": content(job.source), "at": job.at_ms, "width": width}
         work = Work.of(job.output_prefix, "thumbnail", parameters)
         if (known := await self._results.find(work)) is not None:
             return ObjectRef(**known["image"])
@@ -48,7 +48,7 @@ class Photographer:
         return image
 
     async def _shoot(self, workspace: Workspace, source: MediaFile, job: ThumbnailJob, width: int) -> MediaFile:
-        facts = await self._facts.of(job.source.sha256, source, workspace)
+        facts = await self._facts.of(content(job.source), source, workspace)
         if facts.video is None:
             raise bad_media("no_video")
         at_s = max(0.0, min(job.at_ms / 1000, facts.duration_s - 0.5))

@@ -22,20 +22,22 @@ from .stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, 
 from .sweeper import Sweeper
 from .worker import Worker
 
+_NAME = "orchestrator"
+
 
 async def main() -> None:
     """Works on jobs until told to stop."""
     settings = OrchestratorSettings()
-    setup(settings, "orchestrator")
+    setup(settings, _NAME)
     engine = create_engine(settings)
     storage = open_storage(settings)
     queue = open_queue(settings, engine, outbox, visibility_s=settings.receipt_visibility_s)
     stages = Stages(
-        AsrStage(connect(settings.asr_address)),
-        TranslateStage(connect(settings.translate_address)),
-        TtsStage(connect(settings.tts_address)),
-        MixerStage(connect(settings.mixer_address)),
-        BillingStage(connect(settings.billing_address)),
+        AsrStage(connect(settings.asr_address, caller=_NAME)),
+        TranslateStage(connect(settings.translate_address, caller=_NAME)),
+        TtsStage(connect(settings.tts_address, caller=_NAME)),
+        MixerStage(connect(settings.mixer_address, caller=_NAME)),
+        BillingStage(connect(settings.billing_address, caller=_NAME)),
     )
     jobs, mail, alerts = PostgresJobs(engine), open_mail(settings), open_alerts(settings)
     worker = Worker(jobs, queue, storage, stages, settings, alerts=PostgresAlerts(engine))
@@ -44,9 +46,9 @@ async def main() -> None:
     closing = (engine.dispose, storage.close, queue.close, mail.close, alerts.close)
     await serve(
         settings,
-        "orchestrator",
+        _NAME,
         lambda _: None,
-        services=("onevoice.orchestrator",),
+        services={"onevoice.orchestrator": {}},
         background=(worker.run, sweeper.run, sender.run),
         on_close=closing,
     )

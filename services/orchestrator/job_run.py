@@ -10,10 +10,12 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from onevoice_jobs import keys
 from onevoice_jobs.leases import Claim, Lease, LeaseLost, Verdict
 from onevoice_jobs.records import JobError
 from onevoice_jobs.service import Jobs
 from onevoice_kit.errors import Kind, OneVoiceError
+from onevoice_kit.grpc.context import object_scope
 from onevoice_kit.queue.base import Delivery, Queue
 from onevoice_kit.storage.base import Storage
 
@@ -110,7 +112,8 @@ class JobRun:
         What is paid for is delivered: once the credits are settled, only the end is missing, and a cancel or the
         deadline comes too late.
         """
-        return await _first(self._work(), self._until_lost(), self._until_stopped(stopping))
+        with object_scope(keys.user_prefix(self._job.user_id)):
+            return await _first(self._work(), self._until_lost(), self._until_stopped(stopping))
 
     async def _work(self) -> Ending:
         ending = _BY_VERDICT.get(self._verdict) or await _first(

@@ -6,7 +6,7 @@ import asyncio
 
 from onevoice_kit.grpc.server import serve
 from onevoice_kit.telemetry import setup
-from services.translate.servicer import SERVICE
+from services.translate.servicer import ACCESS, SERVICE
 from services.translate.settings import TranslateSettings
 from services.translate.wiring import wire
 
@@ -16,7 +16,7 @@ async def main() -> None:
     settings = TranslateSettings()
     setup(settings, "translate")
     service = wire(settings)
-    await serve(settings, "translate", service.register, services=[SERVICE], on_close=[service.close])
+    await serve(settings, "translate", service.register, services={SERVICE: ACCESS}, on_close=[service.close])
 
 
 if __name__ == "__main__":

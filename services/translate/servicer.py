@@ -8,12 +8,19 @@ from typing import Any
 import grpc
 
 from onevoice.translate.v1 import translate_service_pb2, translate_service_pb2_grpc
+from onevoice_kit.grpc.interceptors import Access
 from onevoice_kit.grpc.streams import with_progress
 from services.translate import converters
 from services.translate.engines.registry import Registry
 from services.translate.translation import Translator
 
 SERVICE = "onevoice.translate.v1.TranslateService"
+
+ACCESS: Access = {
+    "Translate": {"orchestrator"},
+    "ListEngines": {"gateway", "orchestrator"},
+}
+"""Callers of each method."""
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from onevoice_kit.grpc.objects import Objects
 from onevoice_kit.grpc.server import serve
 from onevoice_kit.storage import open_storage
 from onevoice_kit.telemetry import setup
-from services.tts.servicer import SERVICE
+from services.tts.servicer import ACCESS, SERVICE
 from services.tts.settings import TtsSettings
 from services.tts.wiring import wire
 
@@ -18,7 +19,14 @@ async def main() -> None:
     setup(settings, "tts")
     storage = open_storage(settings)
     service = wire(settings, storage)
-    await serve(settings, "tts", service.register, services=[SERVICE], on_close=[storage.close, service.close])
+    await serve(
+        settings,
+        "tts",
+        service.register,
+        services={SERVICE: ACCESS},
+        objects=Objects(storage, settings.storage_owner_depth),
+        on_close=[storage.close, service.close],
+    )
 
 
 if __name__ == "__main__":

@@ -7,11 +7,19 @@ from typing import Any
 import grpc
 
 from onevoice.tts.v1 import tts_service_pb2, tts_service_pb2_grpc
+from onevoice_kit.grpc.interceptors import Access
 from services.tts import converters
 from services.tts.engines.registry import Registry
 from services.tts.synthesis import Synthesizer
 
 SERVICE = "onevoice.tts.v1.TtsService"
+
+ACCESS: Access = {
+    "Synthesize": {"orchestrator"},
+    "ListVoices": {"gateway", "orchestrator"},
+    "ListEngines": {"gateway", "orchestrator"},
+}
+"""Callers of each method."""
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -16,7 +16,7 @@ Samples = npt.NDArray[np.float32]
 
 
 def probe(path: Path) -> dict[str, Any]:
-    """What ffprobe says of format and streams."""
+    """Format and streams by ffprobe."""
     out = _run("ffprobe", "-v", "error", "-show_format", "-show_streams", "-of", "json", str(path))
     parsed: dict[str, Any] = json.loads(out)
     return parsed

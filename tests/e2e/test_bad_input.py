@@ -150,7 +150,7 @@ def test_an_unsupported_pair_of_languages_is_refused_and_costs_nothing(local_sta
     [(bad_media.empty, "empty"), (bad_media.text, "media"), (bad_media.silence, "speech")],
     ids=lambda value: getattr(value, "__name__", value),
 )
-def test_the_command_line_says_what_is_wrong_in_one_sentence(
+def test_the_command_line_names_the_cause_in_one_sentence(
     local_stack: Stack, tmp_path: Path, make: bad_media.Make, cause: str
 ) -> None:
     make(path := tmp_path / "bad.mp4")

@@ -30,7 +30,7 @@ METRIC_KEYS = {
 
 @dataclass(frozen=True)
 class Dub:
-    """What `onevoice dub` made."""
+    """The files of `onevoice dub`."""
 
     out: Path
     report: dict[str, Any]
@@ -148,7 +148,7 @@ def test_captions_say_what_is_spoken_when_it_is_spoken(dub: Dub, language: str) 
 
 
 def _silences(segments: list[dict[str, Any]], duration_ms: int) -> list[tuple[float, float]]:
-    """Where neither the original nor the dub speaks, with half a second to spare at both ends."""
+    """The stretches without speech in original and dub, half a second shorter at both ends."""
     speech = sorted((min(s["start_ms"], s["placed_start_ms"]), max(s["end_ms"], s["placed_end_ms"])) for s in segments)
     edges = [0, *(edge for span in speech for edge in span), duration_ms]
     gaps = zip(edges[::2], edges[1::2], strict=True)

@@ -74,7 +74,7 @@ def test_a_second_start_on_the_same_folder_is_refused_in_one_sentence(data: Path
     assert len(second.stderr.strip().splitlines()) == 1
 
 
-def test_status_says_how_the_deployment_is(local_stack: Stack) -> None:
+def test_status_shows_the_health_of_the_deployment(local_stack: Stack) -> None:
     done = local_stack.onevoice("status")
     assert done.returncode == 0, done.stderr
     for name in ("database", "storage", "asr", "translate", "tts", "mixer", "billing"):

@@ -208,7 +208,7 @@ _QUEUE = (
         _OUTBOX,
         "with_for_update(of=table, skip_locked=True)",
         "with_for_update(of=table)",
-        (f"{_TEST_OUTBOX}test_a_message_that_another_is_claiming_holds_nobody_up",),
+        (f"{_TEST_OUTBOX}test_a_message_that_another_is_claiming_blocks_no_other",),
     ),
     Mutation(
         "an old receipt ends a message that another has received",

@@ -18,7 +18,16 @@ from services.orchestrator.policy.voices import Voice
 from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
 from services.orchestrator.stages.asr import Region, Speakers, Speech, Transcript
 from services.orchestrator.stages.lineage import EngineUse
-from services.orchestrator.stages.mixer import Media, Mix, MixOrder, MuxOrder, Sound
+from services.orchestrator.stages.mixer import (
+    MeasuredLine,
+    Measurement,
+    MeasureOrder,
+    Media,
+    Mix,
+    MixOrder,
+    MuxOrder,
+    Sound,
+)
 from services.orchestrator.stages.translate import SourceLine, TranslatedLine, Translations
 from services.orchestrator.stages.tts import Speech as Spoken
 
@@ -132,12 +141,19 @@ class _Mixer(MixerStage):
         await _progress(on_progress)
         clips = [(clip.audio.sha256, clip.start_ms, clip.speed) for clip in order.clips]
         audio = _made(prefix, "mix", "audio/mp4", order.background.sha256, clips, order.duck_ranges)
-        return await self._line.stage("mixer.mix", lambda _: Mix(audio, -20.1, -2.0, 1.0))
+        voice = _made(prefix, "voice", "audio/flac", clips)
+        return await self._line.stage("mixer.mix", lambda _: Mix(audio, -20.1, -2.0, 1.0, voice))
 
     async def mux(self, order: MuxOrder, prefix: str) -> tuple[ObjectRef, int]:
         subtitles = [track.ref.sha256 for track in order.subtitles]
         media = _made(prefix, "mux", "video/mp4", order.source.sha256, order.dub.ref.sha256, subtitles)
         return await self._line.stage("mixer.mux", lambda _: (media, order.duration_ms))
+
+    async def measure(self, order: MeasureOrder, on_progress: OnProgress) -> Measurement:
+        await _progress(on_progress)
+        lines = tuple(MeasuredLine(line.id, True, line.start_ms, line.end_ms, 0, 0.9, 0.0) for line in order.lines)
+        measured = Measurement(lines, -20.0, -20.1, -2.0, order.duration_ms)
+        return await self._line.stage("mixer.measure", lambda _: measured)
 
 
 class _Billing(BillingStage):

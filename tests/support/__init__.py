@@ -1,1 +1,1 @@
-"""What several test suites and the benchmarks share."""
+"""The code that several test suites and the benchmarks share."""

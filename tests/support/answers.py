@@ -1,4 +1,4 @@
-"""Servicers whose work is done, and whose answers are lost or late."""
+"""Servicers that do their work, and whose replies are lost or late."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class LostAnswers(Answers):
         self._times = times
 
     async def answered(self, method: str) -> None:
-        """Raises `Unavailable` where the answer is lost."""
+        """Raises `Unavailable` where the reply is lost."""
         if self._loses(method) and self.lost[method] < self._times:
             self.lost[method] += 1
-            raise Unavailable("The answer was lost.", reason="answer_lost")
+            raise Unavailable("The reply was lost.", reason="answer_lost")
 
 
 class LateAnswer(Answers):
@@ -104,7 +104,7 @@ class _Forgetful:
             if self._lost:
                 return answer
             self._lost.append(name)
-            raise Unavailable("The answer was lost.", reason="answer_lost")
+            raise Unavailable("The reply was lost.", reason="answer_lost")
 
         return call
 

@@ -1,4 +1,4 @@
-"""Whether a statement waits for another's lock."""
+"""Statements that wait for another's lock."""
 
 from __future__ import annotations
 

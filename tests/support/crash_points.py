@@ -24,7 +24,7 @@ class CrashPoints:
     """
     Counts the moments that the process passes and writes each as a line to a file; at one of them it dies.
 
-    Lines are written before anything else happens, straight to the file, so they tell the truth about a dead process.
+    Lines are written before anything else happens, straight to the file, so they are true of a dead process.
     """
 
     def __init__(self, log: Path, die_at: str = "", occurrence: int = 1, hold: Collection[str] = ()) -> None:

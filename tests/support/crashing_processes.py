@@ -38,9 +38,9 @@ _ORCHESTRATOR = {
     "open_mail": "mail",
     "open_alerts": "alerts",
 }
-"""What makes the ports of the orchestrator, and how their points are called."""
+"""The factories of the orchestrator's ports, and the names of their points."""
 _SWEEPER = ("requeue_stuck", "forget_dead")
-"""What the sweeper does by itself: after the first its transaction is open, before the second it is committed."""
+"""The sweeper's own statements: after the first its transaction is open, before the second it is committed."""
 
 
 def _watch(module: ModuleType, constructors: Mapping[str, str], points: CrashPoints) -> None:
@@ -74,7 +74,7 @@ def _run_billing(request: Mapping[str, Any]) -> None:
 
 
 def _run_relay(request: Mapping[str, Any]) -> None:
-    """What relays the outbox within the gateway, alone."""
+    """The relay of the outbox within the gateway, alone."""
     asyncio.run(_relay(_points(request)))
 
 

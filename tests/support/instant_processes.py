@@ -22,6 +22,7 @@ from onevoice.tts.v1 import tts_service_pb2_grpc as tts_grpc
 from onevoice_kit.grpc.server import serve
 from onevoice_kit.settings import GrpcServerSettings
 from onevoice_kit.telemetry.setup import setup
+from tests.support.access import ACCESS
 
 from . import instant_stages as instant
 from .instant_stages import Script
@@ -32,14 +33,14 @@ SOURCE, TARGETS = "en", ("es", "ca")
 
 
 class Asr(instant.Asr):
-    """Hears English."""
+    """Recognizes English."""
 
     async def ListEngines(self, _request: asr.ListEnginesRequest, _: object) -> asr.ListEnginesResponse:
         return asr.ListEnginesResponse(transcription=[_engine(SOURCE)], diarization=[_engine(SOURCE)])
 
 
 class Translate(instant.Translate):
-    """Knows Spanish and Catalan."""
+    """Translates to Spanish and Catalan."""
 
     async def ListEngines(self, _request: translate.ListEnginesRequest, _: object) -> translate.ListEnginesResponse:
         pairs = [translate.LanguagePair(source=SOURCE, target=target) for target in TARGETS]
@@ -82,9 +83,9 @@ async def main(name: str) -> None:
     settings = GrpcServerSettings()
     setup(settings, name)
     full_name, add = _ADD[name]
-    # What was asked is of no interest here, and would fill the memory.
+    # The requests are of no interest here, and would fill the memory.
     script = Script(segments=int(os.environ.get(SEGMENTS, "1")), calls=deque(maxlen=0))  # type: ignore[arg-type]
-    await serve(settings, name, lambda server: add(script, server), services=(full_name,))
+    await serve(settings, name, lambda server: add(script, server), services={full_name: ACCESS[full_name]})
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import GrpcServerSettings
 from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
+from tests.support.access import ACCESS
 
 LINE_MS = 2_000
 SPOKEN_MS = 1_500
@@ -45,7 +46,7 @@ def ref(name: str, content_type: str = "audio/wav") -> ObjectRef:
 
 @dataclass
 class Script:
-    """What the services do, and what was asked of them."""
+    """The behaviour of the services, and their requests so far."""
 
     segments: int = 10
     speakers: tuple[str, ...] = ("speaker_1",)
@@ -58,11 +59,11 @@ class Script:
     """Which requests their gate holds."""
     calls: list[tuple[str, object]] = field(default_factory=list)
     settled_credits: int | None = None
-    """What billing says a settlement spent; None: what was asked for."""
+    """Credits that a settlement spends by billing's reply; None: those of the request."""
     released_credits: int = 1
-    """What billing says a release gave back."""
+    """Credits that a release gives back by billing's reply."""
     reserved: list[str] = field(default_factory=list)
-    """Reservations that billing says have been open for long."""
+    """Reservations that billing lists as open for long."""
     cancelled: list[str] = field(default_factory=list)
     """Methods whose call was cancelled while its gate held it."""
 
@@ -72,11 +73,11 @@ class Script:
         return self.segments * LINE_MS
 
     def count(self, method: str) -> int:
-        """How often a method was called."""
+        """Number of calls of a method."""
         return sum(1 for name, _ in self.calls if name == method)
 
     def requests(self, method: str) -> list[Any]:
-        """What a method was called with."""
+        """The requests of a method."""
         return [request for name, request in self.calls if name == method]
 
     async def enter(self, method: str, request: object) -> None:
@@ -174,7 +175,7 @@ class Tts(tts_grpc.TtsServiceServicer):
 
 
 class Mixer(mixer_grpc.MixerServiceServicer):
-    """Says that everything went well."""
+    """Returns a report without a fault."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -212,12 +213,26 @@ class Mixer(mixer_grpc.MixerServiceServicer):
             true_peak_dbtp=-2,
             duration_ms=request.duration_ms,
             placed_ms=[1_400] * len(request.clips),
+            voice=ref("voice.flac", "audio/flac"),
         )
         yield mixer.MixResponse(result=result)
 
     async def Mux(self, request: mixer.MuxRequest, _: object) -> AsyncIterator[mixer.MuxResponse]:
         await self.script.enter("Mux", request)
         yield mixer.MuxResponse(result=mixer.MuxResult(media=ref("dub.mp4", "video/mp4"), info=self._info()))
+
+    async def Measure(self, request: mixer.MeasureRequest, _: object) -> AsyncIterator[mixer.MeasureResponse]:
+        await self.script.enter("Measure", request)
+        lines = [
+            mixer.MeasuredLine(
+                id=line.id, present=True, onset_ms=line.start_ms, end_ms=line.end_ms, correlation=0.9, level_db=0
+            )
+            for line in request.lines
+        ]
+        result = mixer.MeasureResult(
+            lines=lines, residue_db=-20, loudness_lufs=-20.2, true_peak_dbtp=-1.9, duration_ms=self.script.duration_ms
+        )
+        yield mixer.MeasureResponse(result=result)
 
 
 class Billing(billing_grpc.BillingServiceServicer):
@@ -259,7 +274,7 @@ async def instant_stages(script: Script) -> AsyncIterator[Stages]:
         billing_grpc.add_BillingServiceServicer_to_server(Billing(script), server)
 
     settings = GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0)
-    server = GrpcServer(settings, "instant", register, services=())
+    server = GrpcServer(settings, "instant", register, services=ACCESS)
     await server.start()
     channel = connect(server.address)
     try:
@@ -272,7 +287,7 @@ async def instant_stages(script: Script) -> AsyncIterator[Stages]:
 
 
 def only(**conditions: object) -> Callable[[object], bool]:
-    """Whether a request has these values."""
+    """True if a request has these values."""
     return lambda request: all(getattr(request, name) == value for name, value in conditions.items())
 
 
@@ -284,5 +299,5 @@ def fails(
 
 
 def calls_by_method(script: Script) -> Mapping[str, int]:
-    """How often each method was called."""
+    """Number of calls by method."""
     return {name: script.count(name) for name in {name for name, _ in script.calls}}

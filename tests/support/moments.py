@@ -13,7 +13,7 @@ CALLS = {"Probe": 1, "DetectSpeech": 1, "Transcribe": 2, "Translate": 4, "Synthe
 
 
 def at(script: Script, method: str, number: int, act: Callable[[], object]) -> asyncio.Event:
-    """Does `act` when `method` is called for the `number`-th time, before the call is answered; says when it did."""
+    """Does `act` when `method` is called for the `number`-th time, before the reply. The event is set when it has."""
     done = asyncio.Event()
 
     def enter(_request: object) -> None:

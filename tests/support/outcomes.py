@@ -1,4 +1,4 @@
-"""What must be true of a job that has ended, whatever happened on its way."""
+"""The conditions on every job that has ended."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def rows_of(rig: Rig, job_id: UUID) -> dict[str, list[Any]]:
 
 
 async def ledger_of(rig: Rig, job_id: UUID) -> list[tuple[str, int]]:
-    """What was done with the job's credits, in order."""
+    """The entries of the job's credits, in order."""
     statement = text("SELECT kind, credits FROM billing.entries WHERE reservation_id = :id ORDER BY number")
     async with transaction(rig.engine) as connection:
         return [(kind, amount) for kind, amount in await connection.execute(statement, {"id": str(job_id)})]
@@ -72,17 +72,17 @@ async def assert_completed_once(rig: Rig, job_id: UUID, jobs: int = 1, *, beside
         assert await rig.storage.head(rig.storage.key(artifact.ref.uri)) == artifact.ref
     assert [segment.index for segment in segments] == list(range(LINES))
     assert [[line.index for line in each] for each in lines] == [list(range(LINES))] * len(_LANGUAGES)
-    await _assert_told_once(rig, job_id, besides)
+    await _assert_published_once(rig, job_id, besides)
     assert await ledger_of(rig, job_id) == [("reserve", RESERVED), ("settle", PRICE), ("release", RESERVED - PRICE)]
     account = await rig.ledger.account(str(rig.user_id))
     assert (account.available, account.reserved) == (FREE_CREDITS - jobs * PRICE, 0)
 
 
-async def _assert_told_once(rig: Rig, job_id: UUID, besides: tuple[str, ...]) -> None:
+async def _assert_published_once(rig: Rig, job_id: UUID, besides: tuple[str, ...]) -> None:
     events = await rig.events(job_id)
     assert [event.id for event in events] == list(range(1, len(events) + 1))
     told = Counter(event.type for event in events)
-    del told["job.progress"], told["step.retried"]  # they tell how it went, not what has happened
+    del told["job.progress"], told["step.retried"]  # they report the progress, not an event
     assert told == {
         "job.created": 1,
         "job.started": 1,

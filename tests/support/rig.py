@@ -43,6 +43,7 @@ from services.billing.servicer import BillingServicer
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
 from services.orchestrator.worker import Worker
+from tests.support.access import ACCESS
 from tests.support.instant_stages import Script
 from tests.support.storing_stages import register_stages
 
@@ -60,7 +61,7 @@ async def prepare(url: str) -> None:
 
 
 def dial_postgres(url: str) -> Dial:
-    """How a proxy reaches a database server."""
+    """The address of a database server for a proxy."""
     address = make_url(url)
     folder = address.query.get("host")
     if folder:
@@ -76,7 +77,7 @@ def through(url: str, port: int) -> str:
 
 @dataclass
 class Rig:
-    """What is around the workers. What a test looks at is reached without any proxy."""
+    """The surroundings of the workers. The test itself uses no proxy."""
 
     database_url: str
     engine: AsyncEngine
@@ -96,7 +97,7 @@ class Rig:
         return job_id
 
     async def cancel(self, job_id: UUID) -> JobStatus:
-        """What the user's request does."""
+        """Does the work of the user's request."""
         async with transaction(self.engine) as connection:
             return await control.request_cancel(connection, self.user_id, job_id)
 
@@ -144,7 +145,7 @@ class Rig:
                 yield worker
             finally:
                 running.cancel()
-                with contextlib.suppress(asyncio.CancelledError):  # it was asked to
+                with contextlib.suppress(asyncio.CancelledError):  # cancelled above
                     await running
 
     async def relay(self, sender: SqsQueue) -> None:
@@ -158,12 +159,12 @@ class Rig:
             return (await queries.get_job(connection, self.user_id, job_id)).job
 
     async def events(self, job_id: UUID) -> list[EventRecord]:
-        """Everything the job's watchers were told."""
+        """Every event of the job's watchers."""
         async with transaction(self.engine) as connection:
             return list(await queries.events_after(connection, self.user_id, job_id))
 
     async def over(self, job_id: UUID) -> bool:
-        """Whether the job has ended and no message of it waits in the outbox."""
+        """True once the job has ended and no message of it waits in the outbox."""
         statement = text("SELECT count(*) FROM jobs.outbox WHERE sent_at IS NULL AND dead_at IS NULL AND body LIKE :id")
         async with transaction(self.engine) as connection:
             job = (await queries.get_job(connection, self.user_id, job_id)).job
@@ -202,7 +203,7 @@ async def rig(
             billing = wrap(BillingServicer(ledger))
             BillingServicer.register(billing, server)
 
-        server = GrpcServer(GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0), "all", register, services=())
+        server = GrpcServer(GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0), "all", register, services=ACCESS)
         await server.start()
         stack.push_async_callback(server.stop, 0)
         settings = OrchestratorSettings(

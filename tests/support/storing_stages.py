@@ -22,6 +22,7 @@ from onevoice_kit.grpc.server import serve
 from onevoice_kit.settings import GrpcServerSettings, StorageSettings
 from onevoice_kit.storage import open_storage
 from onevoice_kit.storage.base import Storage
+from tests.support.access import ACCESS
 
 from . import instant_stages as instant
 from .crash_points import CrashPoints
@@ -31,7 +32,7 @@ LINES_PER_CHUNK = 2
 
 
 class Cache:
-    """What the stages have stored, by what was asked for."""
+    """The objects that the stages have stored, by request."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -109,12 +110,14 @@ class Mixer(instant.Mixer):
 
     async def Mix(self, request: mixer.MixRequest, _: object) -> AsyncIterator[mixer.MixResponse]:
         await self.script.enter("Mix", request)
+        voice = f"voice-{_second_part(request.clips[0].audio)}"
         result = mixer.MixResult(
             audio=await self._cache.ref(request.output_prefix, "mix", request, "m4a", "audio/mp4"),
             loudness_lufs=-20.1,
             true_peak_dbtp=-2,
             duration_ms=request.duration_ms,
             placed_ms=[1_400] * len(request.clips),
+            voice=await self._cache.ref(request.output_prefix, voice, request, "flac", "audio/flac"),
         )
         yield mixer.MixResponse(result=result)
 
@@ -184,9 +187,15 @@ _EACH: dict[str, Callable[[Any], str]] = {
     "Translate": lambda request: f"translate:{request.target_language}:{request.segments[0].id.split('.')[0]}",
     "ListVoices": lambda request: f"voices:{request.language}",
     "Synthesize": lambda request: f"speak:{request.language}:{_line(int(request.text.split()[-1].rstrip('.')))}",
-    "Mix": lambda request: f"mix:{request.clips[0].audio.uri.rpartition('/')[2].split('-')[1]}",
+    "Mix": lambda request: f"mix:{_second_part(request.clips[0].audio)}",
     "Mux": lambda request: f"mux:{request.tracks[0].language}",
+    "Measure": lambda request: f"measure:{_second_part(request.voice)}",
 }
+
+
+def _second_part(ref: ObjectRef) -> str:
+    """The language in the names of speech and voice stems."""
+    return ref.uri.rpartition("/")[2].split("-")[1]
 
 
 def _chunk(line: int) -> int:
@@ -204,4 +213,4 @@ async def run_stages(points: CrashPoints, segments: int) -> None:
     def register(server: grpc.aio.Server) -> None:
         register_stages(server, script, storage, lambda servicer: _Pointed(servicer, points))
 
-    await serve(GrpcServerSettings(), "stages", register, services=(), on_close=(storage.close,))
+    await serve(GrpcServerSettings(), "stages", register, services=ACCESS, on_close=(storage.close,))

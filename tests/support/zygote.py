@@ -27,7 +27,7 @@ def serve(run: Callable[[Mapping[str, Any]], None]) -> None:
     The parent: for each line of JSON on the standard input forks a child that does `run(request)`, and answers its
     process id. Call it before any event loop, thread or gRPC connection exists: none of these survives a fork.
     """
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever asked watches the child; here it leaves no zombie
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the requester watches the child; here it leaves no zombie
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:
@@ -78,7 +78,7 @@ class Child:
             self._fd = os.pidfd_open(pid)
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends a signal; one that has ended does not mind."""
+        """Sends a signal, without effect on a process that has ended."""
         if self._fd is not None:
             with suppress(ProcessLookupError):  # it ended in this moment
                 signal.pidfd_send_signal(self._fd, number)

@@ -13,7 +13,7 @@ from types import TracebackType
 from onevoice_cli.files import read_toml, to_toml, write_private
 from onevoice_kit.errors import Conflict, PreconditionFailed
 
-_SECRETS = ("storage_signing_key",)
+_SECRETS = ("storage_signing_key", "grpc_shared_secrets")
 """Kept in `DIR/secrets.toml`."""
 
 
@@ -105,9 +105,6 @@ def _is_zombie(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[:1] == ["Z"]
-
-
-_SECRETS = ("storage_signing_key",)
 
 
 def load_secrets(data: Path) -> Mapping[str, str]:

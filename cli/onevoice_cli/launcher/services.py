@@ -72,6 +72,7 @@ class Machine:
             "STORAGE_BACKEND": "file",
             "STORAGE_DIR": str(self.data / "objects"),
             "STORAGE_PUBLIC_URL": self.public_url,
+            "GRPC_SHARED_SECRETS": self.secrets["grpc_shared_secrets"],
             "STORAGE_SIGNING_KEY": self.secrets["storage_signing_key"],
             "FREE_CREDITS": LOCAL_FREE_CREDITS,
             "PYTHONUNBUFFERED": "1",

@@ -25,7 +25,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Alembic costs a quarter of a second; only who migrates imports it."""
+    """Alembic costs a quarter of a second; only a migration imports it."""
     if name == "migrate":
         from onevoice_kit.db.migrations import migrate
 

@@ -15,18 +15,18 @@ from onevoice_kit.errors import Unavailable
 
 CONNECT_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 1.0
-"""To say good-bye; then the connection is dropped. The pool closes its connections one after the other."""
+"""For an orderly close; then the connection is dropped. The pool closes its connections one after the other."""
 _TRUSTED_S = 1.0
-"""A connection that was used this short a while ago is taken without asking whether it still lives."""
+"""A connection that was used this short a while ago is taken without a check."""
 LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """
-What a lost or refused connection raises (a timeout is an OSError; asyncpg's internal error is what a statement meets
-that is sent while the server's good-bye is being read).
+Errors of a lost or refused connection (a timeout is an OSError; a statement that is sent while the server closes the
+connection gets asyncpg's internal error).
 """
 
 
 class BoundedConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-    """An asyncpg connection that is closed within a second, also when nobody answers any more."""
+    """An asyncpg connection that is closed within a second, also when the server is gone."""
 
     async def close(self, *, timeout: float | None = None) -> None:
         """In good order within `CLOSE_TIMEOUT_S` (or `timeout`, where that is shorter), else without one."""
@@ -38,14 +38,14 @@ class BoundedConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg sh
 
 def bound(engine: AsyncEngine, ping_timeout_s: float) -> None:
     """
-    Makes the engine notice dead connections: one that was idle is asked for a sign of life before it is used, and an
-    answer that does not come within the time raises `Unavailable` (reason `database_unavailable`). In both cases every
+    Makes the engine notice dead connections: an idle one is pinged before it is used, and a
+    ping without a reply within the time raises `Unavailable` (reason `database_unavailable`). In both cases every
     older connection of the pool counts as dead too, so that each of them does not cost a timeout of its own.
     """
 
     def checkout(connection: Any, record: Any, _proxy: Any) -> None:
         now = time.monotonic()
-        used_at = record.info.get("used_at", now)  # a new connection needs no asking
+        used_at = record.info.get("used_at", now)  # a new connection needs no ping
         if connection.driver_connection.is_closed():  # the end has been heard
             raise InvalidatePoolError
         if now - used_at > _TRUSTED_S:

@@ -32,7 +32,7 @@ def sqlalchemy_url(database_url: str) -> URL:
 
 
 def asyncpg_dsn(database_url: str | URL) -> str:
-    """The same address for asyncpg itself, which knows no driver suffix."""
+    """The same address for asyncpg itself, which takes no driver suffix."""
     return make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 

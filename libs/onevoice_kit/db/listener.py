@@ -18,7 +18,7 @@ from onevoice_kit.db.engine import asyncpg_dsn
 _log = logging.getLogger(__name__)
 
 LOOK = ""
-"""The payload that says: listening has just begun, or something may have been missed; look for yourself."""
+"""The payload when listening has just begun or notifications may be lost: read the state from its tables."""
 
 
 class Subscription:
@@ -71,10 +71,10 @@ class Subscription:
 
 
 class Listener:
-    """Hears notifications for every subscriber of this process. Starts with the first one; `close` ends it."""
+    """Receives notifications for every subscriber of this process. Starts with the first one; `close` ends it."""
 
     def __init__(self, database_url: str, *, max_pending: int = 1000, probe_s: float = 30.0) -> None:
-        """`probe_s`: how often a silent connection is asked whether it still lives."""
+        """`probe_s` is the time between pings of a silent connection."""
         self._dsn = asyncpg_dsn(database_url)
         self._max_pending = max_pending
         self._probe_s = probe_s

@@ -20,7 +20,7 @@ from onevoice_kit.db.engine import sqlalchemy_url, transaction
 
 _log = logging.getLogger(__name__)
 LOCK_TIMEOUT_S = 60
-"""How long to wait for another migration, or for a table that a running service holds."""
+"""Longest wait for another migration, or for a table that a running service holds."""
 
 
 async def migrate(database_url: str, script_location: Path, schema: str, *, revision: str = "head") -> str | None:

@@ -1,4 +1,4 @@
-"""How services speak to each other: server, client, deadlines, errors, long calls."""
+"""Calls between services: server, client, deadlines, errors, long calls."""
 
 from __future__ import annotations
 

@@ -1,18 +1,37 @@
-"""A gRPC channel that adds deadline, trace, metrics and kit errors to every call."""
+"""A gRPC channel whose calls have a deadline, a proven caller, a trace and metrics, and raise kit errors."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
+from opentelemetry.trace import SpanKind
 
 from onevoice_kit.errors import DeadlineExceeded, Internal
-from onevoice_kit.grpc.calls import Observation, StreamCall, UnaryCall
-from onevoice_kit.grpc.context import remaining
+from onevoice_kit.grpc.context import current_scope, remaining
+from onevoice_kit.grpc.errors import from_rpc_error
+from onevoice_kit.grpc.identity import SCOPE_KEY, Calling, Tokens
+from onevoice_kit.telemetry import trace
+from onevoice_kit.telemetry.metrics import counter, histogram
+from onevoice_kit.telemetry.names import (
+    ERROR_REASON,
+    GRPC_CLIENT_HANDLED,
+    GRPC_CLIENT_SECONDS,
+    GRPC_CLIENT_STARTED,
+    RPC_CODE,
+    RPC_METHOD,
+    RPC_SERVICE,
+    RPC_SYSTEM,
+)
 
 Metadata = Iterable[tuple[str, str | bytes]]
+Serialize = Callable[[Any], bytes]
 
 
 class Channel(grpc.aio.Channel):
@@ -22,24 +41,49 @@ class Channel(grpc.aio.Channel):
     Not gRPC's client interceptors: for streams they hide the call behind another task, which loses cancellation.
     """
 
-    def __init__(self, raw: grpc.aio.Channel) -> None:
+    def __init__(self, raw: grpc.aio.Channel, caller: str = "", tokens: Tokens | None = None) -> None:
+        """With `tokens`, every call proves that it comes from `caller`."""
         self._raw = raw
+        self._caller = caller
+        self._tokens = tokens
+
+    def _method(
+        self,
+        make: Callable[..., Any],
+        wrap: Callable[[Any, Observation], Any],
+        method: str,
+        request_serializer: Serialize | None = None,
+        response_deserializer: Any = None,
+        **options: Any,
+    ) -> Any:
+        streamed = make in (self._raw.stream_unary, self._raw.stream_stream)
+        # A single request is serialised here and not in gRPC: its token is made of these bytes.
+        raw = make(method, request_serializer if streamed else None, response_deserializer, **options)
+        return _Method(self, method, raw, wrap, None if streamed else request_serializer)
+
+    def proof(self, method: str, request: bytes) -> Metadata:
+        """The metadata that proves the caller of a call and names the objects it may use."""
+        scope = current_scope()
+        scoped: tuple[tuple[str, str], ...] = ((SCOPE_KEY, scope),) if scope else ()
+        if self._tokens is None:
+            return scoped
+        return (*scoped, *self._tokens.metadata(Calling(self._caller, method, scope, request)))
 
     def unary_unary(self, method: str, *args: Any, **options: Any) -> Any:
         """gRPC's hook for stubs."""
-        return _Method(method, self._raw.unary_unary(method, *args, **options), UnaryCall)
+        return self._method(self._raw.unary_unary, UnaryCall, method, *args, **options)
 
     def unary_stream(self, method: str, *args: Any, **options: Any) -> Any:
         """gRPC's hook for stubs."""
-        return _Method(method, self._raw.unary_stream(method, *args, **options), StreamCall)
+        return self._method(self._raw.unary_stream, StreamCall, method, *args, **options)
 
     def stream_unary(self, method: str, *args: Any, **options: Any) -> Any:
         """gRPC's hook for stubs."""
-        return _Method(method, self._raw.stream_unary(method, *args, **options), UnaryCall)
+        return self._method(self._raw.stream_unary, UnaryCall, method, *args, **options)
 
     def stream_stream(self, method: str, *args: Any, **options: Any) -> Any:
         """gRPC's hook for stubs."""
-        return _Method(method, self._raw.stream_stream(method, *args, **options), StreamCall)
+        return self._method(self._raw.stream_stream, StreamCall, method, *args, **options)
 
     async def close(self, grace: float | None = None) -> None:
         """Closes the connections; calls still running are cancelled after `grace` seconds."""
@@ -67,18 +111,28 @@ class Channel(grpc.aio.Channel):
 
 
 class _Method:
-    """What a stub holds for one method."""
+    """One method, as a stub holds it."""
 
-    def __init__(self, method: str, raw: Callable[..., Any], wrap: Callable[[Any, Observation], Any]) -> None:
-        self._method, self._raw, self._wrap = method, raw, wrap
+    def __init__(
+        self,
+        channel: Channel,
+        method: str,
+        raw: Callable[..., Any],
+        wrap: Callable[[Any, Observation], Any],
+        serialize: Serialize | None,
+    ) -> None:
+        self._channel, self._method, self._raw, self._wrap = channel, method, raw, wrap
+        self._serialize = serialize
 
     def __call__(
         self, request: Any = None, *, timeout: float | None = None, metadata: Metadata | None = None, **options: Any
     ) -> Any:
         budget = _budget(self._method, timeout)
+        payload = self._serialize(request) if self._serialize is not None else request
+        proof = self._channel.proof(self._method, payload if isinstance(payload, bytes) else b"")
         observation = Observation(self._method)
-        traced = (*(metadata or ()), *observation.metadata)
-        return self._wrap(self._raw(request, timeout=budget, metadata=traced, **options), observation)
+        sent = (*(metadata or ()), *proof, *observation.metadata)
+        return self._wrap(self._raw(payload, timeout=budget, metadata=sent, **options), observation)
 
 
 def _budget(method: str, timeout: float | None) -> float:
@@ -88,3 +142,125 @@ def _budget(method: str, timeout: float | None) -> float:
     if left is not None and left <= 0:
         raise DeadlineExceeded("No time is left for another call.", reason="deadline_exceeded")
     return timeout if left is None else min(timeout, left)
+
+
+class Observation:
+    """Span and metrics of one outgoing call, from its start to its first end."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        service, _, name = method.strip("/").partition("/")
+        self._labels = (service, name)
+        attributes = {RPC_SYSTEM: "grpc", RPC_SERVICE: service, RPC_METHOD: name}
+        self._span = trace.start(method.strip("/"), SpanKind.CLIENT, attributes)
+        self._started_at = time.monotonic()
+        self.ended = False
+        counter(GRPC_CLIENT_STARTED).labels(*self._labels).inc()
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """The entry that carries the trace to the server."""
+        traceparent = trace.inject(self._span)
+        return (("traceparent", traceparent),) if traceparent else ()
+
+    def end(self, code: grpc.StatusCode, reason: str = "") -> None:
+        """Closes the span and counts the call; the first end is the one that counts."""
+        if self.ended:
+            return
+        self.ended = True
+        self._span.set_attribute(RPC_CODE, code.value[0])
+        if code is not grpc.StatusCode.OK:
+            self._span.set_attribute(ERROR_REASON, reason or code.name.lower())
+            trace.fail(self._span, reason or code.name.lower())
+        self._span.end()
+        counter(GRPC_CLIENT_HANDLED).labels(*self._labels, code.name).inc()
+        histogram(GRPC_CLIENT_SECONDS).labels(*self._labels).observe(time.monotonic() - self._started_at)
+
+
+class _Call:
+    """The common part of both kinds; anything else of gRPC's call object is reached through it."""
+
+    def __init__(self, raw: Any, observation: Observation) -> None:
+        self._raw = raw
+        self._observation = observation
+
+    def cancel(self) -> bool:
+        """Cancels the call; False where it has ended already."""
+        cancelled: bool = self._raw.cancel()
+        if cancelled:
+            self._observation.end(grpc.StatusCode.CANCELLED)
+        return cancelled
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    @contextmanager
+    def _observed(self) -> Iterator[None]:
+        """Raises kit errors instead of gRPC's, and ends the observation with them."""
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            translated = from_rpc_error(error, self._observation.method)
+            self._observation.end(error.code(), translated.reason)
+            raise translated from error
+        except DecodeError as error:
+            self._observation.end(grpc.StatusCode.INTERNAL, "malformed_response")
+            raise Internal("A service sent a response that cannot be read.", reason="malformed_response") from error
+        except asyncio.CancelledError:
+            self._observation.end(grpc.StatusCode.CANCELLED)
+            raise
+
+
+class UnaryCall(_Call):
+    """A call with one response: await it."""
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._response().__await__()
+
+    async def _response(self) -> Any:
+        with self._observed():
+            response = await self._raw
+        self._observation.end(grpc.StatusCode.OK)
+        return response
+
+
+class StreamCall(_Call):
+    """A call with a stream of responses: iterate over it or `read()` to its end, else `cancel()` it."""
+
+    def __init__(self, raw: Any, observation: Observation) -> None:
+        super().__init__(raw, observation)
+        self._messages: AsyncIterator[Any] | None = None
+        self._ending: asyncio.Future[None] | None = None
+
+    def __aiter__(self) -> StreamCall:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._messages is None:
+            self._messages = aiter(self._raw)
+        try:
+            with self._observed():
+                return await anext(self._messages)
+        except StopAsyncIteration:
+            self._observation.end(grpc.StatusCode.OK)
+            raise
+
+    async def read(self) -> Any:
+        """The next response, or `grpc.aio.EOF`."""
+        with self._observed():
+            message = await self._raw.read()
+        if message is grpc.aio.EOF:  # type: ignore[attr-defined]  # missing in its types
+            self._observation.end(grpc.StatusCode.OK)
+        return message
+
+    def cancel(self) -> bool:
+        """Cancels the call; False where it has ended already. Its span ends in either case."""
+        if super().cancel():
+            return True
+        if not self._observation.ended:
+            # It ended unread. Its status is there, but can only be awaited.
+            self._ending = asyncio.ensure_future(self._end_as_it_ended())
+        return False
+
+    async def _end_as_it_ended(self) -> None:
+        self._observation.end(await self._raw.code())

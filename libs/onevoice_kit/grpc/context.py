@@ -1,4 +1,4 @@
-"""The deadline of the work at hand; it shrinks from hop to hop and bounds every outgoing call."""
+"""The deadline and the object scope of the work at hand; they travel with every outgoing call."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextvars import ContextVar
 
 _deadline: ContextVar[float | None] = ContextVar("onevoice_deadline", default=None)
 """On the monotonic clock, seconds."""
+_scope: ContextVar[str] = ContextVar("onevoice_object_scope", default="")
 
 
 def remaining() -> float | None:
@@ -34,3 +35,22 @@ def deadline(seconds: float | None) -> Iterator[None]:
         yield
     finally:
         _deadline.reset(token)
+
+
+@contextmanager
+def object_scope(prefix: str) -> Iterator[None]:
+    """
+    Lets the outgoing calls of the block name objects below `prefix` only (a key prefix without a final slash).
+
+    Set it from what the caller knows for certain, such as the owner in a row, never from the references it sends.
+    """
+    token = _scope.set(prefix)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+def current_scope() -> str:
+    """The object scope of the enclosing work; empty where nothing sets one."""
+    return _scope.get()

@@ -25,12 +25,13 @@ from onevoice_kit.errors import (
     Unauthenticated,
     Unavailable,
 )
+from onevoice_kit.grpc.identity import CALLER_REASONS
 
 DOMAIN = "onevoice"
 STATUS_KEY = "grpc-status-details-bin"
 """Trailer that carries the google.rpc.Status."""
 PUSHBACK_KEY = "grpc-retry-pushback-ms"
-"""Trailer by which a server tells the client's retry policy to stop (`-1`)."""
+"""Trailer by which a server stops the client's retry policy (`-1`)."""
 
 _KIND = "onevoice-kind"
 _RETRYABLE = "onevoice-retryable"
@@ -69,7 +70,7 @@ _FOREIGN: Mapping[grpc.StatusCode, tuple[type[OneVoiceError], str, str]] = {
     grpc.StatusCode.CANCELLED: (Cancelled, "cancelled", "The call to {} was cancelled."),
     grpc.StatusCode.UNIMPLEMENTED: (Internal, "unimplemented", "{} does not have this method."),
 }
-"""What a status means that no kit error caused: class, reason, message with a place for the service's name."""
+"""The meaning of a status that no kit error caused: class, reason, message with a place for the service's name."""
 
 
 def code_of(number: int) -> grpc.StatusCode:
@@ -78,7 +79,7 @@ def code_of(number: int) -> grpc.StatusCode:
 
 
 def to_status(error: OneVoiceError) -> status_pb2.Status:
-    """The status that carries everything a kit error says; long texts are cut to what fits into trailers."""
+    """The status that carries all of a kit error; long texts are cut to what fits into trailers."""
     status = status_pb2.Status(code=CODES[error.kind].value[0], message=error.message[:_MAX_MESSAGE])
     info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
     for key, value in list(error.details.items())[:_MAX_DETAILS]:
@@ -103,8 +104,16 @@ def to_trailers(error: OneVoiceError, status: status_pb2.Status) -> tuple[tuple[
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError, method: str = "") -> OneVoiceError:
-    """The kit error behind a failed call: the very one the server raised, else by the status code."""
-    return _rebuild(error.trailing_metadata() or ()) or _foreign(error.code(), error.details() or "", method)
+    """
+    The kit error behind a failed call: the very one the server raised, else by the status code.
+
+    A server that refuses this process as a caller counts as unavailable, with the same reason: what has to change is
+    the deployment, not the request, and to the user at the other end it is no error of theirs.
+    """
+    found = _rebuild(error.trailing_metadata() or ()) or _foreign(error.code(), error.details() or "", method)
+    if found.reason in CALLER_REASONS:
+        return Unavailable("A service does not accept this process as its caller.", reason=found.reason)
+    return found
 
 
 def _rebuild(trailers: Iterable[Any]) -> OneVoiceError | None:
@@ -136,7 +145,7 @@ def _from_status(status: status_pb2.Status) -> OneVoiceError | None:
 def _foreign(code: grpc.StatusCode, text: str, method: str) -> OneVoiceError:
     service = method.strip("/").partition("/")[0].rpartition(".")[2] or "A service"
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in text:
-        # gRPC's one code for "too busy" and "too big"; only its text tells them apart. Repeating does not help.
+        # gRPC's one code for "too busy" and "too big"; only its text distinguishes them. Repeating does not help.
         return Internal(f"A message to or from {service} is too large.", reason="message_too_large")
     cls, reason, message = _FOREIGN.get(code, (Internal, "rpc_failed", "{} failed."))
     return cls(message.format(service), reason=reason)

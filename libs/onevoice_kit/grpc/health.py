@@ -25,13 +25,13 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it ships 
         self._changed = asyncio.Condition()
 
     async def set_ready(self, ready: bool) -> None:
-        """Says whether the services take calls; without effect once closed."""
+        """Reports the services as serving or not; without effect once closed."""
         async with self._changed:
             self._ready = ready and not self._closed
             self._changed.notify_all()
 
     async def close(self) -> None:
-        """NOT_SERVING for good; watchers are told and their streams end."""
+        """NOT_SERVING for good; watchers get it and their streams end."""
         self._closed = True
         await self.set_ready(False)
 

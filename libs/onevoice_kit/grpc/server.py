@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -14,15 +14,20 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from onevoice_kit.errors import Internal, PreconditionFailed
 from onevoice_kit.grpc import lifecycle
 from onevoice_kit.grpc.health import Health
-from onevoice_kit.grpc.interceptors.access_log import access_log
-from onevoice_kit.grpc.interceptors.admission import Admission
-from onevoice_kit.grpc.interceptors.base import Layers
-from onevoice_kit.grpc.interceptors.deadlines import deadlines
-from onevoice_kit.grpc.interceptors.errors import errors
-from onevoice_kit.grpc.interceptors.metrics import metrics
-from onevoice_kit.grpc.interceptors.traces import traces
-from onevoice_kit.grpc.limits import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES
-from onevoice_kit.grpc.tls import server_credentials
+from onevoice_kit.grpc.identity import identification, is_loopback
+from onevoice_kit.grpc.interceptors import (
+    Access,
+    Admission,
+    Callers,
+    access_log,
+    deadlines,
+    errors,
+    metrics,
+    parsing,
+    traces,
+)
+from onevoice_kit.grpc.layers import Layer, Layers
+from onevoice_kit.grpc.transport import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, server_credentials
 from onevoice_kit.settings import GrpcServerSettings
 
 _log = logging.getLogger(__name__)
@@ -38,17 +43,20 @@ async def serve(
     name: str,
     register: Register,
     *,
-    services: Sequence[str],
+    services: Mapping[str, Access],
+    objects: Layer | None = None,
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     on_close: Sequence[Callable[[], Awaitable[None]]] = (),
 ) -> None:
     """
     Serves until SIGTERM or SIGINT, then drains: not ready, no new calls, running ones finish within the grace.
 
-    `services` are the full names of what `register` adds. `background` runs beside the server and is cancelled when
-    the drain begins; one that fails ends the process with its error. `on_close` runs last, in reverse order.
+    `services` are those that `register` adds, by full name, with the callers of each method; a method that is missing
+    there is refused. `objects` bounds the objects that requests may name (`objects.Objects`). `background` runs beside
+    the server and is cancelled when the drain begins; one that fails ends the process with its error. `on_close` runs
+    last, in reverse order.
     """
-    server = GrpcServer(settings, name, register, services=services)
+    server = GrpcServer(settings, name, register, services=services, objects=objects)
     await lifecycle.run(
         server.start,
         lambda: server.stop(settings.grpc_drain_grace_s),
@@ -61,25 +69,36 @@ async def serve(
 class GrpcServer:
     """One server on one port. `start` and `stop` once each, in the same event loop."""
 
-    def __init__(self, settings: GrpcServerSettings, name: str, register: Register, *, services: Sequence[str]) -> None:
+    def __init__(
+        self,
+        settings: GrpcServerSettings,
+        name: str,
+        register: Register,
+        *,
+        services: Mapping[str, Access],
+        objects: Layer | None = None,
+    ) -> None:
+        """Arguments as those of `serve`."""
         self._settings = settings
         self._name = name
         self._register = register
-        self._services = tuple(services)
-        self._health = Health(services)
+        self._services = services
+        self._objects = objects
+        self._health = Health(tuple(services))
         self._server: grpc.aio.Server | None = None
         self._port = 0
 
     @property
     def address(self) -> str:
-        """Where processes on this machine reach it, `127.0.0.1:port`."""
+        """Its address for processes on this machine, `127.0.0.1:port`."""
         return f"127.0.0.1:{self._port}"
 
     async def start(self) -> int:
         """
         Listens, reports ready, and returns the port.
 
-        Raises `PreconditionFailed` (reasons `port_taken`, `tls_incomplete`, `tls_unreadable`).
+        Raises `PreconditionFailed` (reasons `callers_unidentified`, `secret_too_short`, `port_taken`,
+        `tls_incomplete`, `tls_unreadable`).
         """
         self._server = self._build()
         self._port = self._bind(self._server)
@@ -104,16 +123,24 @@ class GrpcServer:
 
     def _build(self) -> grpc.aio.Server:
         limit = self._settings.grpc_max_concurrent_rpcs
-        # Outermost first: every line below is in the trace; log and metrics see the code the error layer decides.
-        layers = Layers([traces, access_log, metrics, errors, Admission(limit), deadlines])
+        identify = identification(self._settings)
+        if identify is None:
+            _log.warning("callers are not identified: every process of this machine may call %s", self._name)
+        # Outermost first: every line below is in the trace; log and metrics see the code the error layer decides. A
+        # caller without rights takes no place, and its request is not even parsed.
+        around: list[Layer] = [traces, access_log, metrics, errors, Callers(identify, self._services)]
+        around += [Admission(limit), deadlines, parsing]
+        if self._objects is not None:
+            around.append(self._objects)
         server = grpc.aio.server(
-            interceptors=[layers],
+            interceptors=[Layers(around, [errors, parsing])],
             options=_options(self._settings),
             maximum_concurrent_rpcs=limit + _HEADROOM,
         )
         self._register(server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        if self._settings.grpc_reflection and self._settings.environment != "production":
+        development = self._settings.environment == "development" and is_loopback(self._settings.grpc_host)
+        if self._settings.grpc_reflection and development:
             self._enable_reflection(server)
         return server
 

@@ -17,14 +17,14 @@ ResultT = TypeVar("ResultT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 Report = Callable[[float], None]
-"""Says how far the work is, 0 to 1. Cheap, and may be called from any thread."""
+"""Reports the fraction of the work that is done, 0 to 1. Cheap, and may be called from any thread."""
 OnProgress = Callable[[float], Awaitable[None] | None]
 
 _PENDING_MESSAGES = 16
 
 
 class ServerStream(Protocol[MessageT_co]):
-    """A running call whose answers are a stream."""
+    """A running call whose responses are a stream."""
 
     def __aiter__(self) -> AsyncIterator[MessageT_co]: ...
 
@@ -49,9 +49,12 @@ async def final_result(
     *,
     idle_timeout_s: float = 60.0,
     on_progress: OnProgress | None = None,
+    on_other: Callable[[Any], None] | None = None,
 ) -> ResultT:
     """
-    Reads the stream to its end and returns the result; `on_progress` gets every fraction, 0 to 1.
+    Reads the stream to its end and returns the result.
+
+    `on_progress` gets every fraction, 0 to 1; `on_other` gets the messages that are neither progress nor result.
 
     Raises whatever the call raises, `Unavailable` (reason `stream_stalled`) where nothing comes for
     `idle_timeout_s`, `Internal` (reason `no_result`) where the stream ends without a result.
@@ -66,6 +69,8 @@ async def final_result(
                 waiting = on_progress(message.progress.fraction)
                 if waiting is not None:
                     await waiting
+            elif event != "progress" and on_other is not None:
+                on_other(message)
     if result is None:
         raise Internal("A service ended its answer without a result.", reason="no_result")
     return result
@@ -89,7 +94,7 @@ async def messages(call: ServerStream[MessageT], *, idle_timeout_s: float = 60.0
                 raise Unavailable("A service stopped saying how far it is.", reason="stream_stalled") from error
             yield message
     finally:
-        call.cancel()  # Without effect on a call that has ended.
+        call.cancel()  # Ends the span, also of a call that ended before it was read to its end.
 
 
 def with_progress(

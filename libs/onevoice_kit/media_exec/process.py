@@ -83,6 +83,16 @@ class Running:
             raise BrokenPipeError
         return data
 
+    def stopping(self, report: Callable[[float], None]) -> Callable[[float], None]:
+        """`report`, which raises `BrokenPipeError` once the tool was ended from here, also when it had ended before."""
+
+        def report_or_stop(fraction: float) -> None:
+            if self._killed:
+                raise BrokenPipeError
+            report(fraction)
+
+        return report_or_stop
+
     @property
     def stderr(self) -> str:
         """The first and the last of what the tool said."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Suffix = Literal["flac", "wav", "m4a", "mp4", "mkv", "jpg", "srt", "ffmeta", "f32"]
+Suffix = Literal["flac", "wav", "m4a", "mp4", "mkv", "jpg", "srt", "ffmeta", "f32", "s16"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Literal
 from onevoice_kit.telemetry.trace import current_ids
 
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message"}
-"""What every record carries, plus uvicorn's duplicate of the message; the rest came in by `extra`."""
+"""Attributes of every record, plus uvicorn's duplicate of the message; others come from `extra`."""
 
 
 def get_logger(name: str) -> logging.Logger:
@@ -69,5 +69,5 @@ class TextFormatter(logging.Formatter):
 
 
 def extras(record: logging.LogRecord) -> dict[str, object]:
-    """What the caller gave in `extra={...}`."""
+    """The caller's `extra={...}`."""
     return {key: value for key, value in record.__dict__.items() if key not in _OWN}

@@ -48,6 +48,18 @@ GRPC_CLIENT_SECONDS = Metric("grpc_client_handling_seconds", "From sending a cal
 OUTBOX_RELAYED = Metric("outbox_relayed_total", "Rows handed to the queue: sent or refused.", ("outcome",))
 OUTBOX_LAG_SECONDS = Metric("outbox_lag_seconds", "Age of the oldest row that is not sent. Unit: seconds.")
 
+# --- Engines of the stages
+_ENGINE = ("stage", "engine")
+
+ENGINE_CALLS = Metric(
+    "engine_calls_total", "Calls of an engine ended, by `ok` or kind of error. Unit: calls.", (*_ENGINE, "outcome")
+)
+ENGINE_SECONDS = Metric("engine_call_seconds", "From the start of an engine's call to its end. Unit: seconds.", _ENGINE)
+ENGINE_IN_FLIGHT = Metric("engine_calls_in_flight", "Calls of an engine that run or wait. Unit: calls.", _ENGINE)
+ENGINE_FALLBACKS = Metric(
+    "engine_fallbacks_total", "Calls that another engine took over after this one failed. Unit: calls.", _ENGINE
+)
+
 # --- HTTP, server side (the gateway)
 _HTTP = ("method", "route")
 
@@ -58,6 +70,12 @@ HTTP_SERVER_SECONDS = Metric(
     "http_server_handling_seconds", "From the start of a request to the end of its answer. Unit: seconds.", _HTTP
 )
 HTTP_SERVER_IN_FLIGHT = Metric("http_server_in_flight", "Requests being worked on. Unit: requests.")
+HTTP_CONNECTIONS = Metric("http_server_connections", "Open connections. Unit: connections.")
+HTTP_CONNECTIONS_CUT = Metric(
+    "http_server_connections_cut_total",
+    "Connections closed by a limit: idle, slow_headers, slow_body, unread_body, unread_response, made_room, too_many.",
+    ("limit",),
+)
 
 # --- Process
 BUILD_INFO = Metric("onevoice_process_info", "Always 1; says which service this is.", ("service",))

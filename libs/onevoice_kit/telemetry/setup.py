@@ -33,7 +33,7 @@ def start_traces(endpoint: str, service: str, environment: str) -> None:
     if isinstance(trace.get_tracer_provider(), TracerProvider):
         return  # OpenTelemetry takes one provider per process and keeps the first.
     resource = Resource({"service.name": service, "deployment.environment.name": environment})
-    # Where nobody collects them spans keep their ids, which logs and messages carry, and record nothing.
+    # Without a collector spans keep their ids, which logs and messages carry, and record nothing.
     provider = TracerProvider(sampler=DEFAULT_ON if endpoint else ALWAYS_OFF, resource=resource)
     if endpoint:
         # Imported here: the exporter costs 0.2 s and 20 MB, which only a deployment with a collector should pay.

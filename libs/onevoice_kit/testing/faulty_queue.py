@@ -1,4 +1,4 @@
-"""What a real queue may do and moto never does: repeat, delay and reorder messages, and lose a delete."""
+"""Faults of a real queue that moto never shows: repeated, delayed and reordered messages, lost deletes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onevoice_kit.queue.base import Delivery, Queue, QueueDepth
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How likely each fault is, from 0 to 1."""
+    """The probability of each fault, 0 to 1."""
 
     duplicate: float = 0.0
     """A delivery comes once more, with the same receipt, in a later receive."""
@@ -25,7 +25,7 @@ class Faults:
 
 
 class FaultyQueue:
-    """A queue with faults from a seed: the same seed and calls give the same faults. `counts` says what was done."""
+    """A queue with faults from a seed: equal seeds and calls give equal faults. `counts` holds those so far."""
 
     def __init__(self, queue: Queue, seed: int, faults: Faults) -> None:
         self.counts: Counter[str] = Counter()
@@ -35,7 +35,7 @@ class FaultyQueue:
         self._later: list[Delivery] = []
 
     async def receive(self, *, max_messages: int = 1, wait_s: float = 20.0) -> Sequence[Delivery]:
-        """As the port says, with faults."""
+        """As in the port, with faults."""
         due, self._later = self._later[:max_messages], self._later[max_messages:]
         room = max_messages - len(due)
         if room:
@@ -47,28 +47,28 @@ class FaultyQueue:
         return due
 
     async def extend(self, delivery: Delivery, seconds: int) -> None:
-        """As the port says."""
+        """As in the port."""
         await self._queue.extend(delivery, seconds)
 
     async def release(self, delivery: Delivery, *, delay_s: int = 0) -> None:
-        """As the port says."""
+        """As in the port."""
         await self._queue.release(delivery, delay_s=delay_s)
 
     async def delete(self, delivery: Delivery) -> None:
-        """As the port says, but it may be lost."""
+        """As in the port, but it may be lost."""
         if not self._hits("lose_delete", self._faults.lose_delete):
             await self._queue.delete(delivery)
 
     async def dead_letter(self, delivery: Delivery, reason: str) -> None:
-        """As the port says."""
+        """As in the port."""
         await self._queue.dead_letter(delivery, reason)
 
     async def depth(self) -> QueueDepth:
-        """As the port says."""
+        """As in the port."""
         return await self._queue.depth()
 
     async def close(self) -> None:
-        """As the port says."""
+        """As in the port."""
         await self._queue.close()
 
     def _postponed(self, delivery: Delivery) -> bool:

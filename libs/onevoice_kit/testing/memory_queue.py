@@ -55,7 +55,7 @@ class MemoryQueue:
         self._wake()
 
     async def receive(self, *, max_messages: int = 1, wait_s: float = 20.0) -> Sequence[Delivery]:
-        """As the port says."""
+        """As in the port."""
         deadline = _now() + wait_s
         while True:
             found = self._take(max_messages)
@@ -65,31 +65,31 @@ class MemoryQueue:
             await self._sleep(max(_TICK_S, soonest - _now()))
 
     async def extend(self, delivery: Delivery, seconds: int) -> None:
-        """As the port says."""
+        """As in the port."""
         entry = self._received(delivery)
         if entry is None or not entry.held or entry.visible_at <= _now():
             raise Conflict("The message is no longer held under this receipt.", reason="stale_receipt")
         entry.visible_at = _now() + seconds
 
     async def release(self, delivery: Delivery, *, delay_s: int = 0) -> None:
-        """As the port says."""
+        """As in the port."""
         if entry := self._received(delivery):
             entry.held, entry.handle, entry.visible_at = False, "", _now() + delay_s
             self._wake()
 
     async def delete(self, delivery: Delivery) -> None:
-        """As the port says."""
+        """As in the port."""
         if self._received(delivery):
             del self._entries[delivery.id]
 
     async def dead_letter(self, delivery: Delivery, reason: str) -> None:
-        """As the port says."""
+        """As in the port."""
         if entry := self._received(delivery):
             del self._entries[delivery.id]
             self.dead.append((entry.message, reason))
 
     async def depth(self) -> QueueDepth:
-        """As the port says."""
+        """As in the port."""
         now = _now()
         visible = [entry for entry in self._entries.values() if entry.visible_at <= now]
         in_flight = sum(entry.held and entry.visible_at > now for entry in self._entries.values())
@@ -97,7 +97,7 @@ class MemoryQueue:
         return QueueDepth(len(visible), in_flight, None if oldest is None else now - oldest)
 
     async def close(self) -> None:
-        """Whoever waits for messages gets none."""
+        """Ends every wait for messages without one."""
         self._closed = True
         self._wake()
 
@@ -105,7 +105,7 @@ class MemoryQueue:
         return len(self._entries)
 
     def _received(self, delivery: Delivery) -> _Entry | None:
-        """The entry, as long as nobody has received it since."""
+        """The entry, unless it was received again since."""
         entry = self._entries.get(delivery.id)
         return entry if entry and entry.handle == delivery.handle else None
 

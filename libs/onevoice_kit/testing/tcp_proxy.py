@@ -38,9 +38,9 @@ class Cut:
     pattern: bytes
     """Bytes of the requests it is about; empty: every request."""
     after_bytes: int
-    """How much of the answer gets through."""
+    """Bytes of the response that get through."""
     times: int
-    """How many answers are cut; then it is over."""
+    """Number of responses to cut."""
     happened: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once all of them were cut."""
 
@@ -61,7 +61,7 @@ class Hold:
 class TcpProxy:
     """
     Passes connections on to one server. Bytes are looked for within what arrives at once, which for the small
-    requests of the protocols here is the whole request. `counts` says what faults were done, by name.
+    requests of the protocols here is the whole request. `counts` holds the faults so far, by name.
     """
 
     def __init__(self, dial: Dial) -> None:
@@ -81,7 +81,7 @@ class TcpProxy:
 
     @property
     def port(self) -> int:
-        """Where clients connect to, on 127.0.0.1."""
+        """The port for clients, on 127.0.0.1."""
         assert self._server is not None, "the proxy runs"
         port: int = self._server.sockets[0].getsockname()[1]
         return port
@@ -123,8 +123,8 @@ class TcpProxy:
 
     def half_open(self) -> None:
         """
-        Never forwards anything again on the connections there are and on those made until `heal`, and tells nobody:
-        the other machine is gone, or what stood between has forgotten the connections.
+        Never forwards anything again on the connections there are and on those made until `heal`, without closing them:
+        the other machine is gone, or a router between has dropped the connections.
         """
         self.counts["half_open"] += 1
         self._silent = True

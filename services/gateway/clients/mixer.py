@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 import grpc
 
 from onevoice.mixer.v1 import mixer_service_pb2 as pb
 from onevoice.mixer.v1.mixer_service_pb2_grpc import MixerServiceStub
+from onevoice_jobs import keys
+from onevoice_kit.grpc.context import object_scope
 from onevoice_kit.grpc.refs import ref_to_proto
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.storage.base import ObjectRef
@@ -33,10 +36,11 @@ class MixerClient:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = MixerServiceStub(channel)
 
-    async def probe(self, source: ObjectRef) -> Media:
-        """Says what a file is; refuses what cannot be dubbed."""
+    async def probe(self, source: ObjectRef, user_id: UUID) -> Media:
+        """Measures a file of this user; refuses one that cannot be dubbed."""
         request = pb.ProbeRequest(source=ref_to_proto(source), require_audio=True)
-        info = await final_result(self._stub.Probe(request, timeout=_TIMEOUT_S))
+        with object_scope(keys.user_prefix(user_id)):
+            info = await final_result(self._stub.Probe(request, timeout=_TIMEOUT_S))
         has_picture = info.HasField("video")
         return Media(
             duration_ms=info.duration_ms,

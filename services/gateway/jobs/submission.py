@@ -91,7 +91,7 @@ class Submission:
             place = original_key(user_id, attempt.resource_id, safe_suffix(file.filename))
             attempt.leaves_traces = True
             ref = await self._storage.put_file(place, file.path, file.content_type)
-            video = _stored(user_id, attempt.resource_id, file, place, await self._mixer.probe(ref))
+            video = _stored(user_id, attempt.resource_id, file, place, await self._mixer.probe(ref, user_id))
 
             async def store(connection: AsyncConnection) -> None:
                 await add_video(connection, video)

@@ -8,11 +8,13 @@ from services.gateway.dependencies import ServicesDep
 from services.gateway.errors import open_problems
 from services.gateway.monitoring.schemas import HealthOut, Live
 
+HEALTH_PATH = "/api/monitoring/health"
+
 router = APIRouter(tags=["monitoring"])
 
 
 @router.get(
-    "/api/monitoring/health",
+    HEALTH_PATH,
     summary="Look at everything",
     responses={
         503: {"model": HealthOut, "description": "Requests cannot be served."},

@@ -90,7 +90,7 @@ class VideoService:
     async def accept(self, video: Video, ref: ObjectRef) -> Video:
         """Probes a verified file and makes its video `ready`, or `rejected` as `complete` says."""
         try:
-            media = await self._mixer.probe(ref)
+            media = await self._mixer.probe(ref, video.user_id)
         except OneVoiceError as error:
             if error.kind not in _BAD_MEDIA:
                 raise

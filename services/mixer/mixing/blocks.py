@@ -24,11 +24,17 @@ def blocks(total: int) -> Iterator[tuple[int, int]]:
 
 
 class Reader(Protocol):
-    """Where samples come from: a running decoder, a file."""
+    """A source of samples: a running decoder, a file."""
 
     def read(self, count: int, /) -> bytes:
         """The next bytes; fewer than `count` only at the end."""
         ...
+
+
+def stereo_blocks(stream: Reader) -> Iterator[Samples]:
+    """All stereo samples of a stream in blocks, shape `(n, 2)`; the last may be short."""
+    while data := stream.read(BLOCK * CHANNELS * 4):
+        yield np.frombuffer(data[: len(data) // 8 * 8], dtype="<f4").reshape(-1, CHANNELS)
 
 
 def read_block(stream: Reader, frames: int) -> Samples:

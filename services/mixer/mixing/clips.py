@@ -139,7 +139,7 @@ _RAW = ("-c:a", "pcm_f32le", "-f", "f32le")
 
 def placed_length(header: WavHeader, speed: float) -> int:
     """
-    Samples at 48 kHz of a clip once it is played at exactly `speed`. The one rule: whoever plans clips plans by it,
+    Samples at 48 kHz of a clip once it is played at exactly `speed`. The one rule: the planner of clips uses it too,
     so no speed is rounded here, however near to 1.
     """
     return round(header.frames * RATE / header.rate / speed)

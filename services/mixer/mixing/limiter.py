@@ -31,7 +31,7 @@ class Limiter:
         bell = np.hanning(2 * SMOOTH + 3)[1:-1]
         self._bell = (bell / bell.sum()).astype(np.float32)
         self.reduced = False
-        """Whether any sample was lowered so far."""
+        """True once any sample was lowered."""
 
     def push(self, samples: Samples) -> Samples:
         """Takes a block, shape `(n, 2)`; gives what is ready, which may be less or more."""
@@ -42,7 +42,7 @@ class Limiter:
         return self._release(len(self._samples) - DELAY)
 
     def finish(self) -> Samples:
-        """What is left."""
+        """The samples still held back."""
         self._wanted = np.concatenate([self._wanted, np.ones(DELAY, dtype=np.float32)])
         return self._release(len(self._samples))
 

@@ -14,12 +14,12 @@ from services.mixer.mixing.blocks import RATE, Reader, blocks, read_block
 from services.mixer.mixing.clips import ClipPreparer
 from services.mixer.mixing.ducking import Ducker
 from services.mixer.mixing.loudness import HopMeter, integrated
-from services.mixer.mixing.passes import Gains, Measured, Parts, measure, render
+from services.mixer.mixing.passes import Gains, Measured, Outputs, Parts, measure, render
 from services.mixer.mixing.plan import Loudness, Mix, MixJob, check
 from services.mixer.mixing.truepeak import PeakMeter
 from services.mixer.mixing.voice import Placed, Voice
 from services.mixer.progress import Report, part, silent
-from services.mixer.results import Results, Work
+from services.mixer.results import Results, Work, content
 
 T = TypeVar("T")
 
@@ -57,6 +57,14 @@ class _Session:
         return Voice(self.scratch, self.placed)
 
 
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """The files that a rendering writes."""
+
+    mix: MediaFile
+    voice: MediaFile
+
+
 class Mixer:
     """Mixes in constant memory: what a block of two seconds needs, whatever the length and the number of clips."""
 
@@ -71,13 +79,14 @@ class Mixer:
         check(job)
         work = Work.of(job.output_prefix, "mix", _parameters(job))
         if (known := await self._results.find(work)) is not None:
-            audio, placed = ObjectRef(**known.pop("audio")), tuple(known.pop("placed_ms"))
-            return Mix(audio=audio, placed_ms=placed, **known)
+            audio, voice = ObjectRef(**known.pop("audio")), ObjectRef(**known.pop("voice"))
+            return Mix(audio=audio, voice=voice, placed_ms=tuple(known.pop("placed_ms")), **known)
         async with self._session(job, part(report, 0.0, 0.2)) as session:
             parts = await self._measure(session, part(report, 0.2, 0.4))
-            encoded, gains, measured = await self._produce(session, parts, part(report, 0.4, 0.97))
+            rendered, gains, measured = await self._produce(session, parts, part(report, 0.4, 0.97))
             mix = Mix(
-                audio=await self._results.put(work.key("m4a"), encoded.path, "audio/mp4"),
+                audio=await self._results.put(work.key("m4a"), rendered.mix.path, "audio/mp4"),
+                voice=await self._results.put(work.key("flac", "voice"), rendered.voice.path, "audio/flac"),
                 loudness_lufs=measured.loudness_lufs,
                 true_peak_dbtp=measured.true_peak_dbtp,
                 voice_gain_db=gains.voice_db,
@@ -106,23 +115,23 @@ class Mixer:
                 lambda pipe: measure(pipe, session.ducker(), session.voice(), session.total, report),
             )
 
-    async def _produce(self, session: _Session, parts: Parts, report: Report) -> tuple[MediaFile, Gains, Measured]:
+    async def _produce(self, session: _Session, parts: Parts, report: Report) -> tuple[_Rendered, Gains, Measured]:
         """
         Renders until the result keeps its promises. AAC moves peaks, so a mix that comes near the ceiling is decoded
         and measured, and rendered again under a lower ceiling where that is too high.
         """
         gains = await self._aim(session, parts)
         for _ in range(_TRIES):
-            encoded = session.workspace.new("m4a")
-            measured = await self._encode(session, gains, encoded, report)
+            rendered = _Rendered(session.workspace.new("m4a"), session.workspace.new("flac"))
+            measured = await self._encode(session, gains, rendered, report)
             if measured.true_peak_dbtp <= SAFE_DBTP:
                 break
-            measured = await self._listen(session, encoded)
+            measured = await self._measure_encoded(session, rendered.mix)
             if measured.true_peak_dbtp <= PROMISED_DBTP:
                 break
             lower = gains.ceiling_dbtp - (measured.true_peak_dbtp - PROMISED_DBTP) - 0.1
             gains = replace(gains, ceiling_dbtp=lower)
-        return encoded, gains, measured
+        return rendered, gains, measured
 
     async def _aim(self, session: _Session, parts: Parts) -> Gains:
         """Gains that give the loudness asked for. Where the limiter will take some of it, tries without encoding."""
@@ -144,26 +153,28 @@ class Mixer:
         async with self._decode(session, session.background) as decoder:
             return await _beside(
                 decoder,
-                lambda pipe: render(pipe, session.ducker(), session.voice(), session.total, gains, None, silent),
+                lambda pipe: render(pipe, session.ducker(), session.voice(), session.total, gains, Outputs(), silent),
             )
 
-    async def _encode(self, session: _Session, gains: Gains, encoded: MediaFile, report: Report) -> Measured:
-        raw = Input("pipe", ("-ar", str(RATE), "-ac", "2"), own="f32le")
-        command = Command((raw,), (Output(encoded, _AAC),))
+    async def _encode(self, session: _Session, gains: Gains, rendered: _Rendered, report: Report) -> Measured:
+        mix, voice = _encoding(rendered.mix, 2, _AAC), _encoding(rendered.voice, 1, _FLAC)
         async with (
             self._decode(session, session.background) as decoder,
-            self._ffmpeg.stream(command, session.workspace) as encoder,
+            self._ffmpeg.stream(mix, session.workspace) as encoder,
+            self._ffmpeg.stream(voice, session.workspace) as stem,
         ):
-            out = encoder.stdin
+            out = Outputs(encoder.stdin, stem.stdin)
             measured = await _beside(
                 decoder,
                 lambda pipe: render(pipe, session.ducker(), session.voice(), session.total, gains, out, report),
                 encoder,
+                stem,
             )
             await encoder.wait()
+            await stem.wait()
             return measured
 
-    async def _listen(self, session: _Session, encoded: MediaFile) -> Measured:
+    async def _measure_encoded(self, session: _Session, encoded: MediaFile) -> Measured:
         """Measures the encoded mix."""
         async with self._decode(session, encoded) as decoder:
             return await _beside(decoder, lambda pipe: _meter(pipe, session.total))
@@ -179,6 +190,15 @@ class Mixer:
 
 _AAC = ("-c:a", "aac", "-aac_coder", "fast", "-b:a", "192k", "-movflags", "+faststart", "-f", "mp4")
 """ffmpeg's manual on the coder `fast`: better and much faster than `twoloop` at higher bit rates."""
+
+
+_FLAC = ("-c:a", "flac", "-compression_level", "1", "-sample_fmt", "s16", "-f", "flac")
+
+
+def _encoding(output: MediaFile, channels: int, options: tuple[str, ...]) -> Command:
+    """Encodes raw samples that come down a pipe."""
+    raw = Input("pipe", ("-ar", str(RATE), "-ac", str(channels)), own="f32le")
+    return Command((raw,), (Output(output, options),))
 
 
 async def _beside(decoder: Running, work: Callable[[Reader], T], *others: Running) -> T:
@@ -197,7 +217,7 @@ def _drained(pipe: Reader, work: Callable[[Reader], T]) -> T:
 
 
 def _may_limit(parts: Parts, gains: Gains) -> bool:
-    """Whether peaks can come near the ceiling; `parts.peak` bounds them with the voice as it is."""
+    """True where peaks can come near the ceiling; `parts.peak` bounds them with the voice as it is."""
     voice = max(0.0, gains.voice_db)
     return parts.peak * 10 ** ((voice + gains.common_db + 3.5) / 20) > 10 ** (gains.ceiling_dbtp / 20)
 
@@ -214,8 +234,8 @@ def _meter(pipe: Reader, total: int) -> Measured:
 def _parameters(job: MixJob) -> dict[str, object]:
     """Everything that decides the result, inputs by their content."""
     return {
-        "background": job.background.sha256,
-        "clips": [[c.audio.sha256, c.start_ms, c.speed, c.gain_db] for c in job.clips],
+        "background": content(job.background),
+        "clips": [[content(c.audio), c.start_ms, c.speed, c.gain_db] for c in job.clips],
         "duration": job.duration_ms,
         "duck": [asdict(part) for part in job.duck_ranges],
         "duck_gain": job.duck_gain_db,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from services.mixer.mixing.blocks import Reader, Samples, blocks, read_block
+from services.mixer.mixing.blocks import BLOCK, Reader, Samples, blocks, read_block
 from services.mixer.mixing.ducking import Ducker
 from services.mixer.mixing.limiter import Limiter
 from services.mixer.mixing.loudness import HOP, SILENT, Energies, HopMeter, KFilter, hop_products, integrated
@@ -48,7 +48,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Gains:
-    """What the second pass applies."""
+    """Gains of the second pass."""
 
     voice_db: float
     common_db: float
@@ -57,11 +57,20 @@ class Gains:
 
 @dataclass(slots=True)
 class Measured:
-    """What a pass gave."""
+    """Measurements of a pass."""
 
     loudness_lufs: float = SILENT
     true_peak_dbtp: float = -100.0
     limited: bool = field(default=False)
+
+
+class Outputs(NamedTuple):
+    """The pipes that the second pass writes, as float32; None: this part is dropped."""
+
+    mix: BinaryIO | None = None
+    """Stereo."""
+    voice: BinaryIO | None = None
+    """Mono: the voice alone, as loud as in the mix."""
 
 
 def measure(background: Reader, ducker: Ducker, voice: Voice, total: int, report: Report) -> Parts:
@@ -85,25 +94,33 @@ def measure(background: Reader, ducker: Ducker, voice: Voice, total: int, report
 
 
 def render(
-    background: Reader, ducker: Ducker, voice: Voice, total: int, gains: Gains, out: BinaryIO | None, report: Report
+    background: Reader, ducker: Ducker, voice: Voice, total: int, gains: Gains, out: Outputs, report: Report
 ) -> Measured:
-    """The second pass. `out` takes stereo float32; None: only measures."""
+    """The second pass. The voice stem is written before the limiter, which acts on the mix as a whole."""
     limiter = Limiter(10 ** (gains.ceiling_dbtp / 20))
-    sink = _Sink(out)
-    with sink.writer:
+    sink, stem = _Sink(out.mix), PipeWriter(out.voice)
+    silence = np.zeros(BLOCK, dtype=np.float32)
+    with sink.writer, stem:
         for begin, end in blocks(total):
             ducked = ducker.apply(begin, read_block(background, end - begin))
-            sink.take(limiter.push(_sum(ducked, voice.read(begin, end), gains)))
+            spoken = _gained(voice.read(begin, end), gains)
+            stem.write(silence[: end - begin] if spoken is None else spoken)
+            sink.take(limiter.push(_sum(ducked, spoken, gains)))
             report(end / total)
         sink.take(limiter.finish())
         sink.rest()
     return Measured(integrated(sink.loudness.energies()), sink.peak.dbtp, limiter.reduced)
 
 
+def _gained(spoken: Samples | None, gains: Gains) -> Samples | None:
+    """The voice as loud as in the mix."""
+    return None if spoken is None else spoken * np.float32(10 ** ((gains.voice_db + gains.common_db) / 20))
+
+
 def _sum(background: Samples, spoken: Samples | None, gains: Gains) -> Samples:
-    common = np.float32(10 ** (gains.common_db / 20))
-    mixed = background if spoken is None else background + spoken[:, None] * np.float32(10 ** (gains.voice_db / 20))
-    return mixed if gains.common_db == 0.0 else mixed * common
+    """The background under the voice, which has its gain already."""
+    under = background if gains.common_db == 0.0 else background * np.float32(10 ** (gains.common_db / 20))
+    return under if spoken is None else under + spoken[:, None]
 
 
 class _Sink:

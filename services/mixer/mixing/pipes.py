@@ -13,7 +13,7 @@ _WAITING = 4
 
 
 class PipeWriter:
-    """A bounded queue before a blocking pipe. Leaving the context closes the pipe, which tells the reader the end."""
+    """A bounded queue before a blocking pipe. Leaving the context closes the pipe, which ends the reader's input."""
 
     def __init__(self, out: BinaryIO | None) -> None:
         """`out` None: everything is dropped."""
@@ -52,7 +52,7 @@ class PipeWriter:
                 self._error = error
 
     def _put(self, samples: Samples) -> None:
-        # After an error the queue is still emptied, so that nobody waits for a place in it.
+        # After an error the queue is still emptied, so that no writer waits for a place in it.
         if self._out is None or self._error is not None:
             return
         try:

@@ -1,4 +1,4 @@
-"""What to mix, and the checks of a request."""
+"""The request of a mix and its checks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Range:
 
 
 class Loudness(enum.StrEnum):
-    """How loud the mix becomes."""
+    """Loudness of the mix."""
 
     SOURCE = "source"
     MINUS_23 = "-23"
@@ -41,7 +41,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class MixJob:
-    """What to mix."""
+    """The request of a mix."""
 
     background: ObjectRef
     clips: tuple[Clip, ...]
@@ -57,9 +57,12 @@ class MixJob:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """A finished mix: AAC in MP4, 48 kHz, stereo."""
+    """A finished mix."""
 
     audio: ObjectRef
+    """AAC in MP4, 48 kHz, stereo."""
+    voice: ObjectRef
+    """The voice stem, on the timeline and as loud as in the mix: FLAC, 48 kHz, mono."""
     loudness_lufs: float
     true_peak_dbtp: float
     voice_gain_db: float

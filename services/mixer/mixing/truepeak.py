@@ -21,7 +21,7 @@ TAPS = 12
 PART = 240
 """Samples (5 ms) that are oversampled or passed over together."""
 OVERSHOOT = 10 ** (3.5 / 20)
-"""How far the wave between samples may exceed them: √2 for a tone at a quarter of the rate, the worst that occurs."""
+"""The wave between samples may exceed them by this: √2 for a tone at a quarter of the rate, the worst that occurs."""
 _AT_ONCE = 64
 _STEP = 20
 """Samples that one row of the product below gives; PART is a multiple."""

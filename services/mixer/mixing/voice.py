@@ -38,7 +38,7 @@ class Voice:
         self._sounding: list[Placed] = []
 
     def read(self, begin: int, end: int) -> Samples | None:
-        """The voice from `begin` to `end`, mono; None where nobody speaks. Blocks come in order."""
+        """The voice from `begin` to `end`, mono; None where no clip sounds. Blocks come in order."""
         while self._coming and self._coming[-1].start < end:
             self._sounding.append(self._coming.pop())
         self._sounding = [clip for clip in self._sounding if clip.end > begin]

@@ -17,7 +17,7 @@ _KINDS = {(_PCM, 8), (_PCM, 16), (_PCM, 24), (_PCM, 32), (_FLOAT, 32), (_FLOAT, 
 
 @dataclass(frozen=True, slots=True)
 class WavHeader:
-    """Where the samples of a WAV file are, and of which kind."""
+    """The position and the kind of the samples in a WAV file."""
 
     rate: int
     channels: int

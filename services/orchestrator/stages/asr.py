@@ -12,7 +12,6 @@ from onevoice.asr.v1.asr_service_pb2_grpc import AsrServiceStub
 from onevoice.asr.v1.transcript_pb2 import Word as WordMessage
 from onevoice.common.v1.media_pb2 import TimeRange
 from onevoice_jobs.records import Word
-from onevoice_kit.errors import Unavailable
 from onevoice_kit.grpc.refs import ref_to_proto
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.storage.base import ObjectRef
@@ -73,13 +72,13 @@ class AsrStage:
         )
         # Chunks wait for each other in the service, so the deadline allows for a long line before this one.
         call = self._stub.Transcribe(request, timeout=deadlines.for_media(spoken_ms, 10, base_s=600))
-        utterances = []
-        async for message in call:
-            if message.HasField("utterance"):
-                utterances.append(tuple(_word(word) for word in message.utterance.words))
-            elif message.HasField("result"):
-                return Transcript(tuple(utterances), EngineUse.from_proto(message.result.engine))
-        raise Unavailable("Speech recognition ended without a result.", reason="no_result")
+        utterances: list[tuple[Word, ...]] = []
+
+        def keep(message: pb.TranscribeResponse) -> None:
+            utterances.append(tuple(_word(word) for word in message.utterance.words))
+
+        result: pb.TranscribeResult = await final_result(call, on_other=keep)
+        return Transcript(tuple(utterances), EngineUse.from_proto(result.engine))
 
     async def diarize(self, audio: ObjectRef, regions: Sequence[Region], engine: str, duration_ms: int) -> Speakers:
         """Says who speaks when."""

@@ -27,12 +27,12 @@ _PRESETS = {
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What a file is."""
+    """A media file."""
 
     duration_ms: int
     has_video: bool
     audio_language: str
-    """BCP-47, as the first audio stream says; may be empty."""
+    """BCP-47, of the first audio stream; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,13 @@ class Mix:
     loudness_lufs: float
     true_peak_dbtp: float
     voice_gain_db: float
+    voice: ObjectRef | None = None
+    """The voice stem; None in checkpoints of the release before, whose mixer made none."""
 
 
 @dataclass(frozen=True, slots=True)
 class MixOrder:
-    """What to mix, and how."""
+    """The request of a mix."""
 
     background: ObjectRef
     clips: tuple[Clip, ...]
@@ -88,7 +90,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class MuxOrder:
-    """What to put into one file."""
+    """The parts of one file."""
 
     source: ObjectRef
     dub: Track
@@ -99,6 +101,52 @@ class MuxOrder:
     duration_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedLine:
+    """A line as it was planned: its clip's place on the timeline."""
+
+    id: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureOrder:
+    """A finished file, and what is expected in it."""
+
+    media: ObjectRef
+    voice: ObjectRef
+    original: ObjectRef
+    """Its sound as it was extracted: speech or programme."""
+    lines: tuple[PlannedLine, ...]
+    speech_regions: tuple[tuple[int, int], ...]
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredLine:
+    """A line as it was found in a finished file; all but `id` and `present` is 0 where it was not."""
+
+    id: str
+    present: bool
+    onset_ms: int
+    end_ms: int
+    overlap_ms: int
+    correlation: float
+    level_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A finished file, measured."""
+
+    lines: tuple[MeasuredLine, ...]
+    residue_db: float
+    loudness_lufs: float
+    true_peak_dbtp: float
+    duration_ms: int
+
+
 class MixerStage:
     """The mixer."""
 
@@ -106,7 +154,7 @@ class MixerStage:
         self._stub = MixerServiceStub(channel)
 
     async def probe(self, source: ObjectRef) -> Media:
-        """Says what a file is; refuses what is not a healthy file with sound."""
+        """Describes a file; refuses one that is not a healthy file with sound."""
         request = pb.ProbeRequest(source=ref_to_proto(source), require_audio=True)
         info: MediaInfo = await final_result(self._stub.Probe(request, timeout=deadlines.for_media(0, 0, base_s=600)))
         language = next((stream.language for stream in info.audio), "")
@@ -144,7 +192,13 @@ class MixerStage:
         )
         call = self._stub.Mix(request, timeout=deadlines.for_media(order.duration_ms, 2))
         result: pb.MixResult = await final_result(call, on_progress=on_progress)
-        return Mix(ref_from_proto(result.audio), result.loudness_lufs, result.true_peak_dbtp, result.voice_gain_db)
+        return Mix(
+            ref_from_proto(result.audio),
+            result.loudness_lufs,
+            result.true_peak_dbtp,
+            result.voice_gain_db,
+            ref_from_proto(result.voice),
+        )
 
     async def mux(self, order: MuxOrder, prefix: str) -> tuple[ObjectRef, int]:
         """Makes the dubbed file; returns it and its length in milliseconds."""
@@ -168,6 +222,31 @@ class MixerStage:
         result: pb.MuxResult = await final_result(call)
         return ref_from_proto(result.media), result.info.duration_ms
 
+    async def measure(self, order: MeasureOrder, on_progress: OnProgress) -> Measurement:
+        """Measures the dub in a finished file, which is its first sound track."""
+        request = pb.MeasureRequest(
+            media=ref_to_proto(order.media),
+            voice=ref_to_proto(order.voice),
+            original=ref_to_proto(order.original),
+            lines=[pb.PlannedLine(id=line.id, start_ms=line.start_ms, end_ms=line.end_ms) for line in order.lines],
+            speech_regions=_ranges(order.speech_regions),
+        )
+        call = self._stub.Measure(request, timeout=deadlines.for_media(order.duration_ms, 1))
+        result: pb.MeasureResult = await final_result(call, on_progress=on_progress)
+        return Measurement(
+            tuple(_measured(line) for line in result.lines),
+            result.residue_db,
+            result.loudness_lufs,
+            result.true_peak_dbtp,
+            result.duration_ms,
+        )
+
 
 def _ranges(ranges: Sequence[tuple[int, int]]) -> list[TimeRange]:
     return [TimeRange(start_ms=start, end_ms=end) for start, end in ranges]
+
+
+def _measured(line: pb.MeasuredLine) -> MeasuredLine:
+    return MeasuredLine(
+        line.id, line.present, line.onset_ms, line.end_ms, line.overlap_ms, line.correlation, line.level_db
+    )

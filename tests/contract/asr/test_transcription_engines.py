@@ -1,4 +1,4 @@
-"""What every transcription engine promises."""
+"""The contract of transcription engines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def collect(engine, audio, regions):
     return [utterance async for utterance in engine.transcribe(audio, regions, "en")]
 
 
-async def test_it_says_what_it_is(engine):
+async def test_it_declares_its_name_and_model(engine):
     info = engine.capabilities.info
     assert info.name
     assert info.version

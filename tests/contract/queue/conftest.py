@@ -31,7 +31,7 @@ class QueueUnderTest:
     dead_letters: Callable[[], Awaitable[list[tuple[str, str]]]]
     """Body and reason of every dead letter."""
     letters: DeadLetters | None = None
-    """What operators do with them; the queue in memory has no operators."""
+    """The operators' side of it; the queue in memory has no operators."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What operators can do with the dead letters of every queue."""
+"""Operators' actions on the dead letters of every queue."""
 
 from __future__ import annotations
 

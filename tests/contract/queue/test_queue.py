@@ -1,4 +1,4 @@
-"""What every queue does."""
+"""The contract of queues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every store does with objects."""
+"""The contract of stores: objects."""
 
 from __future__ import annotations
 

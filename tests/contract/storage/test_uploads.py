@@ -1,16 +1,17 @@
-"""What every store does with what clients upload. (The local S3 enforces no signatures; see the S3 tests for those.)"""
+"""The contract of stores: uploads by clients. (The local S3 enforces no signatures; see the S3 tests for those.)"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
 
 from onevoice_kit.errors import InvalidInput
-from onevoice_kit.storage.base import SignedUpload, Storage, UploadedPart
+from onevoice_kit.storage.base import ObjectRef, SignedUpload, Storage, UploadedPart
 from onevoice_kit.storage.file import FileStorage
 
 KEY = "users/u1/uploads/film.mp4"
@@ -108,3 +109,16 @@ async def test_an_upload_can_be_aborted_more_than_once(storage: Storage):
     await storage.abort_multipart(KEY, upload_id)
     await storage.abort_multipart(KEY, upload_id)
     assert await storage.head(KEY) is None
+
+
+async def test_joined_parts_are_held_to_their_reference_before_they_are_verified(storage: Storage):
+    upload = await storage.start_multipart(KEY, "video/mp4")
+    etag = await _send(storage, await storage.sign_part(KEY, upload, 1, size=5, expires_s=60), b"parts")
+    await storage.complete_multipart(KEY, upload, [UploadedPart(1, etag)])
+    right = ObjectRef(storage.uri(KEY), hashlib.sha256(b"parts").hexdigest(), 5, "video/mp4")
+    async with storage.open_local(right) as path:
+        assert path.read_bytes() == b"parts"
+    with pytest.raises(InvalidInput) as caught:
+        async with storage.open_local(replace(right, sha256=hashlib.sha256(b"strap").hexdigest())):
+            pass
+    assert caught.value.reason == "checksum_mismatch"

@@ -1,4 +1,4 @@
-"""What every translation engine keeps to."""
+"""The contract of translation engines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def translated(engine, texts, pair=EN_ES, terms=()):
     return await engine.translate(pair, [Line(text) for text in texts], terms, ignore)
 
 
-async def test_an_engine_says_what_it_is_and_can_do(engine):
+async def test_an_engine_declares_its_capabilities(engine):
     capabilities = await engine.describe()
     assert capabilities.available
     assert capabilities.info.name
@@ -52,7 +52,7 @@ async def test_the_same_lines_are_translated_the_same_way_again(engine):
     assert await translated(engine, lines) == await translated(engine, lines)
 
 
-async def test_a_term_is_translated_as_the_glossary_says(engine):
+async def test_a_term_is_translated_by_the_glossary(engine):
     lines = ["The Dragon Stone is red.", "I have a dragon stone."]
     answers = await translated(engine, lines, terms=[Term("dragon stone", "Piedra [X] *1")])
     assert ["Piedra [X] *1" in answer.text for answer in answers] == [True, True]

@@ -1,4 +1,4 @@
-"""What every synthesis engine keeps to."""
+"""The contract of synthesis engines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def seconds(engine: SynthesisEngine, text: str, rate: float = 1.0) -> floa
     return len(trim(samples, sample_rate)) / 2 / sample_rate
 
 
-async def test_an_engine_says_what_it_is_and_can_do(engine):
+async def test_an_engine_declares_its_capabilities(engine):
     capabilities = await engine.describe()
     assert capabilities.available
     assert capabilities.info.name

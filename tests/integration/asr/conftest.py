@@ -17,7 +17,7 @@ from onevoice_kit.grpc.refs import ref_to_proto
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import ClientSettings
 from onevoice_kit.storage.file import FileStorage
-from services.asr.servicer import SERVICE
+from services.asr.servicer import ACCESS, SERVICE
 from services.asr.settings import AsrSettings
 from services.asr.wiring import Wiring, wire
 from tests.unit.asr import samples
@@ -56,7 +56,7 @@ def start(file_storage: FileStorage) -> Callable[..., Any]:
     async def run(**settings: Any) -> AsyncIterator[Service]:
         all_settings = AsrSettings(grpc_host="127.0.0.1", grpc_port=0, **settings)
         wiring = wire(all_settings, file_storage)
-        server = GrpcServer(all_settings, "asr", wiring.register, services=[SERVICE])
+        server = GrpcServer(all_settings, "asr", wiring.register, services={SERVICE: ACCESS})
         await server.start()
         # One attempt: the tests look at the first answer.
         channel = connect(server.address, ClientSettings(grpc_client_max_attempts=1))

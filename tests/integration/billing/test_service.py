@@ -16,7 +16,7 @@ from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import GrpcServerSettings
 from services.billing.ledger import Ledger
-from services.billing.servicer import SERVICE, BillingServicer
+from services.billing.servicer import ACCESS, SERVICE, BillingServicer
 
 TIMEOUT_S = 20.0
 
@@ -24,7 +24,7 @@ TIMEOUT_S = 20.0
 @pytest.fixture
 async def billing(ledger: Ledger) -> AsyncIterator[BillingServiceStub]:
     settings = GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0)
-    server = GrpcServer(settings, "billing", BillingServicer(ledger).register, services=[SERVICE])
+    server = GrpcServer(settings, "billing", BillingServicer(ledger).register, services={SERVICE: ACCESS})
     await server.start()
     channel = connect(server.address)
     yield BillingServiceStub(channel)
@@ -61,7 +61,7 @@ async def test_a_job_is_reserved_settled_and_shown_in_the_ledger(billing):
     assert last.next_page_token == ""
 
 
-async def test_a_release_says_what_it_gave_back(billing):
+async def test_a_release_returns_the_credits_it_gave_back(billing):
     await billing.Reserve(pb.ReserveRequest(user_id="ann", reservation_id="job-1", credits=10), timeout=TIMEOUT_S)
     answers = [await billing.Release(pb.ReleaseRequest(reservation_id="job-1"), timeout=TIMEOUT_S) for _ in range(2)]
     assert [answer.released_credits for answer in answers] == [10, 0]

@@ -31,7 +31,7 @@ def problem(status: int, reason: str, detail: str, **headers: str) -> Response:
 
 @dataclass
 class RestServer:
-    """What it has seen, what it answers, and how it fails."""
+    """Its requests so far, its responses and its faults."""
 
     part_size: int = 0
     """Above zero: uploads in parts of this size."""
@@ -46,7 +46,7 @@ class RestServer:
     failures: dict[str, list[Response]] = field(default_factory=dict)
     """Answers to give first, by `METHOD path`."""
     damage: dict[str, int] = field(default_factory=dict)
-    """How many times a file arrives damaged, by its kind."""
+    """Number of times a file arrives damaged, by its kind."""
     url: str = ""
 
     received: dict[int, bytes] = field(default_factory=dict)
@@ -264,5 +264,5 @@ def problem_fixture() -> Callable[..., Response]:
 
 @pytest.fixture
 def busy() -> Callable[[], Response]:
-    """Makes an answer that says to come back later."""
+    """Makes a response with `Retry-After`."""
     return lambda: problem(503, "busy", "Full.")

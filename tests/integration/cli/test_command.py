@@ -37,7 +37,7 @@ class Command:
 
 @pytest.fixture
 def onevoice(tmp_path, rest):
-    """Starts the command in an empty folder, with this server in its environment unless `env` says otherwise."""
+    """Starts the command in an empty folder, with this server in its environment unless `env` has another."""
 
     async def start(*arguments: str, **env: str) -> Command:
         paths = os.pathsep.join(str(ROOT / part) for part in ("", "libs", "gen", "cli"))

@@ -71,7 +71,7 @@ def in_env(env: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def listed() -> str:
-    """What `onevoice dlq list` prints."""
+    """The output of `onevoice dlq list`."""
     console = Console(width=200, file=StringIO(), record=True)
     await show(console, 100)
     return console.export_text()

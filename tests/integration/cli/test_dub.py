@@ -118,7 +118,7 @@ async def test_a_file_that_stays_damaged_is_not_kept(rest, video, tmp_path):
     assert not [path for path in (tmp_path / "out").iterdir() if "mp4" in path.name or ".part" in path.name]
 
 
-async def test_a_failed_job_says_why(rest, video, tmp_path):
+async def test_a_failed_job_shows_its_cause(rest, video, tmp_path):
     rest.job_error = {"reason": "no_speech", "message": "The video has no speech."}
     with pytest.raises(PreconditionFailed, match="The job failed: The video has no speech") as caught:
         await run(rest, video, tmp_path / "out")

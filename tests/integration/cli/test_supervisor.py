@@ -139,7 +139,7 @@ async def test_a_service_whose_state_is_lost_with_it_is_not_brought_back(lab):
     assert (await lab.supervisor.failed()).message.startswith("aws was ended by signal SIGKILL.")
 
 
-async def test_a_service_that_cannot_start_says_why(lab):
+async def test_a_service_that_cannot_start_is_reported_with_its_cause(lab):
     with pytest.raises(
         Unavailable, match=r"tts ended with exit code 7 while starting: no model\. Its log is"
     ) as caught:
@@ -147,7 +147,7 @@ async def test_a_service_that_cannot_start_says_why(lab):
     assert caught.value.reason == "start_failed"
 
 
-async def test_a_service_that_never_gets_healthy_says_so(tmp_path):
+async def test_a_service_that_never_gets_healthy_is_reported(tmp_path):
     lab = Lab(tmp_path, RestartPolicy(ready_timeout_s=0.2))
 
     async def never() -> bool:

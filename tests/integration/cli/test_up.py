@@ -174,7 +174,7 @@ async def test_a_restart_on_the_same_folder_loses_nothing_even_after_a_kill(data
     assert processes_of(data) == {}
 
 
-async def test_the_aws_shape_starts_and_says_that_its_objects_are_in_memory(data):
+async def test_the_aws_shape_starts_and_warns_that_its_objects_are_in_memory(data):
     up = await Up.start(data, "--port", "0", "--aws")
     await up.until("OneVoice runs at")
     await up.until("Ctrl-C")

@@ -34,6 +34,7 @@ from services.billing import migrations as billing_migrations
 from services.billing.ledger import Ledger
 from services.billing.models import ReservationState, reservations
 from services.billing.servicer import BillingServicer
+from tests.support.access import ACCESS
 from tests.support.crash_points import read_log
 from tests.support.instant_stages import Script
 from tests.support.storing_stages import register_stages
@@ -215,7 +216,7 @@ async def new_world(database_url: str, zygote: Zygote, folder: Path) -> AsyncIte
             register_stages(server, script, storage)
             BillingServicer(ledger).register(server)
 
-        server = GrpcServer(GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0), "all", register, services=())
+        server = GrpcServer(GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0), "all", register, services=ACCESS)
         await server.start()
         stack.push_async_callback(server.stop, 0)
         addresses = {f"{name}_ADDRESS": server.address for name in ("ASR", "TRANSLATE", "TTS", "MIXER", "BILLING")}

@@ -119,7 +119,7 @@ async def test_a_pool_is_closed_although_the_database_is_out_of_reach(
         await query(engine)
 
 
-async def test_a_listener_hears_again_after_its_connection_died_silently(
+async def test_a_listener_receives_again_after_its_connection_died_silently(
     address: str, engine: AsyncEngine, database_proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("onevoice_kit.db.listener.CONNECT_TIMEOUT_S", 0.3)

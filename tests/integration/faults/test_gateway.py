@@ -1,4 +1,4 @@
-"""The gateway while the network to its database is broken: it says so in time, and works again afterwards."""
+"""The gateway while the network to its database is broken: a typed error in time, and work again afterwards."""
 
 from __future__ import annotations
 

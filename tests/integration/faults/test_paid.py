@@ -1,4 +1,4 @@
-"""What is paid for is delivered: a cancel or a deadline between the settlement and the end comes too late."""
+"""A paid job is delivered: a cancel or a deadline between the settlement and the end comes too late."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHARGED = [("reserve", RESERVED), ("settle", PRICE), ("release", RESERVED - PRIC
 
 @pytest.fixture
 def late(request: pytest.FixtureRequest) -> LateAnswer:
-    """Billing does what it is asked, and nobody hears of it: of the first settlement, or of what the test names."""
+    """Billing does its work and its reply is lost: of the first settlement, or of the call that the test names."""
     method, times = getattr(request, "param", ("Settle", 1))
     return LateAnswer(method, times)
 
@@ -56,7 +56,7 @@ async def due_in(rig: Rig, seconds: float) -> None:
 
 
 async def swept(rig: Rig) -> Swept:
-    """What one round of a sweeper does."""
+    """One round of a sweeper."""
     channel = connect(rig.stages_address)
     stages, jobs_port = stages_on(channel), PostgresJobs(rig.engine)
     endings = Endings(stages, rig.storage)
@@ -111,7 +111,7 @@ async def test_a_job_whose_deadline_passes_after_its_worker_settled_and_died_is_
 async def test_a_job_whose_deadline_passes_while_its_credits_are_settled_is_completed(
     rig: Rig, late: LateAnswer
 ) -> None:
-    """The second worker hears nothing of billing either, until the deadline."""
+    """The second worker gets no reply from billing either, until the deadline."""
     job_id = await abandoned(rig, late)
     await due_in(rig, 1.0)
     async with rig.worker():

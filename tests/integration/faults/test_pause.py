@@ -23,7 +23,7 @@ LEASE_S = 1.5
 
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
-    """What the processes are forked from."""
+    """The process from which the others are forked."""
     zygote = Zygote("tests.support.crashing_processes")
     yield zygote
     zygote.close()

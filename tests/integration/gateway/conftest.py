@@ -40,8 +40,9 @@ from services.billing.servicer import BillingServicer
 from services.gateway import migrations as gateway_migrations
 from services.gateway.app import create_app
 from services.gateway.create_user import create_user
-from services.gateway.services import SERVICE_NAMES, Services
+from services.gateway.services import Services
 from services.gateway.settings import GatewaySettings
+from tests.support.access import ACCESS
 
 FREE_CREDITS = 600
 DURATION_MS = 61_200
@@ -216,7 +217,7 @@ async def gateway(database_url: str, tmp_path: Path, options: dict[str, Any]) ->
         servers = {}
         for name, register in registrations.items():
             server_settings = GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0)
-            servers[name] = server = GrpcServer(server_settings, name, register, services=[SERVICE_NAMES[name]])
+            servers[name] = server = GrpcServer(server_settings, name, register, services=ACCESS)
             await server.start()
             stack.push_async_callback(server.stop, 0)
         settings = GatewaySettings(

@@ -7,19 +7,24 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from services.gateway.server import ConnectionLimits, bounded_protocol
+
+LIMITS = ConnectionLimits(connections=1000, header_s=10, body_window_s=20, body_bytes_per_s=1000, write_s=60)
+
 
 @asynccontextmanager
-async def serve(app: FastAPI) -> AsyncIterator[str]:
-    """Serves an application that has been started already; gives its address."""
+async def serve(app: FastAPI, **limits: Any) -> AsyncIterator[str]:
+    """Serves an application that has been started already, within these limits; gives its address."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+    protocol = bounded_protocol(replace(LIMITS, **limits))
+    config = uvicorn.Config(app, http=protocol, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(server.serve(sockets=[listening]))

@@ -188,7 +188,7 @@ async def test_a_finished_job_cannot_be_cancelled(gateway: Gateway, ada: User) -
     assert_problem(await ada.client.post(f"/api/jobs/{job['id']}/cancel"), 409, "invalid_transition")
 
 
-async def test_a_failed_job_says_why(gateway: Gateway, ada: User) -> None:
+async def test_a_failed_job_shows_its_cause(gateway: Gateway, ada: User) -> None:
     job = await dub(ada, ["es"])
     await working.fail(gateway, job["id"], "no_speech")
     failed = (await ada.client.get(f"/api/jobs/{job['id']}")).json()

@@ -25,7 +25,7 @@ class Outbox:
     queue: OutboxQueue
 
     async def listening(self) -> None:
-        """Returns once somebody listens for notifications and is idle."""
+        """Returns once a connection listens for notifications and is idle."""
         query = text(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"
         )

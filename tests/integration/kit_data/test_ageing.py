@@ -1,4 +1,4 @@
-"""What waits long goes before what keeps coming, in the outbox's own queue and on the way to SQS."""
+"""Messages that wait long go before new ones, in the outbox's own queue and on the way to SQS."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ async def test_a_connection_dropped_while_idle_is_replaced_unnoticed(engine, mon
 
 
 async def _is_alone(engine) -> bool:
-    """Whether the other connections to the database have ended: the signal is sent before they do."""
+    """True once the other connections to the database have ended: the signal is sent before they do."""
     others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     return bool(await _scalar(engine, others) == 0)
 

@@ -1,4 +1,4 @@
-"""What only the file store does: it checks signed requests itself, and keeps its folder in order."""
+"""The file store beyond the contract: it checks signed requests itself, and keeps its folder in order."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _files(storage_root: Path) -> list[str]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Where the `file_storage` fixture keeps its objects."""
+    """The folder of the `file_storage` fixture."""
     return tmp_path / "objects"
 
 

@@ -27,14 +27,14 @@ async def _notify(engine, channel: str, *payloads: str) -> None:
             )
 
 
-async def test_the_first_payload_says_that_listening_has_begun(listener: Listener, engine):
+async def test_the_first_payload_marks_the_begin_of_listening(listener: Listener, engine):
     with listener.subscribe("jobs") as subscription:
         assert await subscription.get(20) == LOOK
         await _notify(engine, "jobs", "one", "two")
         assert [await subscription.get(20), await subscription.get(20)] == ["one", "two"]
 
 
-async def test_every_subscriber_of_a_channel_hears_it_and_no_other(listener: Listener, engine):
+async def test_every_subscriber_of_a_channel_receives_it_and_no_other(listener: Listener, engine):
     with listener.subscribe("a") as first, listener.subscribe("a") as second, listener.subscribe("b") as other:
         for subscription in (first, second, other):
             assert await subscription.get(20) == LOOK
@@ -72,7 +72,7 @@ async def test_equal_payloads_that_wait_become_one(listener: Listener, engine):
         assert await subscription.get(0) is None
 
 
-async def test_a_subscriber_that_is_too_slow_is_told_to_look(listener: Listener, engine):
+async def test_a_subscriber_that_is_too_slow_is_made_to_look(listener: Listener, engine):
     with listener.subscribe("jobs") as slow, listener.subscribe("jobs", only="5") as marker:
         await slow.get(20)
         await marker.get(20)

@@ -1,4 +1,4 @@
-"""Mail by SES and alerts by SNS, against the local stand-in; where they are not set up, the log says so."""
+"""Mail by SES and alerts by SNS, against the local stand-in; where they are not set up, a line in the log."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def test_a_mail_goes_out_with_its_key(local_aws: AwsServer):
     assert sent.get_content() == NOTE.text
 
 
-async def test_mail_that_ses_refuses_is_told_apart_from_ses_that_does_not_answer(local_aws: AwsServer):
+async def test_mail_that_ses_refuses_differs_from_ses_that_does_not_answer(local_aws: AwsServer):
     refused = open_mail(settings(local_aws, ses_enabled=True, ses_sender="nobody@unverified.example"))
     with pytest.raises(Internal) as caught:
         await refused.send(NOTE)
@@ -133,7 +133,7 @@ def test_a_subject_is_what_sns_takes(given: str, expected: str):
 @pytest.mark.parametrize(
     ("open_channel", "why"), [(open_mail, "SES_ENABLED is false"), (open_alerts, "SNS_ALERTS_TOPIC_ARN is not set")]
 )
-async def test_where_nothing_is_set_up_the_log_says_what_was_not_sent_and_why(open_channel, why: str, caplog):
+async def test_where_nothing_is_set_up_the_log_names_the_notice_and_the_cause(open_channel, why: str, caplog):
     channel = open_channel(NotifySettings())
     with caplog.at_level(logging.INFO, logger="onevoice_kit.notify"):
         await channel.send(NOTE)

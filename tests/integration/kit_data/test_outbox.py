@@ -1,4 +1,4 @@
-"""What only the outbox does: it is transactional, and shares its workers fairly."""
+"""The outbox beyond the contract: it is transactional, and shares its workers fairly."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_also_one_receive_of_many_is_shared_between_users(outbox):
     assert received == ["a0", "b0", "c0", "a1", "b1", "c1"]
 
 
-async def test_high_overtakes_normal_and_low_whoever_sent_them(outbox):
+async def test_high_overtakes_normal_and_low_of_every_sender(outbox):
     await _enqueue(outbox, Message("low", group_id="a"), priority=-10)
     await _enqueue(outbox, Message("normal", group_id="b"))
     await _enqueue(outbox, Message("high", group_id="c"), priority=10)
@@ -99,7 +99,7 @@ async def test_a_message_is_received_once_by_many_processes(outbox):
     assert left.visible + len(bodies) == 40
 
 
-async def test_a_message_that_another_is_claiming_holds_nobody_up(outbox):
+async def test_a_message_that_another_is_claiming_blocks_no_other(outbox):
     await _enqueue(outbox, Message("first"), Message("second"))
     async with outbox.engine.connect() as claiming:
         await claiming.execute(select(outbox.table.c.id).where(outbox.table.c.body == "first").with_for_update())

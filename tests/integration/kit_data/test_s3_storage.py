@@ -1,4 +1,4 @@
-"""What only the S3 store does: encryption, signed headers, parts, and AWS's own errors."""
+"""The S3 store beyond the contract: encryption, signed headers, parts, and AWS's own errors."""
 
 from __future__ import annotations
 

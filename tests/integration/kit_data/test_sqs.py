@@ -1,4 +1,4 @@
-"""What only SQS does: it groups by user, and gives up on a message after so many receives."""
+"""SQS beyond the contract: it groups by user, and gives up on a message after so many receives."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_an_empty_attribute_is_left_out(queue: SqsQueue):
     assert dict(delivery.attributes) == {"kind": "test"}
 
 
-async def test_what_cannot_be_sent_is_told_apart_from_what_can(queue: SqsQueue):
+async def test_messages_that_cannot_be_sent_are_kept_apart_from_those_that_can(queue: SqsQueue):
     too_large = Message("x" * ((1 << 20) + 1))
     with_it = await queue.send([Message("small")])
     assert with_it == [True]

@@ -13,11 +13,19 @@ import pytest
 from onevoice.asr.v1 import asr_service_pb2, asr_service_pb2_grpc
 from onevoice.tts.v1 import tts_service_pb2, tts_service_pb2_grpc
 from onevoice_kit.grpc.client import connect
+from onevoice_kit.grpc.layers import Layer
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import ClientSettings, GrpcServerSettings
+from tests.support.certificates import Authority
 from tests.support.spans import record_spans
 
-SERVICES = ("onevoice.tts.v1.TtsService", "onevoice.asr.v1.AsrService")
+SERVICES = {
+    service.full_name: {method.name: {"tests"} for method in service.methods}
+    for service in (
+        tts_service_pb2.DESCRIPTOR.services_by_name["TtsService"],
+        asr_service_pb2.DESCRIPTOR.services_by_name["AsrService"],
+    )
+}
 
 Speak = Callable[[tts_service_pb2.SynthesizeRequest, Any], Awaitable[tts_service_pb2.SynthesizeResponse]]
 Detect = Callable[[asr_service_pb2.DetectSpeechRequest, Any], Any]
@@ -32,7 +40,7 @@ async def nothing(request: asr_service_pb2.DetectSpeechRequest, context: Any) ->
 
 
 class Tts(tts_service_pb2_grpc.TtsServiceServicer):
-    """`Synthesize` does what the test says."""
+    """`Synthesize` as the test defines it."""
 
     def __init__(self, speak: Speak) -> None:
         self._speak = speak
@@ -48,7 +56,7 @@ class Tts(tts_service_pb2_grpc.TtsServiceServicer):
 
 
 class Asr(asr_service_pb2_grpc.AsrServiceServicer):
-    """`DetectSpeech` does what the test says."""
+    """`DetectSpeech` as the test defines it."""
 
     def __init__(self, detect: Detect) -> None:
         self._detect = detect
@@ -72,6 +80,7 @@ class Stage:
 
     server: GrpcServer
     channel: grpc.aio.Channel
+    register: Callable[[grpc.aio.Server], None]
     tts: Any = field(init=False)
     asr: Any = field(init=False)
 
@@ -85,6 +94,11 @@ def _real_spans() -> None:
     record_spans()
 
 
+@pytest.fixture
+def authority(tmp_path) -> Authority:
+    return Authority(tmp_path)
+
+
 OpenStage = Callable[..., AbstractAsyncContextManager[Stage]]
 
 
@@ -94,18 +108,23 @@ def open_stage() -> OpenStage:
 
     @asynccontextmanager
     async def opened(
-        speak: Speak = echo, detect: Detect = nothing, client: ClientSettings | None = None, **settings: Any
+        speak: Speak = echo,
+        detect: Detect = nothing,
+        client: ClientSettings | None = None,
+        objects: Layer | None = None,
+        caller: str = "tests",
+        **settings: Any,
     ) -> AsyncIterator[Stage]:
         def register(server: grpc.aio.Server) -> None:
             tts_service_pb2_grpc.add_TtsServiceServicer_to_server(Tts(speak), server)
             asr_service_pb2_grpc.add_AsrServiceServicer_to_server(Asr(detect), server)
 
         wanted = GrpcServerSettings(**{"grpc_host": "127.0.0.1", "grpc_port": 0, **settings})
-        server = GrpcServer(wanted, "stage", register, services=SERVICES)
+        server = GrpcServer(wanted, "stage", register, services=SERVICES, objects=objects)
         await server.start()
         try:
-            async with connect(server.address, client) as channel:
-                yield Stage(server, channel)
+            async with connect(server.address, client, caller=caller) as channel:
+                yield Stage(server, channel, register)
         finally:
             await server.stop(0)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import Any
 
 import grpc
 
@@ -57,7 +56,7 @@ async def main(fail: bool) -> None:
     def register(server: grpc.aio.Server) -> None:
         tts_service_pb2_grpc.add_TtsServiceServicer_to_server(tts, server)
 
-    services: Any = ("onevoice.tts.v1.TtsService",)
+    services = {"onevoice.tts.v1.TtsService": {"Synthesize": {"tests"}}}
     await serve(settings, "stage", register, services=services, background=[background], on_close=[close, close_badly])
 
 

@@ -73,7 +73,7 @@ async def test_every_kind_arrives_from_the_middle_of_a_stream(open_stage, kind):
     assert vars(caught.value) == vars(raised) | {"retryable": raised.retryable}
 
 
-async def test_busy_says_when_to_come_back(open_stage):
+async def test_busy_carries_the_time_to_retry_after(open_stage):
     async with open_stage(speak=raising(Busy(retry_after=7.5))) as stage:
         with pytest.raises(Busy) as caught:
             await stage.tts.Synthesize(tts_service_pb2.SynthesizeRequest(), timeout=10)

@@ -45,7 +45,8 @@ async def test_a_watcher_sees_the_drain_and_does_not_hold_it_up(open_stage):
     assert seen == [SERVING, NOT_SERVING]
 
 
-async def test_reflection_is_for_development_only(open_stage):
+@pytest.mark.parametrize("elsewhere", [{"environment": "production"}, {"grpc_host": "0.0.0.0"}])
+async def test_reflection_is_for_development_on_loopback_only(open_stage, elsewhere):
     from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
     async def listed(stage) -> list[str]:
@@ -55,7 +56,7 @@ async def test_reflection_is_for_development_only(open_stage):
 
     async with open_stage() as development:
         assert TTS in await listed(development)
-    async with open_stage(environment="production") as production:
+    async with open_stage(grpc_shared_secrets="s" * 32, **elsewhere) as deployed:
         with pytest.raises(Internal) as caught:
-            await listed(production)
+            await listed(deployed)
     assert caught.value.reason == "unimplemented"

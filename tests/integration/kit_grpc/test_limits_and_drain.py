@@ -33,7 +33,7 @@ async def asked(stage, timeout: float = 60):
     return await stage.tts.Synthesize(REQUEST, timeout=timeout)
 
 
-async def test_a_full_service_says_busy_and_when_and_stays_healthy(open_stage):
+async def test_a_full_service_answers_busy_with_a_time_and_stays_healthy(open_stage):
     gate = Gate()
     async with open_stage(speak=gate.speak, grpc_max_concurrent_rpcs=1) as stage:
         running = asyncio.create_task(asked(stage))
@@ -90,7 +90,7 @@ async def test_two_servers_on_one_port_are_refused(open_stage):
     async with open_stage() as stage:
         port = int(stage.server.address.rpartition(":")[2])
         settings = GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=port)
-        second = GrpcServer(settings, "second", lambda server: None, services=())
+        second = GrpcServer(settings, "second", lambda server: None, services={})
         with pytest.raises(PreconditionFailed) as caught:
             await second.start()
     assert caught.value.reason == "port_taken"

@@ -48,7 +48,7 @@ async def test_progress_arrives_while_the_work_runs_and_the_result_last(open_sta
     assert seen == [0.5]
 
 
-async def test_work_that_says_nothing_still_shows_that_it_lives(open_stage):
+async def test_work_without_progress_still_sends_heartbeats(open_stage):
     enough = asyncio.Event()
     beats: list[float] = []
 

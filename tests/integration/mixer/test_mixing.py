@@ -205,6 +205,22 @@ async def test_clips_keep_their_places_in_any_order_and_number(desk):
     assert mix.placed_ms[:3] == (200, round(200 / 1.1), round(200 / 0.95))
 
 
+async def test_the_voice_stem_is_the_voice_alone_as_it_is_in_the_mix(desk):
+    # Tones, because AAC keeps their waveform; of noise it keeps the level only.
+    tones = chord(1.5).mean(axis=1) * np.hanning(int(1.5 * RATE))
+    clips = [await desk.clip(tones, start_ms=start) for start in (1000, 5000)]
+    mix = await desk.mix(chord(8, 0.01), clips, duck_ranges=(Range(0, 8000),), duck_gain_db=-100.0)
+    mixed = (await desk.bench.samples(mix.audio)).mean(axis=1)
+    (voice,) = (await desk.bench.samples(mix.voice, channels=1)).T
+    assert len(voice) == 8 * RATE
+    assert np.abs(voice[: RATE - 48]).max() == 0
+    error = mixed[: len(voice)] - voice
+    assert 10 * np.log10((error**2).mean() / (voice**2).mean()) < -30
+    for begin in (1, 5):
+        part = slice(begin * RATE, int((begin + 1.5) * RATE))
+        assert 20 * np.log10(mixed[part].std() / voice[part].std()) == pytest.approx(0, abs=0.2)
+
+
 async def test_gains_of_clips_stay_in_proportion(desk):
     voice = speech(1.5)
     clips = [await desk.clip(voice, start_ms=0), await desk.clip(voice, start_ms=3000, gain_db=-12.0)]
@@ -339,7 +355,7 @@ MEMORY = """
 import io, os, sys
 import numpy as np
 from services.mixer.mixing.ducking import Ducker
-from services.mixer.mixing.passes import Gains, measure, render
+from services.mixer.mixing.passes import Gains, Outputs, measure, render
 from services.mixer.mixing.plan import Range
 from services.mixer.mixing.voice import Placed, Voice
 
@@ -357,7 +373,8 @@ ranges = [Range(clip.start // 48, clip.end // 48) for clip in clips]
 parts = measure(Noise(), Ducker(ranges, -15), Voice(scratch, clips), total, lambda fraction: None)
 gains = Gains(parts.solve(-20), 3.0, -1.5)
 with open(os.devnull, "wb") as out:
-    measured = render(Noise(), Ducker(ranges, -15), Voice(scratch, clips), total, gains, out, lambda fraction: None)
+    voice, ducker = Voice(scratch, clips), Ducker(ranges, -15)
+    measured = render(Noise(), ducker, voice, total, gains, Outputs(out), lambda fraction: None)
 assert measured.limited
 with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.media_exec import Ffmpeg, MediaLimits
+from onevoice_kit.storage.base import ObjectRef
 from services.mixer.muxing import Muxer, MuxJob, Track
 
 SRT = "1\n00:00:01,000 --> 00:00:02,500\nHola {\\an8}món\n\n2\n00:00:03,000 --> 00:01:40,000\nAdéu\n\n"
@@ -247,6 +249,39 @@ async def test_subtitles_that_are_a_playlist_are_refused(desk, left_over):
             await desk.mux(desk.bench.video(), **changes)
         assert caught.value.reason == "bad_subtitles"
     assert left_over() == []
+
+
+@pytest.mark.parametrize("change", [{"sha256": "0" * 64}, {"size": 1}, {"sha256": ""}])
+@pytest.mark.parametrize("part", ["subtitles", "burn_in", "source", "tracks"])
+async def test_a_wrong_reference_is_refused_and_leaves_no_result(desk, part, change, file_storage, left_over):
+    source = desk.bench.video(seconds=2)
+    captions = await desk.bench.store_text("s.srt", SRT)
+    right = await desk.job(source, 2, subtitles=(Track(captions, "es", ""),), burn_in=captions)
+    wrong = replace(right, **{part: wrongly(getattr(right, part), change)})
+    with pytest.raises(InvalidInput) as caught:
+        await desk.use_cases.muxer.mux(wrong)
+    assert caught.value.reason == ("checksum_mismatch" if any(change.values()) else "unverified_object")
+    assert [key async for key in file_storage.list("users")] == []
+    assert left_over() == []
+
+
+def wrongly(part: ObjectRef | tuple[Track, ...], change: dict[str, Any]) -> Any:
+    """The same input under a reference that does not fit its content."""
+    if isinstance(part, ObjectRef):
+        return replace(part, **change)
+    return tuple(replace(track, media=replace(track.media, **change)) for track in part)
+
+
+async def test_a_wrong_reference_does_not_decide_what_a_right_one_gets(desk):
+    source = desk.bench.video(seconds=2)
+    right = await desk.bench.store_text("right.srt", "1\n00:00:00,000 --> 00:00:01,000\nright\n\n")
+    other = await desk.bench.store_text("other.srt", "1\n00:00:00,000 --> 00:00:01,000\nother\n\n")
+    wrong = replace(other, sha256=right.sha256)
+    with pytest.raises(InvalidInput):
+        await desk.mux(source, 2, subtitles=(Track(wrong, "es", ""),))
+    output = await desk.bench.fetch((await desk.mux(source, 2, subtitles=(Track(right, "es", ""),))).media)
+    text = run("ffmpeg", "-v", "error", "-i", str(output), "-map", "0:s:0", "-f", "srt", "-").decode()
+    assert "right" in text
 
 
 async def test_a_file_without_any_sound_to_put_in_is_refused(desk):

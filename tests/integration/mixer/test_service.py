@@ -20,9 +20,8 @@ from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.settings import GrpcServerSettings
 from onevoice_kit.testing.waiting import eventually
-from services.mixer.__main__ import SERVICE
 from services.mixer.admission import Gate
-from services.mixer.servicer import MixerServicer
+from services.mixer.servicer import ACCESS, SERVICE, MixerServicer
 
 TIMEOUT = 60
 PREFIX = "users/u/jobs/j"
@@ -34,7 +33,7 @@ async def serving(use_cases, gate: Gate):
         GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0),
         "mixer",
         lambda grpc_server: pb_grpc.add_MixerServiceServicer_to_server(servicer, grpc_server),
-        services=[SERVICE],
+        services={SERVICE: ACCESS},
     )
     await server.start()
     return server
@@ -103,6 +102,22 @@ async def test_a_file_goes_the_whole_way(stub, bench, left_over):
     )
     assert [audio.language for audio in muxed.info.audio] == ["es", "en"]
     assert muxed.info.duration_ms == pytest.approx(info.duration_ms, abs=40)
+    measured = await final_result(
+        stub.Measure(
+            pb.MeasureRequest(
+                media=muxed.media,
+                voice=mix.voice,
+                original=sound.speech,
+                lines=[pb.PlannedLine(id="0.0", start_ms=1000, end_ms=2818)],
+                speech_regions=[media_pb2.TimeRange(start_ms=1000, end_ms=2900)],
+            ),
+            timeout=TIMEOUT,
+        )
+    )
+    assert [(line.id, line.present) for line in measured.lines] == [("0.0", True)]
+    assert measured.lines[0].onset_ms == pytest.approx(1000, abs=10)
+    assert measured.loudness_lufs == pytest.approx(mix.loudness_lufs, abs=0.2)
+    assert measured.residue_db < -10
     assert left_over() == []
 
 

@@ -98,7 +98,7 @@ class Deployment:
             yield worker
         finally:
             running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):  # it was asked to
+            with contextlib.suppress(asyncio.CancelledError):  # cancelled above
                 await running
 
     async def job(self, job_id: UUID) -> JobRecord:

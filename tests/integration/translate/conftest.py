@@ -9,7 +9,7 @@ import pytest
 from onevoice.translate.v1 import translate_service_pb2_grpc
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
-from services.translate.servicer import SERVICE
+from services.translate.servicer import ACCESS, SERVICE
 from services.translate.settings import TranslateSettings
 from services.translate.wiring import wire
 
@@ -18,7 +18,7 @@ from services.translate.wiring import wire
 async def stub() -> AsyncIterator[translate_service_pb2_grpc.TranslateServiceStub]:
     settings = TranslateSettings(grpc_host="127.0.0.1", grpc_port=0)
     service = wire(settings)
-    server = GrpcServer(settings, "translate", service.register, services=[SERVICE])
+    server = GrpcServer(settings, "translate", service.register, services={SERVICE: ACCESS})
     await server.start()
     async with connect(server.address) as channel:
         yield translate_service_pb2_grpc.TranslateServiceStub(channel)

@@ -9,7 +9,7 @@ import pytest
 from onevoice.tts.v1 import tts_service_pb2_grpc
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
-from services.tts.servicer import SERVICE
+from services.tts.servicer import ACCESS, SERVICE
 from services.tts.settings import TtsSettings
 from services.tts.wiring import wire
 
@@ -18,7 +18,7 @@ from services.tts.wiring import wire
 async def stub(file_storage) -> AsyncIterator[tts_service_pb2_grpc.TtsServiceStub]:
     settings = TtsSettings(grpc_host="127.0.0.1", grpc_port=0)
     service = wire(settings, file_storage)
-    server = GrpcServer(settings, "tts", service.register, services=[SERVICE])
+    server = GrpcServer(settings, "tts", service.register, services={SERVICE: ACCESS})
     await server.start()
     async with connect(server.address) as channel:
         yield tts_service_pb2_grpc.TtsServiceStub(channel)

@@ -17,7 +17,7 @@ REF = ObjectRef("file:///speech.wav", "0" * 64, 1, "audio/wav")
 
 
 class FakeTranscription:
-    """Says one word for each region; `gate` holds it back, `failure` makes it fail."""
+    """Finds one word in each region; `gate` holds it back, `failure` makes it fail."""
 
     def __init__(self, name: str = "fake", languages: tuple[str, ...] = ("en",), installed: bool = True) -> None:
         self.capabilities = Capabilities(EngineInfo(name, "words", "1"), languages)
@@ -76,5 +76,5 @@ class CountingStorage:
 
 
 def any_storage(path: Path) -> Any:
-    """The counting store, where a whole store is asked for."""
+    """The counting store, where a whole store is needed."""
     return CountingStorage(path)

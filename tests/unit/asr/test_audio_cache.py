@@ -44,7 +44,7 @@ async def test_a_later_call_finds_the_copy(storage):
     assert storage.released == 1
 
 
-async def test_a_copy_nobody_wants_is_given_back_after_a_while(storage):
+async def test_an_unused_copy_is_removed_after_a_while(storage):
     cache = AudioCache(storage, idle_s=0.01)
     async with cache.open(REF):
         pass

@@ -14,7 +14,7 @@ from tests.unit.asr.fakes import REF, any_storage
 
 PAUSE_S = 1.2
 ONSETS_S = {"0870": 0.24, "0880": 0.26, "0890": 0.28, "0920": 0.28, "0930": 0.28}
-"""Where the first word of each recording rises 8 to 12 dB out of its noise, seconds."""
+"""Onset of each recording's first word, 8 to 12 dB above its noise, seconds."""
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def test_every_sentence_is_found_at_its_onset(detect, suffix):
     assert errors.max() <= 0.08
 
 
-async def test_the_length_and_the_detector_are_told(detect):
+async def test_the_length_and_the_detector_are_reported(detect):
     found = await detect(samples.reading(samples.NAMES[1]))
     assert found.duration_ms == pytest.approx(2990 + 2400, abs=1)
     assert found.detector.name == "silero"
@@ -60,7 +60,7 @@ async def test_the_length_and_the_detector_are_told(detect):
         pytest.param(samples.noise(5), id="noise"),
     ],
 )
-async def test_without_speech_it_says_so(detect, sound):
+async def test_without_speech_the_result_is_empty(detect, sound):
     with pytest.raises(PreconditionFailed) as caught:
         await detect(sound, suffix="wav")
     assert caught.value.reason == "no_speech"

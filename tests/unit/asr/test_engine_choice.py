@@ -34,7 +34,7 @@ async def test_an_unknown_name_is_refused():
 
 
 @pytest.mark.parametrize(("name", "language"), [("", "es"), ("fake", "es"), ("", ""), ("", "eng-x")])
-async def test_a_language_nobody_serves_is_refused(name, language):
+async def test_a_language_without_an_engine_is_refused(name, language):
     with pytest.raises(InvalidInput) as caught:
         Registry([FakeTranscription()]).choose(name, language)
     assert caught.value.reason == "unsupported_language"

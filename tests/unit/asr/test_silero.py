@@ -1,4 +1,4 @@
-"""The detector tells real speech from everything else, and computes what its model's own package computes."""
+"""The detector separates real speech from everything else, with the figures of its model's own package."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_it_decides_as_the_package_that_brings_the_model(detector):
     assert np.mean((ours > 0.5) == (theirs > 0.5)) > 0.98
 
 
-def test_it_says_which_model_it_is(detector):
+def test_it_declares_its_model(detector):
     assert detector.info.name == "silero"
     assert detector.info.model.startswith("silero-v")
     assert detector.info.version

@@ -73,7 +73,7 @@ async def test_wrong_regions_are_refused_before_anything_is_fetched(storage, eng
     assert storage.opened == 0
 
 
-async def test_one_call_too_many_is_told_when_to_come_back(storage, engine):
+async def test_one_call_too_many_gets_the_time_to_retry_after(storage, engine):
     engine.gate.clear()
     call = Call(storage, engine, max_calls=2)
     running = [asyncio.create_task(call()) for _ in range(2)]
@@ -110,7 +110,7 @@ async def test_the_failure_of_an_engine_frees_the_place(storage, engine):
     assert (await call()).name == "fake"
 
 
-async def test_a_single_speaker_says_everything_and_no_audio_is_fetched(storage):
+async def test_a_single_speaker_has_every_line_and_no_audio_is_fetched(storage):
     diarization = Diarization(AudioCache(storage), Registry([SingleSpeaker()]))
     speakers = await diarization.diarize(REF, REGIONS, "")
     assert [turn.range for turn in speakers.turns] == REGIONS

@@ -1,4 +1,4 @@
-"""What a job costs."""
+"""The price of a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is printed."""
+"""The printed output."""
 
 from __future__ import annotations
 

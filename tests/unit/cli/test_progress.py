@@ -1,4 +1,4 @@
-"""What is known of a running job."""
+"""The client's view of a running job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sample clip is what it says: speech where the lines are, music between them."""
+"""The sample clip is as described: speech where the lines are, music between them."""
 
 from __future__ import annotations
 

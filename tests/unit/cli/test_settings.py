@@ -1,4 +1,4 @@
-"""Where the client finds its server and key."""
+"""The sources of the client's address and key."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_folder_can_come_from_the_environment(data):
     assert load(env={"ONEVOICE_DATA": str(data)}).api_key == "ov_file"
 
 
-def test_without_any_configuration_the_sentence_says_what_to_do(tmp_path):
+def test_without_any_configuration_the_sentence_names_the_remedy(tmp_path):
     with pytest.raises(PreconditionFailed, match="`onevoice up`") as caught:
         load(data=tmp_path, env={})
     assert caught.value.reason == "not_configured"

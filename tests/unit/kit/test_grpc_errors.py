@@ -124,6 +124,6 @@ def test_an_error_survives_the_table_both_ways(kind):
         (Busy(retry_after=3), False),
     ],
 )
-def test_the_transport_is_told_not_to_repeat_what_must_wait(error: OneVoiceError, pushed_back):
+def test_the_transport_does_not_repeat_a_call_that_must_wait(error: OneVoiceError, pushed_back):
     keys = [key for key, _ in to_trailers(error, to_status(error))]
     assert (PUSHBACK_KEY in keys) is pushed_back

@@ -1,4 +1,4 @@
-"""The fault layer does what it says, and the same again from the same seed."""
+"""The fault layer makes the given faults, and the same again from the same seed."""
 
 from __future__ import annotations
 

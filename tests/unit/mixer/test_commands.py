@@ -61,7 +61,7 @@ def test_only_media_exec_starts_media_tools():
 
 
 def _names_a_tool_to_start(path: Path) -> bool:
-    """Whether a list or call of the file begins with the name of a media tool."""
+    """True if a list or call of the file begins with the name of a media tool."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         first: list[ast.expr] = []
         if isinstance(node, ast.List | ast.Tuple):

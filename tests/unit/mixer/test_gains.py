@@ -1,4 +1,4 @@
-"""How loud the voice becomes."""
+"""The gain of the voice."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_what_is_far_from_a_peak_passes_bit_by_bit():
     assert np.abs(limited).max() <= 0.8
 
 
-def test_quiet_sound_passes_unchanged_and_says_so():
+def test_quiet_sound_passes_unchanged_and_is_reported_so():
     limiter = Limiter(0.8)
     samples = stereo(0.1 * np.ones(9600))
     passed = np.concatenate([limiter.push(samples), limiter.finish()])

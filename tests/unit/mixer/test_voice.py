@@ -33,7 +33,7 @@ def test_clips_are_summed_where_they_lie(scratch, block):
     assert np.array_equal(found, wanted)
 
 
-def test_where_nobody_speaks_there_is_nothing_to_add(scratch):
+def test_without_speech_there_is_nothing_to_add(scratch):
     voice = Voice(scratch, [Placed(start=100, length=5, offset=0)])
     assert voice.read(0, 100) is None
     assert voice.read(100, 200) is not None

@@ -1,4 +1,4 @@
-"""What goes into Apertium, and how what comes out is read."""
+"""The input of Apertium, and the parsing of its output."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ async def test_a_line_the_engine_returns_nothing_for_is_passed_through_as_unknow
     assert result.segments[0].unknown_words == ("Silence", "please.")
 
 
-async def test_a_translation_says_whether_it_is_within_its_budget(translator):
+async def test_a_translation_reports_whether_it_is_within_its_budget(translator):
     segments = tuple(Segment(str(limit), "four", limit) for limit in (0, 4, 5))
     result = await run(translator, request(segments=segments))
     assert [one.within_budget for one in result.segments] == [True, False, True]
@@ -123,7 +123,7 @@ async def test_an_engine_that_lacks_something_is_passed_over():
     assert [line.text for line in second.seen] == ["Hello."]
 
 
-async def test_where_no_engine_can_work_the_error_says_what_is_missing():
+async def test_where_no_engine_can_work_the_error_names_what_is_missing():
     with pytest.raises(PreconditionFailed, match="needs a key") as caught:
         await run(Translator(_One(FakeEngine(available=False)), max_calls=1), request("hello"))
     assert caught.value.reason == "engine_unavailable"
@@ -136,7 +136,7 @@ async def test_an_engines_error_is_passed_on_and_frees_the_place(translator):
     assert len((await run(translator, request("fine"))).segments) == 1
 
 
-async def test_one_call_too_many_is_told_when_to_come_back():
+async def test_one_call_too_many_gets_the_time_to_retry_after():
     with pytest.raises(Busy) as caught:
         await run(Translator(_One(FakeEngine()), max_calls=0), request("hello"))
     assert (caught.value.reason, caught.value.retry_after) == ("queue_full", 5.0)

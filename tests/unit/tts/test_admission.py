@@ -1,4 +1,4 @@
-"""How many lines may be spoken and wait."""
+"""The limits of lines in synthesis and of lines that wait."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from onevoice_kit.errors import Busy
 from services.tts.admission import Gate, KeyLocks
 
 
-async def test_a_full_gate_says_when_to_come_back_and_opens_again():
+async def test_a_full_gate_gives_a_time_to_retry_after_and_opens_again():
     gate = Gate(places=1, waiting=0)
     async with gate.place():
         with pytest.raises(Busy) as caught:

@@ -58,7 +58,7 @@ def test_the_loudest_sample_there_is_does_no_harm():
     assert trim(array.array("h", [-32_768] * 500).tobytes(), RATE) == array.array("h", [-32_768] * 500).tobytes()
 
 
-def test_a_wav_file_says_what_it_holds_and_its_size_says_how_long_it_is():
+def test_a_wav_file_has_its_format_in_the_header_and_its_length_by_its_size():
     file = to_wav(tone(1234), RATE)
     with wave.open(io.BytesIO(file)) as wav:
         assert (wav.getnchannels(), wav.getsampwidth(), wav.getframerate()) == (1, 2, RATE)

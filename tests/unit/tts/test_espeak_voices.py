@@ -33,7 +33,7 @@ def test_languages_are_tagged_as_bcp_47_and_listed_once():
     assert len(listed) == 6 * 8
 
 
-def test_the_program_is_told_the_file_of_the_voice():
+def test_the_program_gets_the_file_of_the_voice():
     names = {one.voice.id: one.name for one in parse_voices(LISTING, "espeak")}
     assert names["espeak:en-GB"] == "gmw/en"
     assert names["espeak:es-419+f2"] == "roa/es-419+f2"

@@ -1,4 +1,4 @@
-"""Engines by name, and who speaks."""
+"""Engines by name, and the choice of the voice."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_a_voice_may_speak_another_region_of_its_language(two):
         ({"voice": "fake:ana-es", "language": "en"}, "voice_language_mismatch"),
     ],
 )
-async def test_what_nobody_can_speak_is_refused_with_its_reason(two, asked, expected):
+async def test_a_line_without_an_engine_is_refused_with_its_reason(two, asked, expected):
     assert await reason(two, **asked) == expected
 
 
@@ -86,7 +86,7 @@ async def test_an_engine_that_lacks_something_is_passed_over(registry_of):
     assert {voice.engine for voice in await registry.voices()} == {"other"}
 
 
-async def test_where_no_engine_can_work_the_error_says_what_is_missing(registry_of):
+async def test_where_no_engine_can_work_the_error_names_what_is_missing(registry_of):
     with pytest.raises(PreconditionFailed, match="needs a key") as caught:
         await chosen(registry_of(fake=FakeEngine(available=False)))
     assert caught.value.reason == "engine_unavailable"

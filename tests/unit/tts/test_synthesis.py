@@ -151,7 +151,7 @@ async def test_an_engines_error_is_passed_on_and_stores_nothing(synthesizer, fil
     assert [key async for key in file_storage.list("users")] == []
 
 
-async def test_one_line_too_many_is_told_to_come_back_while_a_found_one_is_answered(file_storage, registry_of, engine):
+async def test_one_line_too_many_is_refused_as_busy_while_a_cached_one_is_served(file_storage, registry_of, engine):
     synthesizer = Synthesizer(file_storage, registry_of(fake=engine), Gate(1, 0))
     await synthesizer.synthesize(asked("uno"))
     engine.gate = asyncio.Event()

@@ -40,7 +40,7 @@ class _LoudnessPresetEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Loudne
     """−14 LUFS (streaming platforms)."""
 
 class LoudnessPreset(_LoudnessPreset, metaclass=_LoudnessPresetEnumTypeWrapper):
-    """How loud the mix becomes."""
+    """Loudness of the mix."""
 
 LOUDNESS_PRESET_UNSPECIFIED: LoudnessPreset.ValueType  # 0
 """Same as LOUDNESS_PRESET_SOURCE."""
@@ -63,7 +63,7 @@ class ProbeRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     REQUIRE_AUDIO_FIELD_NUMBER: _builtins.int
     require_audio: _builtins.bool
-    """Whether a file without sound is refused with `no_audio`."""
+    """True: a file without sound is refused with `no_audio`."""
     @_builtins.property
     def source(self) -> _media_pb2.ObjectRef:
         """The file."""
@@ -92,7 +92,7 @@ class ProbeResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _progress_pb2.Progress:
-        """How far the call has come."""
+        """Progress of the call."""
 
     @_builtins.property
     def result(self) -> _media_info_pb2.MediaInfo:
@@ -152,7 +152,7 @@ class ExtractAudioResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _progress_pb2.Progress:
-        """How far the call has come."""
+        """Progress of the call."""
 
     @_builtins.property
     def result(self) -> Global___ExtractAudioResult:
@@ -223,7 +223,7 @@ class ThumbnailRequest(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     OUTPUT_PREFIX_FIELD_NUMBER: _builtins.int
     at_ms: _builtins.int
-    """Where to take the picture, milliseconds from the start."""
+    """Time of the picture, milliseconds from the start."""
     width: _builtins.int
     """Width of the picture, pixels; height follows. 0 means 640."""
     output_prefix: _builtins.str
@@ -258,7 +258,7 @@ class ThumbnailResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _progress_pb2.Progress:
-        """How far the call has come."""
+        """Progress of the call."""
 
     @_builtins.property
     def result(self) -> Global___ThumbnailResult:
@@ -315,7 +315,7 @@ class Clip(_message.Message):
     SPEED_FIELD_NUMBER: _builtins.int
     GAIN_DB_FIELD_NUMBER: _builtins.int
     start_ms: _builtins.int
-    """Where it starts, milliseconds from the start of the source."""
+    """Start, milliseconds from the start of the source."""
     speed: _builtins.float
     """Speaking-rate factor with the pitch kept; 1.25 is a quarter faster. 0.5 to 2.0; 0 means 1.0."""
     gain_db: _builtins.float
@@ -359,7 +359,7 @@ class MixRequest(_message.Message):
     duck_gain_db: _builtins.float
     """Gain of the background where ducked, dB, at most 0. 0 leaves it alone."""
     loudness: Global___LoudnessPreset.ValueType
-    """How loud the mix becomes."""
+    """Loudness of the mix."""
     source_loudness_lufs: _builtins.float
     """Integrated loudness of the programme, for LOUDNESS_PRESET_SOURCE."""
     output_prefix: _builtins.str
@@ -374,7 +374,7 @@ class MixRequest(_message.Message):
 
     @_builtins.property
     def duck_ranges(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.TimeRange]:
-        """Where the background is ducked (original speech, and the clips over it); overlapping ranges are joined."""
+        """Ranges in which the background is ducked (original speech, and the clips over it); overlapping ranges are joined."""
 
     def __init__(
         self,
@@ -406,7 +406,7 @@ class MixResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _progress_pb2.Progress:
-        """How far the mix has come."""
+        """Progress of the mix."""
 
     @_builtins.property
     def result(self) -> Global___MixResult:
@@ -440,6 +440,7 @@ class MixResult(_message.Message):
     VOICE_GAIN_DB_FIELD_NUMBER: _builtins.int
     DURATION_MS_FIELD_NUMBER: _builtins.int
     PLACED_MS_FIELD_NUMBER: _builtins.int
+    VOICE_FIELD_NUMBER: _builtins.int
     loudness_lufs: _builtins.float
     """Integrated loudness of the mix by BS.1770, LUFS."""
     true_peak_dbtp: _builtins.float
@@ -456,6 +457,10 @@ class MixResult(_message.Message):
     def placed_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Length of each clip as placed (after its speed), milliseconds, in the order of the request."""
 
+    @_builtins.property
+    def voice(self) -> _media_pb2.ObjectRef:
+        """The voice stem: the clips alone, on the timeline of the mix and as loud as in it. FLAC, 48 kHz, mono."""
+
     def __init__(
         self,
         *,
@@ -465,10 +470,11 @@ class MixResult(_message.Message):
         voice_gain_db: _builtins.float = ...,
         duration_ms: _builtins.int = ...,
         placed_ms: _abc.Iterable[_builtins.int] | None = ...,
+        voice: _media_pb2.ObjectRef | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "voice", b"voice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "duration_ms", b"duration_ms", "loudness_lufs", b"loudness_lufs", "placed_ms", b"placed_ms", "true_peak_dbtp", b"true_peak_dbtp", "voice_gain_db", b"voice_gain_db"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "duration_ms", b"duration_ms", "loudness_lufs", b"loudness_lufs", "placed_ms", b"placed_ms", "true_peak_dbtp", b"true_peak_dbtp", "voice", b"voice", "voice_gain_db", b"voice_gain_db"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -553,7 +559,7 @@ class MuxRequest(_message.Message):
     DURATION_MS_FIELD_NUMBER: _builtins.int
     OUTPUT_PREFIX_FIELD_NUMBER: _builtins.int
     keep_original_audio: _builtins.bool
-    """Whether the original sound is kept as the last track."""
+    """True: the original sound is kept as the last track."""
     original_language: _builtins.str
     """BCP-47 language of the original sound."""
     duration_ms: _builtins.int
@@ -606,7 +612,7 @@ class MuxResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _progress_pb2.Progress:
-        """How far the call has come."""
+        """Progress of the call."""
 
     @_builtins.property
     def result(self) -> Global___MuxResult:
@@ -642,7 +648,7 @@ class MuxResult(_message.Message):
 
     @_builtins.property
     def info(self) -> _media_info_pb2.MediaInfo:
-        """What it is, as a probe of the output found it."""
+        """Description of the output, by a probe."""
 
     def __init__(
         self,
@@ -657,3 +663,208 @@ class MuxResult(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MuxResult: _TypeAlias = MuxResult  # noqa: Y015
+
+@_typing.final
+class PlannedLine(_message.Message):
+    """A line as it was planned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    START_MS_FIELD_NUMBER: _builtins.int
+    END_MS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifies the line in the result; unique within a request."""
+    start_ms: _builtins.int
+    """Start of its clip, milliseconds from the start of the source."""
+    end_ms: _builtins.int
+    """End of its clip, milliseconds from the start of the source."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        start_ms: _builtins.int = ...,
+        end_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_ms", b"end_ms", "id", b"id", "start_ms", b"start_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedLine: _TypeAlias = PlannedLine  # noqa: Y015
+
+@_typing.final
+class MeasureRequest(_message.Message):
+    """Request of Measure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEDIA_FIELD_NUMBER: _builtins.int
+    TRACK_FIELD_NUMBER: _builtins.int
+    VOICE_FIELD_NUMBER: _builtins.int
+    ORIGINAL_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    SPEECH_REGIONS_FIELD_NUMBER: _builtins.int
+    track: _builtins.int
+    """Which of its sound tracks holds the dub, from 0 among the sound tracks."""
+    @_builtins.property
+    def media(self) -> _media_pb2.ObjectRef:
+        """The finished file, as Mux made it."""
+
+    @_builtins.property
+    def voice(self) -> _media_pb2.ObjectRef:
+        """The voice stem of the mix, `MixResult.voice`."""
+
+    @_builtins.property
+    def original(self) -> _media_pb2.ObjectRef:
+        """The sound that is meant to vanish under the dub, on its timeline: the separated speech where there is one, else the
+        programme, as ExtractAudio made it.
+        """
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedLine]:
+        """The lines, in any order."""
+
+    @_builtins.property
+    def speech_regions(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.TimeRange]:
+        """Ranges of detected speech in the original."""
+
+    def __init__(
+        self,
+        *,
+        media: _media_pb2.ObjectRef | None = ...,
+        track: _builtins.int = ...,
+        voice: _media_pb2.ObjectRef | None = ...,
+        original: _media_pb2.ObjectRef | None = ...,
+        lines: _abc.Iterable[Global___PlannedLine] | None = ...,
+        speech_regions: _abc.Iterable[_media_pb2.TimeRange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["media", b"media", "original", b"original", "voice", b"voice"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "media", b"media", "original", b"original", "speech_regions", b"speech_regions", "track", b"track", "voice", b"voice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasureRequest: _TypeAlias = MeasureRequest  # noqa: Y015
+
+@_typing.final
+class MeasureResponse(_message.Message):
+    """Message of the Measure stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> _progress_pb2.Progress:
+        """Progress of the measuring."""
+
+    @_builtins.property
+    def result(self) -> Global___MeasureResult:
+        """The result."""
+
+    def __init__(
+        self,
+        *,
+        progress: _progress_pb2.Progress | None = ...,
+        result: Global___MeasureResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "result"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___MeasureResponse: _TypeAlias = MeasureResponse  # noqa: Y015
+
+@_typing.final
+class MeasuredLine(_message.Message):
+    """A line as it was found in the finished file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PRESENT_FIELD_NUMBER: _builtins.int
+    ONSET_MS_FIELD_NUMBER: _builtins.int
+    END_MS_FIELD_NUMBER: _builtins.int
+    OVERLAP_MS_FIELD_NUMBER: _builtins.int
+    CORRELATION_FIELD_NUMBER: _builtins.int
+    LEVEL_DB_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The id of the planned line."""
+    present: _builtins.bool
+    """True where its sound was found within 1.5 s of its planned place; else all that follows is 0."""
+    onset_ms: _builtins.int
+    """Start of its speech in the file, milliseconds: the first sound of the line that is there."""
+    end_ms: _builtins.int
+    """End of its speech in the file, milliseconds. Sound of the stem after the line's planned end does not count."""
+    overlap_ms: _builtins.int
+    """Time during which another line that was found speaks as well, milliseconds."""
+    correlation: _builtins.float
+    """Likeness of the file to the line's own sound at that place, 0 to 1: 1 where nothing else sounds."""
+    level_db: _builtins.float
+    """Level of the line in the file against its level in the voice stem, dB: about 0 in a good file."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        present: _builtins.bool = ...,
+        onset_ms: _builtins.int = ...,
+        end_ms: _builtins.int = ...,
+        overlap_ms: _builtins.int = ...,
+        correlation: _builtins.float = ...,
+        level_db: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation", b"correlation", "end_ms", b"end_ms", "id", b"id", "level_db", b"level_db", "onset_ms", b"onset_ms", "overlap_ms", b"overlap_ms", "present", b"present"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasuredLine: _TypeAlias = MeasuredLine  # noqa: Y015
+
+@_typing.final
+class MeasureResult(_message.Message):
+    """Result of Measure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    RESIDUE_DB_FIELD_NUMBER: _builtins.int
+    LOUDNESS_LUFS_FIELD_NUMBER: _builtins.int
+    TRUE_PEAK_DBTP_FIELD_NUMBER: _builtins.int
+    DURATION_MS_FIELD_NUMBER: _builtins.int
+    residue_db: _builtins.float
+    """Gain at which `MeasureRequest.original` is left in the file within the speech regions, dB: 0 where it is untouched,
+    −100 where nothing is left or there are no regions. Of a programme in which voice and music were lowered alike this
+    is the gain of the voice; music that was kept on purpose counts as well, as far as it is part of `original`.
+    """
+    loudness_lufs: _builtins.float
+    """Integrated loudness of the decoded track by BS.1770, LUFS; −70 where silent."""
+    true_peak_dbtp: _builtins.float
+    """True peak of the decoded track, dBTP; −100 where silent."""
+    duration_ms: _builtins.int
+    """Length of the decoded track, milliseconds."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___MeasuredLine]:
+        """Every planned line, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[Global___MeasuredLine] | None = ...,
+        residue_db: _builtins.float = ...,
+        loudness_lufs: _builtins.float = ...,
+        true_peak_dbtp: _builtins.float = ...,
+        duration_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration_ms", b"duration_ms", "lines", b"lines", "loudness_lufs", b"loudness_lufs", "residue_db", b"residue_db", "true_peak_dbtp", b"true_peak_dbtp"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasureResult: _TypeAlias = MeasureResult  # noqa: Y015

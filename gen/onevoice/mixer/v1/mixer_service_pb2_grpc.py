@@ -61,6 +61,11 @@ class MixerServiceStub:
                 request_serializer=onevoice_dot_mixer_dot_v1_dot_mixer__service__pb2.MuxRequest.SerializeToString,
                 response_deserializer=onevoice_dot_mixer_dot_v1_dot_mixer__service__pb2.MuxResponse.FromString,
                 _registered_method=True)
+        self.Measure = channel.unary_stream(
+                '/onevoice.mixer.v1.MixerService/Measure',
+                request_serializer=onevoice_dot_mixer_dot_v1_dot_mixer__service__pb2.MeasureRequest.SerializeToString,
+                response_deserializer=onevoice_dot_mixer_dot_v1_dot_mixer__service__pb2.MeasureResponse.FromString,
+                _registered_method=True)
 
 
 class MixerServiceServicer:
@@ -69,7 +74,7 @@ class MixerServiceServicer:
     """
 
     def Probe(self, request, context):
-        """Says what a file is and refuses what this deployment does not take.
+        """Describes a file, and refuses one that this deployment does not take.
         INVALID_ARGUMENT `empty_file`, `not_media`, `truncated_media`, `forbidden_format`, `too_many_streams`,
         `picture_too_large`, `too_long`, `no_audio`.
         """
@@ -105,6 +110,14 @@ class MixerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Measure(self, request, context):
+        """Finds each line of the dub in a finished file, by its sound, and measures that file. Stores nothing.
+        INVALID_ARGUMENT `no_such_track`, `bad_line`, `too_many_lines`, `bad_range`, and the reasons of Probe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MixerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -132,6 +145,11 @@ def add_MixerServiceServicer_to_server(servicer, server):
                     servicer.Mux,
                     request_deserializer=onevoice_dot_mixer_dot_v1_dot_mixer__service__pb2.MuxRequest.FromString,
                     response_serializer=onevoice_dot_mixer_dot_v1_dot_mixer__service__pb2.MuxResponse.SerializeToString,
+            ),
+            'Measure': grpc.unary_stream_rpc_method_handler(
+                    servicer.Measure,
+                    request_deserializer=onevoice_dot_mixer_dot_v1_dot_mixer__service__pb2.MeasureRequest.FromString,
+                    response_serializer=onevoice_dot_mixer_dot_v1_dot_mixer__service__pb2.MeasureResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -271,6 +289,33 @@ class MixerService:
             '/onevoice.mixer.v1.MixerService/Mux',
             onevoice_dot_mixer_dot_v1_dot_mixer__service__pb2.MuxRequest.SerializeToString,
             onevoice_dot_mixer_dot_v1_dot_mixer__service__pb2.MuxResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Measure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/onevoice.mixer.v1.MixerService/Measure',
+            onevoice_dot_mixer_dot_v1_dot_mixer__service__pb2.MeasureRequest.SerializeToString,
+            onevoice_dot_mixer_dot_v1_dot_mixer__service__pb2.MeasureResponse.FromString,
             options,
             channel_credentials,
             insecure,

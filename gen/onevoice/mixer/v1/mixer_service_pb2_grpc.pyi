@@ -36,7 +36,7 @@ class MixerServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MixerServiceAsyncStub: ...
     Probe: _grpc.UnaryStreamMultiCallable[_mixer_service_pb2.ProbeRequest, _mixer_service_pb2.ProbeResponse]
-    """Says what a file is and refuses what this deployment does not take.
+    """Describes a file, and refuses one that this deployment does not take.
     INVALID_ARGUMENT `empty_file`, `not_media`, `truncated_media`, `forbidden_format`, `too_many_streams`,
     `picture_too_large`, `too_long`, `no_audio`.
     """
@@ -48,6 +48,10 @@ class MixerServiceStub:
     """Mixes spoken clips over the ducked programme."""
     Mux: _grpc.UnaryStreamMultiCallable[_mixer_service_pb2.MuxRequest, _mixer_service_pb2.MuxResponse]
     """Puts video, sound and subtitles into one file."""
+    Measure: _grpc.UnaryStreamMultiCallable[_mixer_service_pb2.MeasureRequest, _mixer_service_pb2.MeasureResponse]
+    """Finds each line of the dub in a finished file, by its sound, and measures that file. Stores nothing.
+    INVALID_ARGUMENT `no_such_track`, `bad_line`, `too_many_lines`, `bad_range`, and the reasons of Probe.
+    """
 
 @_typing.type_check_only
 class MixerServiceAsyncStub(MixerServiceStub):
@@ -57,7 +61,7 @@ class MixerServiceAsyncStub(MixerServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Probe: _aio.UnaryStreamMultiCallable[_mixer_service_pb2.ProbeRequest, _mixer_service_pb2.ProbeResponse]  # type: ignore[assignment]
-    """Says what a file is and refuses what this deployment does not take.
+    """Describes a file, and refuses one that this deployment does not take.
     INVALID_ARGUMENT `empty_file`, `not_media`, `truncated_media`, `forbidden_format`, `too_many_streams`,
     `picture_too_large`, `too_long`, `no_audio`.
     """
@@ -69,6 +73,10 @@ class MixerServiceAsyncStub(MixerServiceStub):
     """Mixes spoken clips over the ducked programme."""
     Mux: _aio.UnaryStreamMultiCallable[_mixer_service_pb2.MuxRequest, _mixer_service_pb2.MuxResponse]  # type: ignore[assignment]
     """Puts video, sound and subtitles into one file."""
+    Measure: _aio.UnaryStreamMultiCallable[_mixer_service_pb2.MeasureRequest, _mixer_service_pb2.MeasureResponse]  # type: ignore[assignment]
+    """Finds each line of the dub in a finished file, by its sound, and measures that file. Stores nothing.
+    INVALID_ARGUMENT `no_such_track`, `bad_line`, `too_many_lines`, `bad_range`, and the reasons of Probe.
+    """
 
 class MixerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Works on stored media within limits of size, time and memory. Every call is idempotent:
@@ -81,7 +89,7 @@ class MixerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _mixer_service_pb2.ProbeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_mixer_service_pb2.ProbeResponse], _abc.AsyncIterator[_mixer_service_pb2.ProbeResponse]]:
-        """Says what a file is and refuses what this deployment does not take.
+        """Describes a file, and refuses one that this deployment does not take.
         INVALID_ARGUMENT `empty_file`, `not_media`, `truncated_media`, `forbidden_format`, `too_many_streams`,
         `picture_too_large`, `too_long`, `no_audio`.
         """
@@ -117,5 +125,15 @@ class MixerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_mixer_service_pb2.MuxResponse], _abc.AsyncIterator[_mixer_service_pb2.MuxResponse]]:
         """Puts video, sound and subtitles into one file."""
+
+    @_abc_1.abstractmethod
+    def Measure(
+        self,
+        request: _mixer_service_pb2.MeasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_mixer_service_pb2.MeasureResponse], _abc.AsyncIterator[_mixer_service_pb2.MeasureResponse]]:
+        """Finds each line of the dub in a finished file, by its sound, and measures that file. Stores nothing.
+        INVALID_ARGUMENT `no_such_track`, `bad_line`, `too_many_lines`, `bad_range`, and the reasons of Probe.
+        """
 
 def add_MixerServiceServicer_to_server(servicer: MixerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,4 +1,4 @@
-"""Credentials of both ends; mutual TLS when both have a certificate."""
+"""Sizes that both ends of a connection agree on, and their TLS credentials."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import grpc
 
 from onevoice_kit.errors import PreconditionFailed
 from onevoice_kit.settings import ClientSettings, GrpcServerSettings
+
+MAX_MESSAGE_BYTES = 4 << 20
+"""Messages carry references and text, never media."""
+MAX_METADATA_BYTES = 32 << 10
+"""Room for the details of an error."""
 
 
 def server_credentials(settings: GrpcServerSettings) -> grpc.ServerCredentials | None:

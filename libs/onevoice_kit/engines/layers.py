@@ -1,0 +1,158 @@
+"""Wrappers around an engine's calls, one behaviour each; a call with one result is a stream of one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, Protocol, TypeVar
+
+from onevoice_kit.engines.base import Capabilities, Engine
+from onevoice_kit.engines.registry import Candidate
+from onevoice_kit.errors import Busy, OneVoiceError
+from onevoice_kit.retry import Retry, is_transient
+from onevoice_kit.telemetry.metrics import counter, gauge, histogram
+from onevoice_kit.telemetry.names import ENGINE_CALLS, ENGINE_FALLBACKS, ENGINE_IN_FLIGHT, ENGINE_SECONDS
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+E = TypeVar("E", bound=Engine[Any])
+C = TypeVar("C", bound=Capabilities)
+S = TypeVar("S")
+Start = Callable[[], AsyncGenerator[T]]
+"""Starts the call anew; each generator is one execution."""
+
+
+class Layer(Protocol):
+    """A wrapper: passes a call's items on and adds one behaviour."""
+
+    def run(self, start: Start[T]) -> AsyncGenerator[T]:
+        """The items of a call. Closing the generator closes the call."""
+        ...
+
+
+def stream(layers: Sequence[Layer], start: Start[T]) -> AsyncGenerator[T]:
+    """A call through its layers, the first outermost; closed with `aclosing`, as every stream here."""
+    for layer in reversed(layers):
+        start = _around(layer, start)
+    return start()
+
+
+async def call(layers: Sequence[Layer], work: Callable[[], Awaitable[T]]) -> T:
+    """The one result of a call through its layers."""
+
+    async def once() -> AsyncGenerator[T]:
+        yield await work()
+
+    async with aclosing(stream(layers, once)) as items:
+        return await anext(items)
+
+
+class Limit:
+    """
+    Bounds the calls that run and wait at once; one more raises `Busy` (reason `queue_full`).
+
+    `retry_after_s` is the wait that the error asks for; `subject` begins its sentence.
+    """
+
+    def __init__(self, running: int, waiting: int, *, subject: str, retry_after_s: float) -> None:
+        """`running` at least 1, `waiting` at least 0."""
+        self._places = asyncio.Semaphore(running)
+        self._most = running + waiting
+        self._inside = 0
+        self._subject = subject
+        self._retry_after_s = retry_after_s
+
+    async def run(self, start: Start[T]) -> AsyncGenerator[T]:
+        """As `Layer.run`; waits for a place."""
+        if self._inside >= self._most:
+            message = f"{self._subject} is full; try again later."
+            raise Busy(message, reason="queue_full", retry_after=self._retry_after_s)
+        self._inside += 1
+        try:
+            async with self._places, aclosing(start()) as items:
+                async for item in items:
+                    yield item
+        finally:
+            self._inside -= 1
+
+
+class RetryLayer:
+    """Repeats a call after a transient error, as long as it gave no item yet: what was given cannot be taken back."""
+
+    def __init__(self, rule: Retry) -> None:
+        self._rule = rule
+
+    async def run(self, start: Start[T]) -> AsyncGenerator[T]:
+        """As `Layer.run`."""
+        attempts, given = self._rule.begin(), False
+        while True:
+            try:
+                async with aclosing(start()) as items:
+                    async for item in items:
+                        given = True
+                        yield item
+                return
+            except Exception as error:
+                if given or not await attempts.again(error):
+                    raise
+
+
+class Instrument:
+    """Counts and times the calls of one engine; an item's text is never recorded."""
+
+    def __init__(self, stage: str, engine: str) -> None:
+        self._labels = {"stage": stage, "engine": engine}
+
+    async def run(self, start: Start[T]) -> AsyncGenerator[T]:
+        """As `Layer.run`."""
+        began, outcome = time.monotonic(), "cancelled"
+        with gauge(ENGINE_IN_FLIGHT).labels(**self._labels).track_inprogress():
+            try:
+                async with aclosing(start()) as items:
+                    async for item in items:
+                        outcome = "ok"  # a reader may close the call after the item it wanted
+                        yield item
+                outcome = "ok"
+            except OneVoiceError as error:
+                outcome = error.kind.value
+                raise
+            except Exception:
+                outcome = "internal"
+                raise
+            finally:
+                counter(ENGINE_CALLS).labels(**self._labels, outcome=outcome).inc()
+                histogram(ENGINE_SECONDS).labels(**self._labels).observe(time.monotonic() - began)
+
+
+async def fallback(
+    stage: str,
+    candidates: Sequence[Candidate[E, C, S]],
+    start: Callable[[Candidate[E, C, S]], AsyncGenerator[T]],
+) -> AsyncGenerator[tuple[Candidate[E, C, S], T]]:
+    """
+    The items of the first candidate that works, each with the candidate that gave it; there is at least one.
+
+    The next candidate takes over after a transient error, as long as no item was given: a result comes from one
+    engine alone. Raises the last candidate's error.
+    """
+    for place, candidate in enumerate(candidates, start=1):
+        given = False
+        try:
+            async with aclosing(start(candidate)) as items:
+                async for item in items:
+                    given = True
+                    yield candidate, item
+            return
+        except Exception as error:
+            if given or place == len(candidates) or not is_transient(error):
+                raise
+            engine = candidate.capabilities.info.name
+            counter(ENGINE_FALLBACKS).labels(stage=stage, engine=engine).inc()
+            _log.warning("an engine failed; the next one takes over", extra={"engine": engine}, exc_info=True)
+
+
+def _around(layer: Layer, start: Start[T]) -> Start[T]:
+    return lambda: layer.run(start)

@@ -1,0 +1,153 @@
+"""The engines of one kind by name: imported when first used, described, chosen, warmed and closed in one way."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Generic, TypeVar
+
+from onevoice_kit.engines.base import Capabilities, Engine, EngineInfo
+from onevoice_kit.errors import InvalidInput, OneVoiceError, PreconditionFailed
+
+_log = logging.getLogger(__name__)
+C = TypeVar("C", bound=Capabilities)
+E = TypeVar("E", bound=Engine[Any])
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate(Generic[E, C, S]):
+    """An engine that can serve a call."""
+
+    engine: E
+    capabilities: C
+    served: S
+    """The property that serves the call, for example a voice or a language pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Described(Generic[E, C]):
+    engine: E | None
+    capabilities: C
+    error: OneVoiceError | None = None
+
+
+class Registry(Generic[E, C]):
+    """The configured engines of one kind, in order of preference."""
+
+    def __init__(
+        self,
+        modules: Mapping[str, str],
+        names: Sequence[str],
+        settings: object,
+        *,
+        capabilities: type[C],
+        wrap: Callable[[str, E], E] | None = None,
+    ) -> None:
+        """
+        `modules` are import paths by engine name; each module has a function `create(settings)`. `names` are the
+        configured ones. `capabilities` is the stage's class, for an engine that cannot be imported or described.
+        `wrap` puts an engine's wrappers around it, once, by name.
+
+        Raises `InvalidInput` (reason `unknown_engine`) for a configured name that is no engine.
+        """
+        for name in names:
+            if name not in modules:
+                known = ", ".join(modules)
+                raise InvalidInput(f"There is no engine “{name}”; there are {known}.", reason="unknown_engine")
+        self._modules = modules
+        self._names = tuple(dict.fromkeys(names))
+        self._settings = settings
+        self._capabilities = capabilities
+        self._wrap = wrap
+        self._made: dict[str, E] = {}
+
+    def get(self, name: str) -> E:
+        """
+        The engine with this name. Raises `InvalidInput` (reason `unknown_engine`) where none is configured, and
+        `PreconditionFailed` (reason `engine_unavailable`) where its Python package is not installed.
+        """
+        if name not in self._names:
+            raise InvalidInput(f"There is no engine “{name}” here.", reason="unknown_engine", details={"engine": name})
+        if name not in self._made:
+            self._made[name] = self._create(name)
+        return self._made[name]
+
+    async def describe(self) -> list[C]:
+        """The capabilities of every configured engine, in order, also of those that cannot work."""
+        return [(await self._describe(name)).capabilities for name in self._names]
+
+    async def candidates(
+        self, name: str, serves: Callable[[C], S | None], unsupported: InvalidInput
+    ) -> list[Candidate[E, C, S]]:
+        """
+        The engines that can work and serve a call, in order, at least one; only the one named, where `name` is not
+        empty. `serves` returns what serves the call, None for nothing.
+
+        Raises `InvalidInput` (reason `unknown_engine`), `PreconditionFailed` (reason `engine_unavailable`, with what
+        is missing) where only engines that lack something would serve, the error of an engine whose description
+        failed for a while, and else `unsupported`.
+        """
+        if name and name not in self._names:
+            self.get(name)
+        described = [await self._describe(one) for one in ([name] if name else self._names)]
+        served = [(one, serves(one.capabilities)) for one in described]
+        found = [
+            Candidate(one.engine, one.capabilities, what)
+            for one, what in served
+            if what is not None and one.capabilities.available and one.engine is not None
+        ]
+        if found:
+            return found
+        usable = any(one.capabilities.available for one in described)
+        raise _cause([one for one, what in served if what is not None] if usable else described) or unsupported
+
+    async def warm(self) -> None:
+        """Warms every engine that can work; one that fails is logged and tries again at its first call."""
+        for name in self._names:
+            described = await self._describe(name)
+            if described.engine is None or not described.capabilities.available:
+                _log.warning("engine cannot work: %s", described.capabilities.missing, extra={"engine": name})
+                continue
+            try:
+                await described.engine.warm()
+            except OneVoiceError:
+                _log.exception("engine did not become warm", extra={"engine": name})
+            else:
+                _log.info("engine is warm", extra={"engine": name})
+
+    async def close(self) -> None:
+        """Closes every engine that was used."""
+        for engine in self._made.values():
+            await engine.close()
+
+    def _create(self, name: str) -> E:
+        try:
+            engine: E = import_module(self._modules[name]).create(self._settings)
+        except ModuleNotFoundError as error:
+            message = f"The engine “{name}” needs the Python package “{error.name}”."
+            raise PreconditionFailed(message, reason="engine_unavailable", details={"engine": name}) from error
+        return engine if self._wrap is None else self._wrap(name, engine)
+
+    async def _describe(self, name: str) -> _Described[E, C]:
+        try:
+            engine = self.get(name)
+            return _Described(engine, await engine.describe())
+        except OneVoiceError as error:
+            _log.warning("engine could not be described", extra={"engine": name}, exc_info=True)
+            return _Described(None, self._capabilities(info=EngineInfo(name), missing=error.message), error)
+
+
+def _cause(described: Sequence[_Described[Any, Any]]) -> OneVoiceError | None:
+    """The reason why none of these engines can work: a transient error first; None where there is no such engine."""
+    lacking = [one for one in described if not one.capabilities.available]
+    if not lacking:
+        return None
+    transient = next((one.error for one in lacking if one.error is not None and one.error.retryable), None)
+    if transient is not None:
+        return transient
+    missing = " ".join(one.capabilities.missing for one in lacking)
+    engine = lacking[0].capabilities.info.name
+    return PreconditionFailed(missing, reason="engine_unavailable", details={"engine": engine})

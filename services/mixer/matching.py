@@ -1,0 +1,283 @@
+"""Finds lines by their sound in a finished track, and how much of the original is left in it."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+Samples = NDArray[np.float32]
+
+RATE = 16_000
+"""Samples a second of everything that is matched: enough to place a sound within a tenth of a millisecond."""
+REACH = RATE * 3 // 2
+"""Samples before and after its planned place within which a line is searched for."""
+AT_PLACE = RATE // 20
+"""A line found this near to its plan is that line; one found farther off may be its twin with the same words."""
+MIN_CORRELATION = 0.3
+"""Under this the likeness may be chance: tonal music and a vowel of the same pitch reach 0.2."""
+MIN_GAIN = 0.2
+"""A line that is 14 dB weaker than in the stem is not there."""
+_EMPHASIS = 0.95
+_FRAME = RATE // 100
+_SOUNDING = 10**-2.5
+"""A line begins and ends with the first and last 10 ms within 25 dB of its loudest 10 ms."""
+_CUT_SHARE, _CUT_LENGTH = 0.02, RATE * 60 // 1000
+"""Less than this, of a line's energy or of its length, is not taken for a part that was cut off."""
+_DRIFT = RATE // 20
+_PATTERN = 30 * RATE
+"""Of a longer line the beginning is searched for."""
+_REGION = 10 * RATE
+_NOTHING_DB = -100.0
+
+
+class Sound:
+    """Mono samples in a file, 16-bit, of which only what is read takes memory."""
+
+    def __init__(self, path: Path) -> None:
+        """`path` holds raw little-endian samples at `RATE`; an empty file is silence."""
+        self._path = path
+        self._length = path.stat().st_size // 2
+
+    def read(self, begin: int, end: int) -> Samples:
+        """The samples, −1 to 1; silence before the start and after the end."""
+        low, high = max(0, begin), max(0, min(end, self._length))
+        samples = np.zeros(max(0, end - begin), dtype=np.float32)
+        if low < high:
+            # Read, not mapped: the pages of a mapped file would count as memory of the process.
+            part = np.fromfile(self._path, dtype="<i2", count=high - low, offset=2 * low)
+            samples[low - begin : high - begin] = part / np.float32(32768)
+        return samples
+
+    def bright(self, begin: int, end: int) -> Samples:
+        """The samples with the low notes turned down, in which speech is more itself and less like music."""
+        samples = self.read(begin - 1, end)
+        return samples[1:] - np.float32(_EMPHASIS) * samples[:-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of the timeline, samples: a planned line, a region."""
+
+    start: int
+    end: int
+
+    @staticmethod
+    def of(start_ms: int, end_ms: int) -> Span:
+        """The span between two times."""
+        return Span(start_ms * RATE // 1000, end_ms * RATE // 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A line as it is in the track."""
+
+    onset_ms: int
+    end_ms: int
+    overlap_ms: int
+    correlation: float
+    level_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The place of a line's sound: its planned place moved by `shift` samples, at a gain."""
+
+    line: Span
+    shift: int
+    gain: float
+    correlation: float
+
+    @property
+    def certain(self) -> bool:
+        return self.correlation >= MIN_CORRELATION and self.gain >= MIN_GAIN
+
+
+class Track:
+    """The finished track, from which the lines that were found are taken away, so that each is found once."""
+
+    def __init__(self, track: Sound, voice: Sound) -> None:
+        """`voice` is the stem that holds every line at its planned place."""
+        self._track, self._voice = track, voice
+        self._places: list[tuple[int, _Place]] = []
+        self._longest = 0
+
+    def take(self, place: _Place) -> None:
+        """Takes a line away from what is read from now on."""
+        begin = place.line.start + place.shift
+        self._places.insert(bisect_left(self._places, begin, key=lambda one: one[0]), (begin, place))
+        self._longest = max(self._longest, place.line.end - place.line.start)
+
+    def rest(self, begin: int, end: int, but: _Place | None = None) -> Samples:
+        """The remainder between two positions, bright; `but` stays in."""
+        samples = self._track.bright(begin, end)
+        for place in self._near(begin, end):
+            if place is not but:
+                line, shift = place.line, place.shift
+                low, high = max(begin, line.start + shift), min(end, line.end + shift)
+                samples[low - begin : high - begin] -= np.float32(place.gain) * self._voice.bright(
+                    low - shift, high - shift
+                )
+        return samples
+
+    def _near(self, begin: int, end: int) -> Iterator[_Place]:
+        first = bisect_left(self._places, begin - self._longest, key=lambda one: one[0])
+        for start, place in self._places[first:]:
+            if start >= end:
+                return
+            if place.line.end + place.shift > begin:
+                yield place
+
+
+def find_lines(
+    track: Track, voice: Sound, lines: Sequence[Span], report: Callable[[float], None]
+) -> list[Found | None]:
+    """
+    Each line as it is in the track; None where it is not within `REACH` of its plan. Matched filter: the line's own
+    sound in the stem is the pattern, and the place is where the normalised cross-correlation is highest.
+    """
+    places: dict[int, _Place] = {}
+    elsewhere: list[tuple[float, int]] = []
+    for number, line in enumerate(lines):
+        place = _search(track, voice, line)
+        if place.certain and abs(place.shift) <= AT_PLACE:
+            places[number] = place
+        else:
+            elsewhere.append((-place.correlation, number))
+        report(0.8 * (number + 1) / len(lines))
+    for place in places.values():
+        track.take(place)
+    for _, number in sorted(elsewhere):
+        place = _search(track, voice, lines[number])
+        if place.certain:
+            places[number] = place
+            track.take(place)
+    report(0.9)
+    found = {number: _heard(track, voice, place) for number, place in places.items()}
+    overlaps = _overlaps({number: (begin, end) for number, (begin, end, _, _) in found.items()})
+    return [_found(*found[number], overlaps[number]) if number in found else None for number in range(len(lines))]
+
+
+def residue_db(track: Track, original: Sound, regions: Sequence[Span]) -> float:
+    """
+    Level of the original's speech in what is left of the track, against its level before: the energy of its
+    projection at the one delay that fits all regions best. −100 where nothing is left.
+    """
+    energies, products = [], []
+    for begin, end in _pieces(regions):
+        pattern = original.bright(begin, end)
+        energy = float(pattern @ pattern)
+        if energy > 0:
+            energies.append(energy)
+            products.append(_correlated(pattern, track.rest(begin - _DRIFT, end + _DRIFT)))
+    if not energies:
+        return _NOTHING_DB
+    table = np.array(products)
+    at_best = table[:, int(np.argmax(np.abs(table.sum(axis=0))))]
+    left = float((at_best**2 / np.array(energies)).sum() / sum(energies))
+    return max(_NOTHING_DB, 10 * math.log10(max(left, 1e-12)))
+
+
+def _search(track: Track, voice: Sound, line: Span) -> _Place:
+    end = min(line.end, line.start + _PATTERN)
+    pattern = voice.bright(line.start, end)
+    energy = float(pattern @ pattern)
+    if energy <= 0:
+        return _Place(line, 0, 0.0, 0.0)
+    window = track.rest(line.start - REACH, end + REACH)
+    products = _correlated(pattern, window)
+    sums = np.concatenate([[0.0], np.cumsum(window**2, dtype=np.float64)])
+    around = sums[len(pattern) :] - sums[: len(products)]
+    # Where the track is 40 dB under the line, nothing there can be the line.
+    likeness = products / np.sqrt(energy * np.maximum(around, energy * 1e-4))
+    best = int(np.argmax(likeness))
+    return _Place(line, best - REACH, float(products[best]) / energy, float(likeness[best]))
+
+
+def _correlated(pattern: Samples, window: Samples) -> Samples:
+    """Products of the pattern with the window at each position that holds all of it."""
+    size = fft.next_fast_len(len(window), real=True)
+    spectrum = fft.rfft(window, size) * np.conj(fft.rfft(pattern, size))
+    return np.asarray(fft.irfft(spectrum, size)[: len(window) - len(pattern) + 1], dtype=np.float32)
+
+
+def _heard(track: Track, voice: Sound, place: _Place) -> tuple[int, int, float, float]:
+    """Begin and end in the track, samples; likeness and gain between them."""
+    line, shift = place.line, place.shift
+    pattern = voice.bright(line.start, line.end)
+    window = track.rest(line.start + shift, line.end + shift, but=place)
+    low, high = _kept(pattern, window, place.gain)
+    first, last = _sounding(voice.read(line.start + low, line.start + high))
+    pattern, window = pattern[low + first : low + last], window[low + first : low + last]
+    product, energy = float(pattern @ window), float(pattern @ pattern)
+    likeness = product / math.sqrt(energy * float(window @ window) + 1e-12)
+    return line.start + shift + low + first, line.start + shift + low + last, likeness, product / energy
+
+
+def _kept(pattern: Samples, window: Samples, gain: float) -> tuple[int, int]:
+    """
+    The part of a line that is there: where the line explains the window better than silence does. It is the range
+    with the largest sum of `2·gain·pattern·window − (gain·pattern)²`, the fall of the squared error by the line.
+    """
+    alike = np.float32(gain) * pattern
+    explained = alike * (2 * window - alike)
+    sums = np.concatenate([[0.0], np.cumsum(explained, dtype=np.float64)])
+    lowest = np.minimum.accumulate(sums)
+    high = int(np.argmax(sums - lowest))
+    low = int(np.argmin(sums[: high + 1]))
+    total = float(pattern @ pattern)
+    if _trifle(pattern[:low], total):
+        low = 0
+    if _trifle(pattern[high:], total):
+        high = len(pattern)
+    return low, high
+
+
+def _trifle(cut: Samples, total: float) -> bool:
+    return len(cut) < _CUT_LENGTH or float(cut @ cut) < _CUT_SHARE * total
+
+
+def _sounding(samples: Samples) -> tuple[int, int]:
+    """The first and the last sample of what is loud enough; all of it where it is shorter than a frame."""
+    count = len(samples) // _FRAME
+    if count == 0:
+        return 0, len(samples)
+    powers = (samples[: count * _FRAME].reshape(count, _FRAME) ** 2).mean(axis=1)
+    loud = np.flatnonzero(powers >= powers.max() * _SOUNDING)
+    return int(loud[0]) * _FRAME, min(len(samples), (int(loud[-1]) + 1) * _FRAME)
+
+
+def _overlaps(spans: dict[int, tuple[int, int]]) -> dict[int, int]:
+    """For each span how many samples of it others share."""
+    shared = dict.fromkeys(spans, 0)
+    speaking: set[int] = set()
+    since = 0
+    for at, number in sorted((at, number) for number, span in spans.items() for at in span):
+        if len(speaking) > 1:
+            for each in speaking:
+                shared[each] += at - since
+        since = at
+        speaking ^= {number}
+    return shared
+
+
+def _found(begin: int, end: int, likeness: float, gain: float, overlap: int) -> Found:
+    level = 20 * math.log10(max(gain, 1e-5))
+    return Found(_ms(begin), _ms(end), _ms(overlap), max(0.0, min(1.0, likeness)), level)
+
+
+def _pieces(regions: Sequence[Span]) -> Iterator[tuple[int, int]]:
+    """Regions in pieces of at most ten seconds, which bounds what one of them takes."""
+    for region in regions:
+        for begin in range(region.start, region.end, _REGION):
+            yield begin, min(begin + _REGION, region.end)
+
+
+def _ms(samples: int) -> int:
+    return round(samples * 1000 / RATE)
