@@ -1,4 +1,4 @@
-"""A completed job gets another run: lines are edited, and what depends on them is made again under a new revision."""
+"""A completed job gets another run: lines are edited, and a new revision is made of what depends on them."""
 
 from __future__ import annotations
 

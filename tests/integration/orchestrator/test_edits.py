@@ -1,4 +1,4 @@
-"""Lines of a completed job are edited: only what depends on them is made again, once, and charged once."""
+"""Lines of a completed job are edited: only what depends on them is executed, once, and charged once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LINE_CREDITS = 2
 
 @pytest.fixture
 def late() -> LateAnswer:
-    """Billing settles what it is asked to, and the replies that the test keeps are lost."""
+    """Billing settles, and the replies that the test keeps are lost."""
     return LateAnswer("Settle", 0)
 
 
@@ -66,7 +66,7 @@ async def _edit(rig: Rig, job_id: UUID, language: str, index: int, text: str) ->
 
 
 async def _regenerate(rig: Rig, job_id: UUID) -> UUID:
-    """What the gateway does: reserves the price of the changes, and starts the run; returns the reservation."""
+    """Does as the gateway: reserves the price of the changes, and starts the run; returns the reservation."""
     reservation = uuid7()
     async with transaction(rig.engine) as connection:
         changed = await runs.unpaid_changes(connection, rig.user_id, job_id)
