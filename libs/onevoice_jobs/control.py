@@ -19,7 +19,10 @@ from onevoice_jobs.states import JobStatus, LanguageStatus, RunReason, check_new
 from onevoice_kit.queue.outbox import enqueue, waiting
 
 _CLEARED = dict.fromkeys(
-    ("error", "stage", "spent_credits", "cancel_requested_at", "started_at", "completed_at", "estimated_completion")
+    (
+        *("error", "stage", "spent_credits", "cancel_requested_at", "started_at", "completed_at"),
+        *("estimated_completion", "waiting_since"),
+    )
 )
 _OPEN = [JobStatus.PENDING, JobStatus.PROCESSING]
 
@@ -179,8 +182,11 @@ async def _cancel_now(connection: AsyncConnection, job_id: UUID) -> None:
     await record_events(connection, job_id, [Event(JOB_CANCELLED)])
 
 
-async def enqueue_job(connection: AsyncConnection, row: AnyRow) -> None:
-    """Sends a message for a job that the transaction has locked; `row` has the columns of `lock_job`."""
+async def enqueue_job(connection: AsyncConnection, row: AnyRow, *, delay_s: float = 0.0) -> None:
+    """
+    Sends a message for a job in the caller's transaction, delivered after `delay_s`. `row` has the job's `id`,
+    `user_id`, `video_id`, `priority`, `traceparent` and `attempts`.
+    """
     sent_at = (
         await connection.execute(
             update(jobs).where(jobs.c.id == row.id).values(enqueued_at=func.now()).returning(jobs.c.enqueued_at)
@@ -188,6 +194,5 @@ async def enqueue_job(connection: AsyncConnection, row: AnyRow) -> None:
     ).scalar_one()
     message = DubbingJobMessage(row.id, row.user_id, row.video_id, sent_at)
     attempt = row.attempts + 1
-    await enqueue(
-        connection, outbox, message.to_message(traceparent=row.traceparent, attempt=attempt), priority=row.priority
-    )
+    sent = message.to_message(traceparent=row.traceparent, attempt=attempt)
+    await enqueue(connection, outbox, sent, priority=row.priority, delay_s=delay_s)

@@ -91,6 +91,8 @@ jobs = Table(
     _time("updated_at", now=True),
     Column("deadline_at", DateTime(timezone=True), nullable=False),
     _time("estimated_completion"),
+    # Since when the job waits for a service that is away; kept until it makes progress again.
+    _time("waiting_since"),
     # Of the present run, which has number `resumes` + 1; NULL: the job's own id.
     Column("reservation_id", Text),
     Column("resumes", Integer, nullable=False, server_default="0"),

@@ -87,7 +87,9 @@ class JobRecord:
     revision: int = 1
     """Grows with each run that applies edits."""
     notify_email: str | None = None
-    """Where its owner wants to be told of the end."""
+    """Address for the mail about the job's end."""
+    waiting_since: datetime | None = None
+    """Start of the present wait for a service that is away; kept until a step completes again."""
 
     @property
     def reservation(self) -> str:

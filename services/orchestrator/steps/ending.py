@@ -129,9 +129,14 @@ def _entry(artifact: Artifact) -> dict[str, Any]:
 
 
 async def settle(ctx: JobContext, inputs: Inputs) -> Result:
-    """→ credits spent: for each completed language the measured length, or that of the lines edited for this run."""
+    """
+    → credits spent: for each completed language the measured length, or that of the lines edited for this run. Where
+    none is completed, the end of the job releases them.
+    """
     duration_ms = load(Media, inputs["probe"]).duration_ms
     completed = [lang for lang in ctx.job.target_languages if _completed(inputs[f"done:{lang}"])]
+    if not completed:
+        return Result(0, Shown())
     languages = len(completed)
     if ctx.changed_ms is not None:
         duration_ms, languages = sum(ctx.changed_ms.get(lang, 0) for lang in completed), 1
