@@ -27,8 +27,10 @@ from services.mixer.mixing.mixer import Mixer
 from services.mixer.mixing.plan import Clip, Loudness, MixJob, Range
 from services.mixer.muxing import Muxer, MuxJob, Track
 from services.orchestrator.policy.captions import Spoken, make_cues, to_srt
-from services.orchestrator.policy.fitting import Line, fit
-from services.orchestrator.policy.segmentation import Segment, Turn, cut_segments
+from services.orchestrator.policy.fitting import fit
+from services.orchestrator.policy.line import EngineUse, Line, Speech
+from services.orchestrator.policy.line import Source as SourceLine
+from services.orchestrator.policy.segmentation import Turn, cut_lines
 from services.translate.engines.registry import Registry as Translators
 from services.translate.settings import TranslateSettings
 from services.translate.translation import Request as TranslateRequest
@@ -63,7 +65,9 @@ class Serial:
         segments = await self.recognise(sound)
         texts = await self.translate(segments, language)
         spoken = [await self.speech.synthesize(SpeakRequest(text, language, PREFIX)) for text in texts]
-        lines = [Line(s.start_ms, s.end_ms, speech.natural_ms) for s, speech in zip(segments, spoken, strict=True)]
+        engine = EngineUse("espeak", "", "")
+        speeches = [Speech(made.audio, made.natural_ms, made.voice, engine) for made in spoken]
+        lines = [Line("0.0", s, speech=speech) for s, speech in zip(segments, speeches, strict=True)]
         placed = [placement for placement in fit(lines, sound.duration_ms) if placement]
         clips = [Clip(speech.audio, p.start_ms, p.speed, 0.0) for speech, p in zip(spoken, placed, strict=True)]
         ducked = [
@@ -99,7 +103,7 @@ class Serial:
         )
         return muxed.media
 
-    async def recognise(self, sound: Extraction) -> list[Segment]:
+    async def recognise(self, sound: Extraction) -> list[SourceLine]:
         """Region by region in this process."""
         speech = await self.detection.detect(sound.speech, 0, lambda _: None)
         utterances = []
@@ -108,9 +112,9 @@ class Serial:
                 heard = TimeRange(max(0, region.start_ms - 100), region.end_ms + 100)
                 utterance = pocketsphinx_worker.recognise(pocketsphinx_worker.Task(audio, region, heard))
                 utterances.append([Word(w.text, w.start_ms, w.end_ms, w.confidence) for w in utterance.words])
-        return cut_segments(utterances, [Turn(0, sound.duration_ms, "speaker_1")])
+        return cut_lines(utterances, [Turn(0, sound.duration_ms, "speaker_1")], sound.duration_ms)
 
-    async def translate(self, segments: list[Segment], language: str) -> list[str]:
+    async def translate(self, segments: list[SourceLine], language: str) -> list[str]:
         """All lines in one call."""
         sources = tuple(Source(str(n), segment.text) for n, segment in enumerate(segments))
         result = await self.translation.translate(TranslateRequest("en", language, sources), lambda _: None)

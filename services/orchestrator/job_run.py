@@ -156,7 +156,7 @@ class JobRun:
         """The first revision of a job has none."""
         if self._job.revision > 1:
             run, edits = await self.store.run(), await self.store.edits()
-            self._ctx = replace(self._ctx, edits=Edits(tuple(edits)), changed_ms=run.changed_ms)
+            self._ctx = replace(self._ctx, edits=Edits(tuple(edits), run.changed_ms))
 
     def _failed(self, error: OneVoiceError, executor: Executor) -> Ending:
         facts = {"job_id": str(self._job.id), "reason": error.reason, "stage": executor.failed_stage}

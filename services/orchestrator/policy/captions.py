@@ -138,7 +138,7 @@ def to_vtt(cues: Sequence[Cue]) -> str:
 
 
 def _plain(line: str) -> str:
-    """SubRip knows no escapes: what a player would take for a tag or a timing is written with look-alikes."""
+    """SubRip has no escapes: what a player would take for a tag or a timing is written with look-alikes."""
     return line.replace("<", "‹").replace(">", "›").replace("{\\", "{⧵")
 
 

@@ -6,35 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import Any
 
-from services.orchestrator.policy.fitting import NO_ROOM, OVERRUN, TOO_FAST
-
-
-@dataclass(frozen=True, slots=True)
-class DubbedLine:
-    """A line as it stands in the dub, placed or silent; the names are those of `report.json`."""
-
-    index: int
-    start_ms: int
-    end_ms: int
-    speaker: str
-    source_text: str
-    text: str
-    slot_ms: int
-    natural_ms: int
-    placed_start_ms: int | None
-    """None, as the three after it, where the line is silent."""
-    placed_end_ms: int | None
-    speed: float | None
-    onset_error_ms: int | None
-    flags: tuple[str, ...]
-
-    @property
-    def span(self) -> tuple[int, int] | None:
-        """Start and end in the dub; None where the line is silent."""
-        if self.placed_start_ms is None or self.placed_end_ms is None:
-            return None
-        return self.placed_start_ms, self.placed_end_ms
+from .fitting import OVERRUN, TOO_FAST
+from .line import NO_ROOM, Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +46,13 @@ class Metrics:
     length_delta_ms: int
 
 
-def measure(lines: Sequence[DubbedLine], sound: Sound) -> Metrics:
+def measure(lines: Sequence[Line], sound: Sound) -> Metrics:
     """The metrics of a language, from all of its lines, silent ones included."""
-    speeds = [line.speed for line in lines if line.speed is not None]
-    errors = [abs(line.onset_error_ms) for line in lines if line.onset_error_ms is not None]
-    silent = [line for line in lines if line.span is None]
-    total = sum(line.end_ms - line.start_ms for line in lines)
-    lost = sum(line.end_ms - line.start_ms for line in silent)
+    placed = [line.placement for line in lines if line.placement]
+    speeds = [placement.speed for placement in placed]
+    errors = [abs(placement.onset_error_ms) for placement in placed]
+    total = sum(line.source.end_ms - line.source.start_ms for line in lines)
+    lost = sum(line.source.end_ms - line.source.start_ms for line in lines if not line.placement)
     misfits = sum(1 for line in lines if {OVERRUN, TOO_FAST, NO_ROOM} & set(line.flags))
     return Metrics(
         coverage=round((total - lost) / total, 4) if total else 0.0,
@@ -88,7 +63,7 @@ def measure(lines: Sequence[DubbedLine], sound: Sound) -> Metrics:
         onset_error_p95_ms=int(percentile(errors, 95)),
         overlap_ms=overlap_ms(lines),
         overruns=sum(1 for line in lines if OVERRUN in line.flags),
-        dropped=len(silent),
+        dropped=len(lines) - len(placed),
         **{name: round(value, 2) for name, value in asdict(sound).items()},
     )
 
@@ -101,10 +76,30 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return sorted(values)[rank - 1]
 
 
-def overlap_ms(lines: Sequence[DubbedLine]) -> int:
+def overlap_ms(lines: Sequence[Line]) -> int:
     """Total time by which a line of a speaker begins before the speaker's line before it ended."""
     total = 0
-    for speaker in {line.speaker for line in lines}:
-        own = sorted(line.span for line in lines if line.span and line.speaker == speaker)
+    for speaker in {line.source.speaker for line in lines}:
+        own = sorted(line.span for line in lines if line.span and line.source.speaker == speaker)
         total += sum(max(0, end - start) for (_, end), (start, _) in pairwise(own))
     return total
+
+
+def report_line(index: int, line: Line) -> dict[str, Any]:
+    """A line as it stands in `report.json`, placed or silent."""
+    source, placed = line.source, line.placement
+    return {
+        "index": index,
+        "start_ms": source.start_ms,
+        "end_ms": source.end_ms,
+        "speaker": source.speaker,
+        "source_text": source.text,
+        "text": line.text,
+        "slot_ms": placed.slot_ms if placed else source.slot_ms,
+        "natural_ms": line.natural_ms,
+        "placed_start_ms": placed.start_ms if placed else None,
+        "placed_end_ms": placed.end_ms if placed else None,
+        "speed": placed.speed if placed else None,
+        "onset_error_ms": placed.onset_error_ms if placed else None,
+        "flags": line.flags,
+    }

@@ -42,6 +42,7 @@ from services.gateway.app import create_app
 from services.gateway.create_user import create_user
 from services.gateway.services import Services
 from services.gateway.settings import GatewaySettings
+from services.gateway.users.models import Right
 from tests.support.access import ACCESS
 
 FREE_CREDITS = 600
@@ -146,9 +147,9 @@ class Gateway:
         services: Services = self.app.state.services
         return services
 
-    async def user(self, email: str) -> User:
-        """A new user."""
-        made = await create_user(self.settings, email, "", "test")
+    async def user(self, email: str, *rights: Right) -> User:
+        """A new user with these rights."""
+        made = await create_user(self.settings, email, "", "test", rights)
         headers = {"Authorization": f"Bearer {made['api_key']}"}
         client = await self.stack.enter_async_context(self.client(headers=headers))
         return User(UUID(made["user_id"]), made["api_key"], client)

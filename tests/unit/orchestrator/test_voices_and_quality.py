@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from onevoice_kit.errors import InvalidInput
-from services.orchestrator.policy.fitting import NO_ROOM, OVERRUN
-from services.orchestrator.policy.quality import DubbedLine, Sound, measure, overlap_ms, percentile
+from services.orchestrator.policy.fitting import OVERRUN
+from services.orchestrator.policy.line import NO_ROOM, SILENCE, Line, Placement
+from services.orchestrator.policy.quality import Sound, measure, overlap_ms, percentile
 from services.orchestrator.policy.voices import Voice, choose_voices
+from tests.support.lines import placement, spoken
 
 VOICES = [Voice(f"espeak:es+{n}", "es", "VOICE_GENDER_MALE", "espeak") for n in range(3)]
 SOUND = Sound(loudness_lufs=-20.123, source_loudness_lufs=-20, true_peak_dbtp=-1.5, length_delta_ms=0)
 
 
-def line(index: int, placed: tuple[int, int] | None, **changes: object) -> DubbedLine:
-    values: dict[str, object] = {
-        "index": index,
-        "start_ms": index * 1000,
-        "end_ms": index * 1000 + 800,
-        "speaker": "speaker_1",
-        "source_text": "hello",
-        "text": "hola",
-        "slot_ms": 950,
-        "natural_ms": 700,
-        "placed_start_ms": placed[0] if placed else None,
-        "placed_end_ms": placed[1] if placed else None,
-        "speed": 1.0,
-        "onset_error_ms": placed[0] - index * 1000 if placed else None,
-        "flags": (),
-    }
-    return DubbedLine(**(values | changes))  # type: ignore[arg-type]
+def line(index: int, placed: Placement | None, *, end_ms: int = 0, speaker: str = "speaker_1") -> Line:
+    """A line whose original starts at a whole second and lasts 800 ms, or until `end_ms`."""
+    start = index * 1000
+    return replace(spoken(start, end_ms or start + 800, 700, speaker=speaker), placement=placed)
 
 
 def test_speakers_get_different_voices() -> None:
@@ -69,7 +60,8 @@ def test_what_cannot_be_spoken_is_a_typed_error(voices: list[Voice], wish: dict[
 
 
 def test_metrics_of_a_clean_dub() -> None:
-    metrics = measure([line(0, (0, 700)), line(1, (1100, 1800), speed=1.2)], SOUND)
+    lines = [line(0, placement(0, 700, 0)), line(1, placement(1100, 1800, 1000, speed=1.2))]
+    metrics = measure(lines, SOUND)
     assert (metrics.coverage, metrics.budget_fit, metrics.dropped, metrics.overlap_ms) == (1.0, 1.0, 0, 0)
     assert (metrics.speed_p50, metrics.speed_p95, metrics.speed_max) == (1.0, 1.2, 1.2)
     assert metrics.onset_error_p95_ms == 100
@@ -77,19 +69,20 @@ def test_metrics_of_a_clean_dub() -> None:
 
 
 def test_metrics_show_what_went_wrong() -> None:
-    silent = line(2, None, start_ms=5000, end_ms=6600, speed=None, flags=(NO_ROOM,))
-    metrics = measure([line(0, (0, 1200), flags=(OVERRUN,)), line(1, (1000, 1800)), silent], SOUND)
+    overrun, silent = placement(0, 1200, 0, flags=(OVERRUN,)), line(5, None, end_ms=6600)
+    metrics = measure([line(0, overrun), line(1, placement(1000, 1800, 1000)), silent], SOUND)
+    assert silent.flags == (NO_ROOM,)
     assert (metrics.overruns, metrics.budget_fit, metrics.overlap_ms, metrics.dropped) == (1, 0.3333, 200, 1)
     assert metrics.coverage == 0.5
 
 
 def test_a_language_of_silent_lines_alone_is_not_covered() -> None:
-    metrics = measure([line(0, None, speed=None)], SOUND)
+    metrics = measure([replace(line(0, None), speech=SILENCE)], SOUND)
     assert (metrics.coverage, metrics.dropped, metrics.speed_max, metrics.onset_error_p95_ms) == (0.0, 1, 0.0, 0)
 
 
 def test_speakers_may_talk_at_the_same_time_but_not_with_themselves() -> None:
-    both = [line(0, (0, 1200)), line(1, (1000, 1800), speaker="speaker_2")]
+    both = [line(0, placement(0, 1200, 0)), line(1, placement(1000, 1800, 1000), speaker="speaker_2")]
     assert overlap_ms(both) == 0
 
 
