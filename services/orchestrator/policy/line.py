@@ -56,7 +56,7 @@ class Translation:
     within_budget: bool
     engine: EngineUse
     edited: bool = False
-    """Whether the text is the user's."""
+    """True where the text is the user's."""
 
 
 @dataclass(frozen=True, slots=True)
