@@ -13,22 +13,13 @@ from onevoice_jobs.records import Word
 from onevoice_kit.errors import InvalidInput, PreconditionFailed
 from onevoice_kit.grpc.streams import OnProgress
 from onevoice_kit.storage.base import ObjectRef
-from services.orchestrator.policy.line import EngineUse, Translation
+from services.orchestrator.policy.line import EngineUse, Measured, Translation
 from services.orchestrator.policy.line import Speech as Spoken
 from services.orchestrator.policy.segmentation import Turn
 from services.orchestrator.policy.voices import Voice
 from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
 from services.orchestrator.stages.asr import DetectedSpeech, Region, Speakers, Transcript
-from services.orchestrator.stages.mixer import (
-    MeasuredLine,
-    Measurement,
-    MeasureOrder,
-    Media,
-    Mix,
-    MixOrder,
-    MuxOrder,
-    Sound,
-)
+from services.orchestrator.stages.mixer import Measurement, MeasureOrder, Media, Mix, MixOrder, MuxOrder, Sound
 from services.orchestrator.stages.translate import SourceLine
 
 from .ledger import Ledger
@@ -148,9 +139,8 @@ class _Mixer(MixerStage):
         media = _made(prefix, "mux", "video/mp4", order.source.sha256, order.dub.ref.sha256, subtitles)
         return await self._line.stage("mixer.mux", lambda _: (media, order.duration_ms))
 
-    async def measure(self, order: MeasureOrder, on_progress: OnProgress) -> Measurement:
-        await _progress(on_progress)
-        lines = tuple(MeasuredLine(line.id, True, line.start_ms, line.end_ms, 0, 0.9, 0.0) for line in order.lines)
+    async def measure(self, order: MeasureOrder) -> Measurement:
+        lines = {line_id: Measured(True, start, end, 0, 0, 0, 0.9, 0.0) for line_id, start, end in order.lines}
         measured = Measurement(lines, -20.0, -20.1, -2.0, order.duration_ms)
         return await self._line.stage("mixer.measure", lambda _: measured)
 

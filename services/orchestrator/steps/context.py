@@ -80,3 +80,7 @@ class Tools:
         key = artifact_key(self.user_id, self.job_id, f"{kind}.{language or 'job'}.{suffix}", self.revision)
         ref = await self.storage.put_bytes(key, text.encode(), content_type)
         return Artifact(kind, language, filename, ref)
+
+    async def read(self, artifact: Artifact) -> str:
+        """The text that `save` stored."""
+        return (await self.storage.get_bytes(self.storage.key(artifact.ref.uri))).decode()

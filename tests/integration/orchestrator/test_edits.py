@@ -112,7 +112,7 @@ async def test_an_edited_line_is_spoken_anew_and_nothing_that_does_not_depend_on
     job = await rig.job(job_id)
     assert (job.status, job.revision, job.spent_credits) == (JobStatus.COMPLETED, 2, LINE_CREDITS)
     calls = Counter(name for name, _ in rig.script.calls)
-    assert calls == {"Synthesize": 1, "Mix": 1, "Mux": 1}
+    assert calls == {"Synthesize": 1, "Mix": 1, "Mux": 1, "Measure": 1}
     assert rig.script.requests("Synthesize")[0].text == "A line that the user wrote."
     # The line is another, and so is the file; the other lines and the other language are what they were.
     edited = await _texts(rig, job_id, "es")
@@ -151,7 +151,7 @@ async def test_a_worker_that_stops_in_a_run_of_edits_costs_nothing_twice(rig: Ri
     async with rig.worker():
         await rig.until_over(job_id)
     calls = Counter(name for name, _ in rig.script.calls)
-    assert calls == Counter({"Synthesize": 1, "Mix": 1, "Mux": 1}) + Counter([method])
+    assert calls == Counter({"Synthesize": 1, "Mix": 1, "Mux": 1, "Measure": 1}) + Counter([method])
     await _assert_charged_twice(rig, job_id, reservation)
 
 
