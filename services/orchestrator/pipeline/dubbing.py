@@ -10,10 +10,10 @@ from typing import Any
 
 from onevoice_jobs.records import Artifact, JobRecord
 
+from ..clients.asr import DetectedSpeech, Speakers, Transcript
+from ..clients.mixer import Media, Mix, Sound
 from ..policy.line import Placement, Source, Speech, Translation, join
 from ..settings import OrchestratorSettings
-from ..stages.asr import DetectedSpeech, Speakers, Transcript
-from ..stages.mixer import Media, Mix, Sound
 from ..steps import assembly, ending, language, measuring, source
 from ..steps.assembly import Captions, Muxed
 from ..steps.context import NO_EDITS, Edits, JobContext

@@ -12,9 +12,9 @@ from onevoice_jobs.records import Artifact, Edit, JobRecord
 from onevoice_jobs.store import JobStore
 from onevoice_kit.storage.base import Storage
 
+from ..clients import Clients
 from ..progress import Progress
 from ..settings import OrchestratorSettings
-from ..stages import Stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class JobContext:
 
     job: JobRecord
     store: JobStore
-    stages: Stages
+    clients: Clients
     storage: Storage
     settings: OrchestratorSettings
     progress: Progress
@@ -54,7 +54,7 @@ class JobContext:
     @property
     def tools(self) -> Tools:
         """The part of it that steps work with."""
-        return Tools(self.job.user_id, self.job.id, self.stages, self.storage, self.progress, self.job.revision)
+        return Tools(self.job.user_id, self.job.id, self.clients, self.storage, self.progress, self.job.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Tools:
 
     user_id: UUID
     job_id: UUID
-    stages: Stages
+    clients: Clients
     storage: Storage
     progress: Progress
     revision: int = 1

@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 from onevoice_jobs.records import Artifact, CompletedLanguage, JobError, Shown
 from onevoice_kit.storage.base import ObjectRef
 
+from ..clients.asr import DetectedSpeech, Speakers, Transcript
+from ..clients.mixer import Media, Sound
 from ..codec import dump, load
 from ..pipeline.graph import Given, Handle, Json, Result
 from ..policy import quality
 from ..policy.line import EngineUse, Line, Placement, Source, Speech, Translation, join
-from ..stages.asr import DetectedSpeech, Speakers, Transcript
-from ..stages.mixer import Media, Sound
 from .assembly import Captions, Muxed
 from .context import JobContext, Tools
 from .measuring import Measurements
@@ -207,8 +207,8 @@ class Settle(Task[int]):
         duration_ms, languages = given(self.media).duration_ms, len(completed)
         if self.changed_ms is not None:
             duration_ms, languages = sum(self.changed_ms.get(language, 0) for language in completed), 1
-        amount = await tools.stages.billing.price(duration_ms, languages) if duration_ms else 0
-        return Result(await tools.stages.billing.settle(self.reservation, amount), Shown(payment=True))
+        amount = await tools.clients.billing.price(duration_ms, languages) if duration_ms else 0
+        return Result(await tools.clients.billing.settle(self.reservation, amount), Shown(payment=True))
 
 
 def _json(value: Json) -> str:
