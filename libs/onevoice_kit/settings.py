@@ -118,6 +118,11 @@ class QueueSettings(AwsSettings):
     """The relay fills SQS up to about so many waiting messages; the rest stays where turns are decided."""
     queue_age_s: int = Field(default=600, ge=1)
     """For each such time that a message waits in the outbox it counts as one class of priority higher, up to `high`."""
+    queue_max_per_group: int = Field(default=4, ge=0)
+    """
+    Messages of one group (a user's jobs) in work at a time, over all workers; 0: any number. With SQS it bounds what
+    is relayed and not yet done. Keep it below the number of slots, so that one user cannot fill them all.
+    """
     queue_max_receives: int = Field(default=5, ge=1)
     """A message received more often is a dead letter: the outbox's counterpart of SQS's redrive policy."""
 
