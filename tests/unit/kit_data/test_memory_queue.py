@@ -27,6 +27,6 @@ async def test_a_receiver_waits_while_all_that_is_left_is_of_a_group_that_holds_
         queue.send(Message(f"a{number}", group_id="a"))
     (first,) = await queue.receive(max_messages=2, wait_s=0)
     second = asyncio.create_task(queue.receive(wait_s=600))
-    await eventually(lambda: bool(queue._waiters))  # noqa: SLF001 - it waits without a turn of the loop in between
+    await eventually(lambda: bool(queue._waiters))
     await queue.delete(first)
     assert [delivery.body for delivery in await second] == ["a1"]
