@@ -58,8 +58,6 @@ class GrpcServerSettings(GrpcIdentitySettings):
 class ClientSettings(GrpcIdentitySettings):
     """A process that calls others by gRPC."""
 
-    grpc_client_max_attempts: int = Field(default=4, ge=1, le=5)
-    """Attempts of a call that ends UNAVAILABLE, the first included; 1 turns retries off. gRPC takes at most 5."""
     grpc_client_keepalive_s: float = Field(default=30.0, ge=10.0)
     """A connection is pinged this often, calls or none, so that a dead one is noticed."""
     grpc_client_keepalive_timeout_s: float = Field(default=10.0, gt=0)

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from onevoice_kit.errors import OneVoiceError
+from onevoice_kit.retry import Backoff
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Exponential backoff with full jitter, as in the AWS Architecture Blog's “Exponential Backoff And Jitter”."""
+    """The budget of one piece of work, and the backoff within it (`onevoice_kit.retry`)."""
 
     budget_s: float = 10.0
     """Time from the first attempt in which another may begin, seconds; 0: one attempt only."""
@@ -25,8 +26,7 @@ class RetryPolicy:
 
     def delay_s(self, attempt: int, retry_after: float | None, rng: random.Random) -> float:
         """The pause after failed attempt number `attempt` (from 1), seconds; never less than the server asked for."""
-        backoff = rng.uniform(0, min(self.cap_s, self.base_s * 2 ** min(attempt - 1, 30)))
-        return max(backoff, retry_after or 0.0)
+        return Backoff(self.base_s, self.cap_s).delay_s(attempt, rng, retry_after or 0.0)
 
 
 OnRetry = Callable[[OneVoiceError, int, float], Awaitable[None]]

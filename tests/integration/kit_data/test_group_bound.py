@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from onevoice_kit import db
-from onevoice_kit.queue.base import Message, Queue
+from onevoice_kit.queue.base import Delivery, Message, Queue
 from onevoice_kit.queue.outbox import OutboxQueue, enqueue, waiting
 from onevoice_kit.queue.relay import OutboxRelay
 from onevoice_kit.testing.memory_queue import MemoryQueue
@@ -102,16 +102,17 @@ async def test_the_queue_in_memory_gives_the_order_of_the_table(outbox, seed: in
         user, priority = rng.choice(["a", "b", "c", ""]), rng.choice([-10, 0, 5, 10])
         await _enqueue(outbox, str(number), user=user, priority=priority)
         memory.send(Message(str(number), group_id=user), priority)
-    for queue in (table, memory):
+    queues: tuple[Queue, ...] = (table, memory)
+    for queue in queues:
         assert len(await queue.receive(max_messages=4, wait_s=0)) in range(3, 5)
     left = True
     while left:
         batch = rng.randrange(1, 5)
-        pairs = [await queue.receive(max_messages=batch, wait_s=0) for queue in (table, memory)]
+        pairs: list[Sequence[Delivery]] = [await queue.receive(max_messages=batch, wait_s=0) for queue in queues]
         bodies, expected = ([delivery.body for delivery in pair] for pair in pairs)
         assert bodies == expected
         for n in range(len(bodies)):
-            for queue, pair in zip((table, memory), pairs, strict=True):
+            for queue, pair in zip(queues, pairs, strict=True):
                 await (queue.delete(pair[n]) if n else queue.release(pair[n], delay_s=3600))
         left = bool(bodies)
     async with db.transaction(outbox.engine) as connection:

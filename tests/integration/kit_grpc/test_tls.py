@@ -30,7 +30,7 @@ async def test_a_client_with_a_certificate_of_the_authority_is_served(authority,
 
 
 async def test_a_client_without_a_certificate_is_refused(authority, stage_with_tls):
-    settings = ClientSettings(grpc_client_tls_ca=authority.cert, grpc_client_max_attempts=1)
+    settings = ClientSettings(grpc_client_tls_ca=authority.cert)
     async with stage_with_tls as stage:
         with pytest.raises(Unavailable):
             await ask(stage.server.address, settings)
@@ -39,7 +39,7 @@ async def test_a_client_without_a_certificate_is_refused(authority, stage_with_t
 async def test_a_client_without_tls_is_refused(stage_with_tls):
     async with stage_with_tls as stage:
         with pytest.raises(Unavailable):
-            await ask(stage.server.address, ClientSettings(grpc_client_max_attempts=1))
+            await ask(stage.server.address, ClientSettings())
 
 
 def test_half_a_configuration_is_refused_at_the_start(authority, tmp_path):
