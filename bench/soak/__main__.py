@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +27,7 @@ from .meters import postgres_cpu_s, transactions
 from .report import Figures, render
 
 _USERS = 4
+_BEFORE_AWAY_S = 5.0
 _SETTLED_S = 180.0
 """Time, after the last submission, within which everything must end."""
 
@@ -34,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--kill-every", type=float, default=5.0, help="seconds between kills; 0 kills nothing")
+    parser.add_argument("--away", type=float, default=0.0, help="seconds for which tts is away, from 5 s on")
     parser.add_argument("--seed", type=int, default=None, help="decides which process is killed; the report names it")
     parser.add_argument("--in-flight", type=int, default=32, help="jobs open at a time")
     parser.add_argument("--jobs-per-worker", type=int, default=8)
@@ -75,11 +79,13 @@ async def _measure(
     kills: Counter[str] = Counter()
     before, cpu_before = await transactions(database), postgres_cpu_s(folder / "postgres")
     killer = asyncio.create_task(_kill(deployment, arguments.kill_every, rng, kills))
+    absence = asyncio.create_task(_absence(deployment, arguments.away))
     began, began_at, own = time.monotonic(), time.time(), time.process_time()
     await load.run(arguments.seconds, database)
     seconds = arguments.seconds
     killer.cancel()
     await asyncio.gather(killer, return_exceptions=True)
+    await absence
     print(f"submitted for {time.monotonic() - began:.1f} s; waiting for the rest", flush=True)
     await _settled(database, deployment.messages)
     ended = await database.fetch("SELECT id, extract(epoch FROM completed_at)::float8 AS at FROM jobs.jobs")
@@ -125,6 +131,31 @@ async def _kill(deployment: Deployment, every_s: float, rng: random.Random, kill
             deployment.healthy.discard(victim)
             deployment.kill(victim)
             kills[victim.partition("-")[0]] += 1
+
+
+async def _absence(deployment: Deployment, away_s: float) -> None:
+    """Keeps tts from coming up for so long, and prints how the jobs wait meanwhile."""
+    if not away_s:
+        return
+    await asyncio.sleep(_BEFORE_AWAY_S)
+    database = await asyncpg.connect(deployment.database_url)
+    deployment.healthy.discard("tts")
+    deployment.kill("tts")
+    ends, stopped, next_s = time.monotonic() + away_s, 0, 0.0
+    while time.monotonic() < ends:
+        pid = deployment.supervisor.pids().get("tts", 0)
+        if pid and pid != stopped:  # a new one, which does not listen yet
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                stopped = pid
+        if time.monotonic() >= next_s:
+            next_s = time.monotonic() + away_s / 6
+            print(f"{ends - time.monotonic():5.0f} s away: {await checks.waiting(database)}", flush=True)
+        await asyncio.sleep(0.02)
+    print(f"    0 s away: {await checks.waiting(database)}", flush=True)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(stopped, signal.SIGCONT)
+    await database.close()
 
 
 if __name__ == "__main__":

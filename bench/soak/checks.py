@@ -77,3 +77,17 @@ async def open_work(database: asyncpg.Connection) -> int:
              + (SELECT count(*) FROM jobs.outbox WHERE sent_at IS NULL AND dead_at IS NULL)
              + (SELECT count(*) FROM billing.reservations WHERE state = 'open')"""
     return int(await database.fetchval(query))
+
+
+async def waiting(database: asyncpg.Connection) -> str:
+    """A sentence about the jobs that wait for tts, and about those that a worker holds."""
+    row = await database.fetchrow("""
+        SELECT count(*) FILTER (WHERE stage = 'waiting for tts') AS waiting,
+               count(*) FILTER (WHERE lease_until > now()) AS held,
+               max(attempts) AS attempts,
+               (SELECT max(parked) FROM (SELECT lease_epoch / 2 AS parked FROM jobs.jobs) AS counts) AS deliveries
+        FROM jobs.jobs WHERE status IN ('pending', 'processing')""")
+    return (
+        f"{row['waiting']} jobs wait for tts, {row['held']} of the open ones are held, "
+        f"{row['attempts']} attempts and {row['deliveries']} deliveries at most"
+    )

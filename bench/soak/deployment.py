@@ -40,6 +40,10 @@ _IMPATIENT = {
     # Each process can be killed while it holds a job; here that is what is done to it, not what the job does.
     "WORKER_MAX_ATTEMPTS": "20",
     "QUEUE_MAX_RECEIVES": str(_MAX_RECEIVES),
+    # A killed stage is back within a second; a few users stand for many, so none is bounded.
+    "WORKER_WAIT_MIN_S": "0.5",
+    "WORKER_WAIT_MAX_S": "2",
+    "QUEUE_MAX_PER_GROUP": "0",
     "SWEEP_INTERVAL_S": "2",
     "SWEEP_STUCK_AFTER_S": "30",
 }

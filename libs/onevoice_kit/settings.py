@@ -85,8 +85,6 @@ class ClientSettings(GrpcIdentitySettings):
 
     grpc_caller_keys: SecretStr = SecretStr("")
     """`package.Service=key` of each service that is called, as `onevoice keys` prints them, separated by commas."""
-    grpc_client_max_attempts: int = Field(default=4, ge=1, le=5)
-    """Attempts of a call that ends UNAVAILABLE, the first included; 1 turns retries off. gRPC takes at most 5."""
     grpc_client_keepalive_s: float = Field(default=30.0, ge=10.0)
     """A connection is pinged this often, calls or none, so that a dead one is noticed."""
     grpc_client_keepalive_timeout_s: float = Field(default=10.0, gt=0)
@@ -145,6 +143,11 @@ class QueueSettings(AwsSettings):
     """The relay fills SQS up to about so many waiting messages; the rest stays where turns are decided."""
     queue_age_s: int = Field(default=600, ge=1)
     """For each such time that a message waits in the outbox it counts as one class of priority higher, up to `high`."""
+    queue_max_per_group: int = Field(default=4, ge=0)
+    """
+    Messages of one group (a user's jobs) in work at a time, over all workers; 0: any number. With SQS it bounds what
+    is relayed and not yet done. Keep it below the number of slots, so that one user cannot fill them all.
+    """
     queue_max_receives: int = Field(default=5, ge=1)
     """A message received more often is a dead letter: the outbox's counterpart of SQS's redrive policy."""
 

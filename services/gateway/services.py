@@ -222,6 +222,7 @@ async def _relay(services: Services, listener: Listener) -> None:
             backlog=services.settings.sqs_backlog,
             outstanding=open_jobs_by_user(),
             age_s=services.settings.queue_age_s,
+            most_per_group=services.settings.queue_max_per_group,
         ).run()
     finally:
         await sender.close()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
-from onevoice_jobs.leases import Claim, Refusal, Refused, Wait
+from onevoice_jobs.leases import Claim, LeaseLost, Refusal, Refused, Wait
 from onevoice_jobs.messages import DubbingJobMessage, PoisonMessage
 from onevoice_jobs.notifications import Alerts
 from onevoice_jobs.records import JobError, JobRecord
@@ -161,10 +161,15 @@ class Worker:
     async def _park(self, claimed: Claim, delivery: Delivery, wait: Wait) -> None:
         """
         The new message replaces the delivered one, whose receives would add up to a dead letter. Where the lease is
-        over, the delivered one may be all that the job has: it stays.
+        over, the job may be parked already or be another worker's: the delivered message may be all that it has, so it
+        stays, and the next claim decides.
         """
-        await self._claims.park(claimed.lease, wait)
-        await self._queue.delete(delivery)
+        try:
+            await self._claims.park(claimed.lease, wait)
+        except LeaseLost:
+            await self._queue.release(delivery)
+        else:
+            await self._queue.delete(delivery)
 
     async def _refused(self, delivery: Delivery, refused: Refused) -> None:
         if refused.reason is Refusal.UNKNOWN:

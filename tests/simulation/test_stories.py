@@ -69,6 +69,26 @@ def test_a_job_settled_and_then_cancelled_while_nobody_held_it_is_delivered(monk
     check_end(world, {BOTH: reference})
 
 
+@pytest.mark.parametrize("port", ["tts", "mixer", "billing"])
+def test_a_job_outlasts_a_service_that_is_away_for_ten_minutes(monkeypatch: pytest.MonkeyPatch, port: str):
+    submission, reference = story(BOTH), run.reference(BOTH)
+    world_init = World.__init__
+
+    def without(self: World, *args: Any) -> None:
+        world_init(self, *args)
+        self.outage(port, 600)
+
+    monkeypatch.setattr(World, "__init__", without)
+    monkeypatch.setattr(World, "calm", lambda _: None)  # the outage ends by itself
+    world, job = told(submission)
+    assert (job.record.status.value, job.record.attempts) == ("completed", 1)
+    waits = [event.data["stage"] for event in job.events if event.type == "job.waiting"]
+    assert waits[-1] == f"waiting for {port}"
+    assert len(waits) <= 3, "one event as a wait begins, not one per delivery"
+    assert 600 < world.loop.time() < 600 + 1.25 * settings().worker_wait_max_s + settings().worker_lease_s
+    check_end(world, {BOTH: reference})
+
+
 @pytest.mark.parametrize("call", ["claim", "park"])
 def test_a_claim_or_a_return_whose_answer_is_lost_does_not_hold_the_job_up(monkeypatch: pytest.MonkeyPatch, call: str):
     reference, lost = run.reference(BOTH), list[str]()

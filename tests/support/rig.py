@@ -218,6 +218,8 @@ async def rig(
             worker_cancel_poll_s=0.2,
             worker_grace_s=0.0,
             worker_max_attempts=20,
+            worker_wait_min_s=0.1,
+            worker_wait_max_s=1.0,
         )
         yield Rig(database_url, engine, storage, ledger, script, server.address, settings, uuid7())
 

@@ -1,4 +1,4 @@
-"""Connections to services: balanced over replicas, retried, kept alive, never without a deadline."""
+"""Connections to services: balanced over replicas, kept alive, never without a deadline."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from onevoice_kit.grpc.identity import signing_tokens
 from onevoice_kit.grpc.transport import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, client_credentials
 from onevoice_kit.settings import ClientSettings
 
+_SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+"""
+https://github.com/grpc/grpc/blob/master/doc/service_config.md: without a retry policy gRPC repeats only a call that
+never reached a server (“transparent retry”). Every other retry belongs to the caller, which has the budget (ADR 008).
+"""
+
 
 def connect(target: str, settings: ClientSettings | None = None, *, caller: str = "") -> grpc.aio.Channel:
     """
     A channel to `host:port` (or any gRPC target URI); connects on first use, close it when done.
 
     Calls need `timeout=` seconds, else `Internal` (reason `deadline_missing`); an enclosing deadline shortens it.
-    They raise kit errors, carry the trace on, and are repeated while they end UNAVAILABLE: all our methods are
-    idempotent. Call it within the event loop. Settings default to the environment's; where they hold a secret or keys,
-    every call proves that it comes from `caller`, the name of this service in the tables of those it calls.
+    They raise kit errors and carry the trace on. None is repeated here: the caller retries, within one budget. Call
+    it within the event loop. Settings default to the environment's; where they hold a secret or keys, every call proves
+    that it comes from `caller`, the name of this service in the tables of those it calls.
     """
     settings = settings or ClientSettings()
     address = target if ":/" in target or target.startswith(("unix:", "ipv4:", "ipv6:", "dns:")) else f"dns:///{target}"
@@ -33,7 +39,7 @@ def connect(target: str, settings: ClientSettings | None = None, *, caller: str 
 
 def _options(settings: ClientSettings) -> list[tuple[str, int | str]]:
     options: list[tuple[str, int | str]] = [
-        ("grpc.service_config", _service_config(settings.grpc_client_max_attempts)),
+        ("grpc.service_config", _SERVICE_CONFIG),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_metadata_size", MAX_METADATA_BYTES),
@@ -57,18 +63,3 @@ def _options(settings: ClientSettings) -> list[tuple[str, int | str]]:
     if settings.grpc_client_tls_server_name:
         options.append(("grpc.ssl_target_name_override", settings.grpc_client_tls_server_name))
     return options
-
-
-def _service_config(max_attempts: int) -> str:
-    """https://github.com/grpc/grpc/blob/master/doc/service_config.md"""
-    config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
-    if max_attempts > 1:
-        retry = {
-            "maxAttempts": max_attempts,
-            "initialBackoff": "0.2s",
-            "maxBackoff": "2s",
-            "backoffMultiplier": 2,
-            "retryableStatusCodes": ["UNAVAILABLE"],
-        }
-        config["methodConfig"] = [{"name": [{}], "retryPolicy": retry}]
-    return json.dumps(config)

@@ -30,8 +30,6 @@ from onevoice_kit.grpc.identity import CALLER_REASONS
 DOMAIN = "onevoice"
 STATUS_KEY = "grpc-status-details-bin"
 """Trailer that carries the google.rpc.Status."""
-PUSHBACK_KEY = "grpc-retry-pushback-ms"
-"""Trailer by which a server stops the client's retry policy (`-1`)."""
 
 _KIND = "onevoice-kind"
 _RETRYABLE = "onevoice-retryable"
@@ -94,13 +92,9 @@ def to_status(error: OneVoiceError) -> status_pb2.Status:
     return status
 
 
-def to_trailers(error: OneVoiceError, status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...]:
+def to_trailers(status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...]:
     """Trailing metadata of a failed call."""
-    trailers: tuple[tuple[str, str | bytes], ...] = ((STATUS_KEY, status.SerializeToString()),)
-    if error.kind is Kind.UNAVAILABLE and (not error.retryable or error.retry_after is not None):
-        # The transport would repeat it at once; only the caller can respect a wait, or see that it is hopeless.
-        trailers = (*trailers, (PUSHBACK_KEY, "-1"))
-    return trailers
+    return ((STATUS_KEY, status.SerializeToString()),)
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError, method: str = "") -> OneVoiceError:

@@ -140,7 +140,7 @@ async def _abort(call: ServedCall, error: OneVoiceError) -> NoReturn:
         _log.error("%s failed: %s", call.method, error.message, exc_info=error, extra={"rpc_method": call.method})
     status = to_status(error)
     call.code, call.error = code_of(status.code), error
-    await call.context.abort(call.code, status.message, to_trailers(error, status))
+    await call.context.abort(call.code, status.message, to_trailers(status))
     raise error  # Never reached: abort raises.
 
 

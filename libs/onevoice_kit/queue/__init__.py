@@ -36,8 +36,15 @@ def open_queue(
     from onevoice_kit.queue.outbox import OutboxQueue
 
     hidden_s = visibility_s or settings.sqs_visibility_timeout
-    max_receives, age_s = settings.queue_max_receives, settings.queue_age_s
-    return OutboxQueue(engine, table, hidden_s, listener=listener, max_receives=max_receives, age_s=age_s)
+    return OutboxQueue(
+        engine,
+        table,
+        hidden_s,
+        listener=listener,
+        max_receives=settings.queue_max_receives,
+        age_s=settings.queue_age_s,
+        most_per_group=settings.queue_max_per_group,
+    )
 
 
 def open_dead_letters(settings: QueueSettings, engine: AsyncEngine, table: Table) -> DeadLetters:

@@ -132,10 +132,11 @@ class OutboxQueue:
         listener: Listener | None = None,
         max_receives: int = MAX_RECEIVES,
         age_s: float = AGE_S,
+        most_per_group: int = 0,
     ) -> None:
         """
         `listener`: the process's own, if it has one; else the queue opens a connection to listen on. `age_s`: see
-        `order.aged`.
+        `order.aged`. `most_per_group`: messages of one group received and not yet given back; 0: any number.
         """
         self._engine = engine
         self._table = table
@@ -144,7 +145,7 @@ class OutboxQueue:
         self._listener = listener or Listener(asyncpg_dsn(engine.url))
         self._owns_listener = listener is None
         self._max_receives = max_receives
-        self._claim = _claim_statement(table, age_s)
+        self._claim = _claim_statement(table, age_s, most_per_group)
 
     async def receive(self, *, max_messages: int = 1, wait_s: float = 20.0) -> Sequence[Delivery]:
         deadline = time.monotonic() + wait_s
@@ -226,7 +227,7 @@ class OutboxQueue:
         return hit
 
 
-def _claim_statement(table: Table, age_s: float) -> Any:
+def _claim_statement(table: Table, age_s: float, most_per_group: int) -> Any:
     """Claims up to `:most` rows that no other claim holds, each under a new handle, and buries what came too often."""
     row = table.c
     free = and_(
@@ -242,7 +243,7 @@ def _claim_statement(table: Table, age_s: float) -> Any:
         .group_by(row.group_id)
         .cte("busy")
     )
-    queued = turns(table, fresh, busy, age_s)
+    queued = turns(table, fresh, busy, age_s, most_per_group)
     chosen = (
         select(row.id, queued.c.turn)
         .join(queued, queued.c.id == row.id)

@@ -55,6 +55,7 @@ class OutboxRelay:
         backlog: int = 40,
         outstanding: Select[str, int] | None = None,
         age_s: float = AGE_S,
+        most_per_group: int = 0,
         poll_s: float = 5.0,
         full_poll_s: float = 0.5,
         min_pause_s: float = 0.5,
@@ -62,8 +63,9 @@ class OutboxRelay:
     ) -> None:
         """
         `outstanding` selects `group_id` and `held`, how much a group has waiting here or in work; without it a group's
-        turns do not depend on what was relayed before. `age_s`: see `order.aged`. `poll_s`: how often to look without
-        being told; `full_poll_s`: how often while the queue is full. The other pauses bound the back-off when something
+        turns do not depend on what was relayed before. `age_s`: see `order.aged`. `most_per_group`: how much of one
+        group may be outstanding beyond this table, 0: any number. `poll_s`: pause between two looks without a
+        notification; `full_poll_s`: the same while the queue is full. The other pauses bound the backoff when something
         is down.
         """
         self._engine = engine
@@ -73,7 +75,7 @@ class OutboxRelay:
         self._owns_listener = listener is None
         self._depth = depth
         self._backlog = backlog
-        self._next = _next_statement(table, outstanding, age_s)
+        self._next = _next_statement(table, outstanding, age_s, most_per_group)
         self._poll_s = poll_s
         self._full_poll_s = full_poll_s
         self._backoff = Backoff(2 * min_pause_s, max_pause_s, min_pause_s)
@@ -164,11 +166,13 @@ async def outbox_lag_s(engine: AsyncEngine, table: Table) -> float:
         return float((await connection.execute(select(age).where(waiting(table)))).scalar() or 0.0)
 
 
-def _next_statement(table: Table, outstanding: Select[str, int] | None, age_s: float) -> Select[Any]:
+def _next_statement(
+    table: Table, outstanding: Select[str, int] | None, age_s: float, most_per_group: int
+) -> Select[Any]:
     """Locks the rows whose turn it is, at most `:most`."""
     row = table.c
     due = and_(waiting(table), row.available_at <= func.now())
-    queued = turns(table, due, _relayed(table, outstanding), age_s)
+    queued = turns(table, due, _relayed(table, outstanding), age_s, most_per_group)
     return (
         select(row.id, row.body, row.attributes, row.group_id)
         .join(queued, queued.c.id == row.id)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from onevoice_kit.errors import Conflict
 from onevoice_kit.queue.base import Delivery, Message, QueueDepth
-from onevoice_kit.queue.order import AGE_S, aged
+from onevoice_kit.queue.order import AGE_S, Waiting, in_turn
 
 _TICK_S = 0.001
 """The shortest wait: a timer may fire a little before its time."""
@@ -29,18 +29,20 @@ class _Entry:
 
 class MemoryQueue:
     """
-    The queue port (see `base.Queue`) in memory: priority first, which grows with waiting, then whose group has
-    least in work, then the oldest.
+    The queue port (see `base.Queue`) in memory; groups take turns by the rule of the outbox, `order.in_turn`.
 
     It dead-letters a message by itself that was received `max_receives` times and not deleted; 0: never.
     """
 
-    def __init__(self, visibility_s: float, *, max_receives: int = 0, age_s: float = AGE_S) -> None:
+    def __init__(
+        self, visibility_s: float, *, max_receives: int = 0, age_s: float = AGE_S, most_per_group: int = 0
+    ) -> None:
         self.dead: list[tuple[Message, str]] = []
         """Dead letters with their reasons."""
         self._visibility_s = visibility_s
         self._max_receives = max_receives
         self._age_s = age_s
+        self._most_per_group = most_per_group
         self._entries: dict[str, _Entry] = {}
         self._numbers = 0
         self._handles = 0
@@ -61,8 +63,9 @@ class MemoryQueue:
             found = self._take(max_messages)
             if found or self._closed or _now() >= deadline:
                 return found
-            soonest = min([deadline, *(entry.visible_at for entry in self._entries.values())])
-            await self._sleep(max(_TICK_S, soonest - _now()))
+            # What is visible already and was not taken waits for another message of its group to be given back.
+            changes = [entry.visible_at for entry in self._entries.values() if entry.visible_at > _now()]
+            await self._sleep(max(_TICK_S, min([deadline, *changes]) - _now()))
 
     async def extend(self, delivery: Delivery, seconds: int) -> None:
         """As in the port."""
@@ -81,12 +84,14 @@ class MemoryQueue:
         """As in the port."""
         if self._received(delivery):
             del self._entries[delivery.id]
+            self._wake()
 
     async def dead_letter(self, delivery: Delivery, reason: str) -> None:
         """As in the port."""
         if entry := self._received(delivery):
             del self._entries[delivery.id]
             self.dead.append((entry.message, reason))
+            self._wake()
 
     async def depth(self) -> QueueDepth:
         """As in the port."""
@@ -113,13 +118,13 @@ class MemoryQueue:
         now = _now()
         self._redrive(now)
         busy = Counter(e.message.group_id for e in self._entries.values() if e.held and e.visible_at > now)
-        waiting = [entry for entry in self._entries.values() if entry.visible_at <= now]
-        waiting.sort(key=lambda entry: (*self._turn(entry, busy, now), entry.number))
-        return [self._hand_out(entry, now) for entry in waiting[:max_messages]]
-
-    def _turn(self, entry: _Entry, busy: Counter[str], now: float) -> tuple[int, int]:
-        group = entry.message.group_id
-        return -aged(entry.priority, now - entry.sent_at, self._age_s), busy[group] if group else 0
+        waiting = [
+            Waiting(entry.number, entry.message.group_id, entry.priority, now - entry.sent_at)
+            for entry in self._entries.values()
+            if entry.visible_at <= now
+        ]
+        turns = in_turn(waiting, busy, self._age_s, self._most_per_group)
+        return [self._hand_out(self._entries[str(number)], now) for number in turns[:max_messages]]
 
     def _hand_out(self, entry: _Entry, now: float) -> Delivery:
         self._handles += 1
@@ -140,7 +145,7 @@ class MemoryQueue:
             _finish(waiter)
 
     async def _sleep(self, seconds: float) -> None:
-        """Until something is sent or released, at most so long."""
+        """Until a message is sent or given back, at most so long."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         timer = loop.call_later(seconds, _finish, waiter)

@@ -11,6 +11,8 @@ from onevoice.billing.v1 import billing_service_pb2 as pb
 from onevoice.billing.v1.billing_service_pb2_grpc import BillingServiceStub
 from onevoice_kit.errors import Conflict, NotFound
 
+from . import with_retries
+
 _TIMEOUT_S = 5.0
 
 
@@ -38,9 +40,8 @@ class BillingClient:
 
     async def quote(self, duration_ms: int, languages: int) -> CreditQuote:
         """Credits for a source of this length in this many languages."""
-        answer = await self._stub.Quote(
-            pb.QuoteRequest(duration_ms=duration_ms, languages=languages), timeout=_TIMEOUT_S
-        )
+        request = pb.QuoteRequest(duration_ms=duration_ms, languages=languages)
+        answer = await with_retries(lambda: self._stub.Quote(request, timeout=_TIMEOUT_S))
         return CreditQuote(answer.credits, answer.credits_per_language)
 
     async def reserve(self, user_id: UUID, reservation_id: UUID, credits_: int, *, job_id: UUID) -> None:
@@ -48,27 +49,28 @@ class BillingClient:
         request = pb.ReserveRequest(
             user_id=str(user_id), reservation_id=str(reservation_id), credits=credits_, job_id=str(job_id)
         )
-        await self._stub.Reserve(request, timeout=_TIMEOUT_S)
+        await with_retries(lambda: self._stub.Reserve(request, timeout=_TIMEOUT_S))
 
     async def release(self, reservation_id: UUID | str) -> int:
         """Gives a reservation back, where one is open; returns how much it was."""
-        answer = await self._stub.Release(pb.ReleaseRequest(reservation_id=str(reservation_id)), timeout=_TIMEOUT_S)
+        request = pb.ReleaseRequest(reservation_id=str(reservation_id))
+        answer = await with_retries(lambda: self._stub.Release(request, timeout=_TIMEOUT_S))
         return answer.released_credits
 
     async def close(self, reservation_id: str) -> int:
         """Gives back what is still reserved; returns what had been spent before, 0 where nothing had."""
         if await self.release(reservation_id):
             return 0
+        request = pb.SettleRequest(reservation_id=reservation_id, credits=0)
         try:
             # Of a reservation that is closed this changes nothing, and gives the answer that was given first.
-            answer = await self._stub.Settle(
-                pb.SettleRequest(reservation_id=reservation_id, credits=0), timeout=_TIMEOUT_S
-            )
+            answer = await with_retries(lambda: self._stub.Settle(request, timeout=_TIMEOUT_S))
         except (Conflict, NotFound):  # released before
             return 0
         return answer.spent_credits
 
     async def account(self, user_id: UUID) -> Account:
         """A user's credits."""
-        answer = await self._stub.GetAccount(pb.GetAccountRequest(user_id=str(user_id)), timeout=_TIMEOUT_S)
+        request = pb.GetAccountRequest(user_id=str(user_id))
+        answer = await with_retries(lambda: self._stub.GetAccount(request, timeout=_TIMEOUT_S))
         return Account(answer.account.available_credits, answer.account.reserved_credits)

@@ -15,6 +15,8 @@ from onevoice_kit.grpc.refs import ref_to_proto
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.storage.base import ObjectRef
 
+from . import with_retries
+
 _TIMEOUT_S = 300.0
 
 
@@ -40,7 +42,7 @@ class MixerClient:
         """Measures a file of this user; refuses one that cannot be dubbed."""
         request = pb.ProbeRequest(source=ref_to_proto(source), require_audio=True)
         with object_scope(keys.user_prefix(user_id)):
-            info = await final_result(self._stub.Probe(request, timeout=_TIMEOUT_S))
+            info = await with_retries(lambda: final_result(self._stub.Probe(request, timeout=_TIMEOUT_S)))
         has_picture = info.HasField("video")
         return Media(
             duration_ms=info.duration_ms,

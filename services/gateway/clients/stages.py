@@ -15,6 +15,8 @@ from onevoice.translate.v1.translate_service_pb2_grpc import TranslateServiceStu
 from onevoice.tts.v1 import tts_service_pb2 as tts_pb
 from onevoice.tts.v1.tts_service_pb2_grpc import TtsServiceStub
 
+from . import with_retries
+
 _TIMEOUT_S = 10.0
 
 
@@ -64,12 +66,13 @@ class StageClient:
 
     async def asr_engines(self) -> AsrEngines:
         """Engines for recognition, for telling speakers apart and for detecting speech."""
-        answer = await self._asr.ListEngines(asr_pb.ListEnginesRequest(), timeout=_TIMEOUT_S)
+        answer = await with_retries(lambda: self._asr.ListEngines(asr_pb.ListEnginesRequest(), timeout=_TIMEOUT_S))
         return AsrEngines(_engines(answer.transcription), _engines(answer.diarization), _engines(answer.detection))
 
     async def translation_engines(self) -> tuple[EngineInfo, ...]:
         """Engines for translation with their language pairs."""
-        answer = await self._translate.ListEngines(translate_pb.ListEnginesRequest(), timeout=_TIMEOUT_S)
+        request = translate_pb.ListEnginesRequest()
+        answer = await with_retries(lambda: self._translate.ListEngines(request, timeout=_TIMEOUT_S))
         return tuple(
             _engine(item.engine, frozenset((pair.source, pair.target) for pair in item.pairs))
             for item in answer.engines
@@ -77,12 +80,12 @@ class StageClient:
 
     async def tts_engines(self) -> tuple[EngineInfo, ...]:
         """Engines for speech."""
-        answer = await self._tts.ListEngines(tts_pb.ListEnginesRequest(), timeout=_TIMEOUT_S)
+        answer = await with_retries(lambda: self._tts.ListEngines(tts_pb.ListEnginesRequest(), timeout=_TIMEOUT_S))
         return _engines(answer.engines)
 
     async def voices(self) -> tuple[VoiceInfo, ...]:
         """Voices of every language."""
-        answer = await self._tts.ListVoices(tts_pb.ListVoicesRequest(), timeout=_TIMEOUT_S)
+        answer = await with_retries(lambda: self._tts.ListVoices(tts_pb.ListVoicesRequest(), timeout=_TIMEOUT_S))
         return tuple(
             VoiceInfo(voice.id, voice.name, voice.language, _gender(voice.gender), voice.engine)
             for voice in answer.voices

@@ -15,7 +15,6 @@ from onevoice.common.v1 import media_pb2
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.refs import ref_to_proto
 from onevoice_kit.grpc.server import GrpcServer
-from onevoice_kit.settings import ClientSettings
 from onevoice_kit.storage.file import FileStorage
 from services.asr.servicer import ACCESS, SERVICE
 from services.asr.settings import AsrSettings
@@ -59,7 +58,7 @@ def start(file_storage: FileStorage) -> Callable[..., Any]:
         server = GrpcServer(all_settings, "asr", wiring.register, services={SERVICE: ACCESS})
         await server.start()
         # One attempt: the tests look at the first answer.
-        channel = connect(server.address, ClientSettings(grpc_client_max_attempts=1))
+        channel = connect(server.address)
         try:
             yield Service(asr_service_pb2_grpc.AsrServiceStub(channel), file_storage, wiring)
         finally:

@@ -40,13 +40,12 @@ class Deployment:
 
 
 def deployments(authority: Authority) -> dict[str, Deployment]:
-    once: dict[str, Any] = {"grpc_client_max_attempts": 1}
-    secret = {name: ClientSettings(grpc_shared_secrets=name, **once) for name in (SECRET, OTHER)}
+    secret = {name: ClientSettings(grpc_shared_secrets=name) for name in (SECRET, OTHER)}
     return {
         "secret": Deployment(
             {"grpc_shared_secrets": SECRET},
             {
-                "no token": ("", ClientSettings(**once)),
+                "no token": ("", ClientSettings()),
                 "another secret": ("gateway", secret[OTHER]),
                 "a stage": ("tts", secret[SECRET]),
                 "gateway": ("gateway", secret[SECRET]),
@@ -55,10 +54,10 @@ def deployments(authority: Authority) -> dict[str, Deployment]:
         "certificates": Deployment(
             dict(authority.server()),
             {
-                "no certificate": ("", ClientSettings(grpc_client_tls_ca=authority.cert, **once)),
-                "no TLS": ("", ClientSettings(**once)),
-                "a stage": ("", authority.client("tts", **once)),
-                "gateway": ("", authority.client("gateway", **once)),
+                "no certificate": ("", ClientSettings(grpc_client_tls_ca=authority.cert)),
+                "no TLS": ("", ClientSettings()),
+                "a stage": ("", authority.client("tts")),
+                "gateway": ("", authority.client("gateway")),
             },
         ),
     }

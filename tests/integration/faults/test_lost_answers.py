@@ -12,7 +12,7 @@ from onevoice_jobs.leases import Claim, Refused, claim
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import create_engine
 from onevoice_kit.errors import InvalidInput, Unavailable
-from onevoice_kit.settings import ClientSettings, DatabaseSettings
+from onevoice_kit.settings import DatabaseSettings
 from onevoice_kit.storage.file import FileStorage
 from onevoice_kit.testing.tcp_proxy import TcpProxy
 from onevoice_kit.testing.waiting import eventually
@@ -25,14 +25,11 @@ STAGES = {"Probe", "ExtractAudio", "DetectSpeech", "Diarize", "Transcribe", "Tra
 ENDING = {"Mix", "Mux", "Thumbnail", "Quote", "Settle"}
 
 
-@pytest.mark.parametrize("attempts", [1, 4], ids=["repeated by the step", "repeated by the client"])
-async def test_a_lost_answer_of_every_call_costs_nothing(
-    attempts: int, database_url: str, file_storage: FileStorage, tmp_path
-) -> None:
+async def test_a_lost_reply_of_every_call_costs_nothing(database_url: str, file_storage: FileStorage, tmp_path) -> None:
     answers = LostAnswers()
     async with rig(database_url, file_storage, tmp_path / "objects", answers.wrap) as alone:
         job_id = await alone.submit()
-        async with alone.worker(client=ClientSettings(grpc_client_max_attempts=attempts)):
+        async with alone.worker():
             await alone.until_over(job_id)
         assert set(answers.lost) == STAGES | ENDING
         await assert_completed_once(alone, job_id)
@@ -44,7 +41,7 @@ async def test_a_charge_whose_answer_never_comes_is_made_once(
     answers = LostAnswers(lambda method: method == "Settle", times=5)
     async with rig(database_url, file_storage, tmp_path / "objects", answers.wrap) as alone:
         job_id = await alone.submit()
-        async with alone.worker(client=ClientSettings(grpc_client_max_attempts=1)):
+        async with alone.worker():
             await alone.until_over(job_id)
         assert answers.lost["Settle"] == 5
         await assert_completed_once(alone, job_id)
@@ -57,7 +54,7 @@ async def test_credits_whose_return_is_not_confirmed_are_given_back_once(
     async with rig(database_url, file_storage, tmp_path / "objects", answers.wrap) as alone:
         alone.script.faults["Probe"] = fails(InvalidInput("Not a video.", reason="unsupported_format"))
         job_id = await alone.submit()
-        async with alone.worker(client=ClientSettings(grpc_client_max_attempts=1), worker_lease_s=2.0):
+        async with alone.worker(worker_lease_s=2.0):
             await alone.until_over(job_id)
         await assert_given_back_once(alone, job_id, JobStatus.FAILED)
 
@@ -66,11 +63,11 @@ async def test_credits_whose_return_is_not_confirmed_are_given_back_once(
 async def test_a_claim_or_a_return_whose_answer_is_lost_does_not_hold_the_job_up(method: str, rig: Rig) -> None:
     """The lease would last longer than the test does."""
     lost: list[str] = []
-    left = [Unavailable("The mixer is down.", reason="mixer_down", retry_after=60.0)]
+    left = [Unavailable("The mixer is down.", reason="mixer_down")]
     rig.script.faults["Probe"] = lambda _: left.pop() if left else None
     job_id = await rig.submit()
-    lease: dict[str, Any] = {"worker_lease_s": 600.0, "worker_renew_s": 150.0}
-    async with rig.worker(wrap_jobs=lambda jobs: forgetful(jobs, method, lost), **lease):
+    changes: dict[str, Any] = {"worker_lease_s": 600.0, "worker_renew_s": 150.0, "worker_retry_budget_s": 0.0}
+    async with rig.worker(wrap_jobs=lambda jobs: forgetful(jobs, method, lost), **changes):
         await rig.until_over(job_id)
     assert (lost, (await rig.job(job_id)).attempts) == ([method], 1)
     await assert_completed_once(rig, job_id)

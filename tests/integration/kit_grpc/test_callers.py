@@ -34,7 +34,7 @@ REQUEST = tts_service_pb2.SynthesizeRequest(voice="heard")
 
 
 def client(secrets: str) -> ClientSettings:
-    return ClientSettings(grpc_shared_secrets=secrets, grpc_client_max_attempts=1)
+    return ClientSettings(grpc_shared_secrets=secrets)
 
 
 async def refusal(call: Any) -> tuple[grpc.StatusCode, str]:
@@ -142,7 +142,7 @@ def keys(served: str, caller: str, called: list[str], *secrets: str) -> dict[str
 
 async def result(open_stage: Any, server: dict[str, Any], holder: dict[str, Any], caller: str) -> str:
     """The response to a call of the holder of these settings, or the reason of its refusal."""
-    settings = ClientSettings(grpc_client_max_attempts=1, **holder)
+    settings = ClientSettings(**holder)
     async with open_stage(client=settings, caller=caller, **server) as stage:
         try:
             return str((await stage.tts.Synthesize(REQUEST, timeout=10)).voice)
@@ -209,7 +209,7 @@ async def test_a_certificate_with_another_name_is_refused(open_stage, authority)
 async def test_a_certificate_of_another_authority_gets_no_connection(open_stage, authority, tmp_path):
     folder = tmp_path / "foreign"
     folder.mkdir()
-    foreign = Authority(folder).client("tests", grpc_client_max_attempts=1)
+    foreign = Authority(folder).client("tests")
     trusting = foreign.model_copy(update={"grpc_client_tls_ca": authority.cert})
     async with open_stage(client=trusting, **authority.server()) as stage:
         refused = await refusal(stage.tts.Synthesize(REQUEST, timeout=10))

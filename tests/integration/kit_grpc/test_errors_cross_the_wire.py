@@ -24,9 +24,6 @@ from onevoice_kit.errors import (
     Unavailable,
 )
 from onevoice_kit.grpc.client import connect
-from onevoice_kit.settings import ClientSettings
-
-ONCE = ClientSettings(grpc_client_max_attempts=1)
 
 
 def raising(error: BaseException):
@@ -53,7 +50,7 @@ async def test_every_kind_arrives_as_it_was_raised(open_stage, kind):
         retryable=kind is Kind.INTERNAL,
         details={"limit": "4", "unit": "MiB"},
     )
-    async with open_stage(speak=raising(raised), client=ONCE) as stage:
+    async with open_stage(speak=raising(raised)) as stage:
         with pytest.raises(OneVoiceError) as caught:
             await stage.tts.Synthesize(tts_service_pb2.SynthesizeRequest(), timeout=10)
     assert type(caught.value) is type(raised)
@@ -156,7 +153,7 @@ async def test_a_caller_that_goes_away_cancels_the_work(open_stage):
 async def test_a_service_that_is_not_there_is_unavailable(unused_tcp_port):
     from onevoice.tts.v1 import tts_service_pb2_grpc
 
-    async with connect(f"127.0.0.1:{unused_tcp_port}", ONCE) as channel:
+    async with connect(f"127.0.0.1:{unused_tcp_port}") as channel:
         stub = tts_service_pb2_grpc.TtsServiceStub(channel)
         with pytest.raises(Unavailable) as caught:
             await stub.Synthesize(tts_service_pb2.SynthesizeRequest(), timeout=10)

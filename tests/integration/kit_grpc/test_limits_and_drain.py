@@ -11,9 +11,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from onevoice.tts.v1 import tts_service_pb2
 from onevoice_kit.errors import Busy, PreconditionFailed, Unavailable
 from onevoice_kit.grpc.server import GrpcServer
-from onevoice_kit.settings import ClientSettings, GrpcServerSettings
+from onevoice_kit.settings import GrpcServerSettings
 
-ONCE = ClientSettings(grpc_client_max_attempts=1)
 REQUEST = tts_service_pb2.SynthesizeRequest()
 
 
@@ -50,7 +49,7 @@ async def test_a_full_service_answers_busy_with_a_time_and_stays_healthy(open_st
 
 async def test_a_drain_finishes_running_calls_and_refuses_new_ones(open_stage):
     gate = Gate()
-    async with open_stage(speak=gate.speak, client=ONCE) as stage:
+    async with open_stage(speak=gate.speak) as stage:
         watch = health_pb2_grpc.HealthStub(stage.channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
         running = asyncio.create_task(asked(stage))
         await gate.entered.wait()
@@ -66,7 +65,7 @@ async def test_a_drain_finishes_running_calls_and_refuses_new_ones(open_stage):
 
 async def test_what_outlasts_the_grace_can_be_repeated_elsewhere(open_stage):
     gate = Gate()
-    async with open_stage(speak=gate.speak, client=ONCE) as stage:
+    async with open_stage(speak=gate.speak) as stage:
         running = asyncio.create_task(asked(stage))
         await gate.entered.wait()
         await stage.server.stop(0.1)

@@ -31,7 +31,7 @@ async def test_a_client_with_a_certificate_of_the_authority_is_served(authority,
 
 
 async def test_a_client_without_a_certificate_is_refused(authority, stage_with_tls):
-    settings = ClientSettings(grpc_client_tls_ca=authority.cert, grpc_client_max_attempts=1)
+    settings = ClientSettings(grpc_client_tls_ca=authority.cert)
     async with stage_with_tls as stage:
         with pytest.raises(Unavailable):
             await ask(stage.server.address, settings)
@@ -40,7 +40,7 @@ async def test_a_client_without_a_certificate_is_refused(authority, stage_with_t
 async def test_a_client_without_tls_is_refused(stage_with_tls):
     async with stage_with_tls as stage:
         with pytest.raises(Unavailable):
-            await ask(stage.server.address, ClientSettings(grpc_client_max_attempts=1))
+            await ask(stage.server.address, ClientSettings())
 
 
 async def test_certificates_rotate_without_a_restart(authority, stage_with_tls, tmp_path):
@@ -54,7 +54,7 @@ async def test_certificates_rotate_without_a_restart(authority, stage_with_tls, 
         # The next authority's file replaced the first one's, so each client has to trust it where it is now.
         known = following.client("tests").model_copy(update={"grpc_client_tls_ca": authority.cert})
         assert await ask(stage.server.address, known) == "heard"
-        old = authority.client("tests", grpc_client_max_attempts=1)
+        old = authority.client("tests")
         with pytest.raises(Unavailable):
             await ask(stage.server.address, old)
 

@@ -81,7 +81,7 @@ async def running(service: str, **settings: str) -> AsyncIterator[str]:
 
 
 async def refusal(address: str, attack: Attack, caller: str, secret: str, scope: str) -> OneVoiceError:
-    settings = ClientSettings(grpc_shared_secrets=secret, grpc_client_max_attempts=1)
+    settings = ClientSettings(grpc_shared_secrets=secret)
     async with connect(address, settings, caller=caller) as channel:
         with object_scope(scope), pytest.raises(OneVoiceError) as caught:
             await attack(channel)

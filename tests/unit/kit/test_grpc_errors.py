@@ -6,8 +6,8 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
-from onevoice_kit.errors import BY_KIND, Busy, Kind, OneVoiceError, Unavailable
-from onevoice_kit.grpc.errors import CODES, PUSHBACK_KEY, STATUS_KEY, from_rpc_error, to_status, to_trailers
+from onevoice_kit.errors import BY_KIND, Busy, Kind, Unavailable
+from onevoice_kit.grpc.errors import CODES, STATUS_KEY, from_rpc_error, to_status, to_trailers
 
 METHOD = "/onevoice.tts.v1.TtsService/Synthesize"
 
@@ -109,21 +109,7 @@ def test_a_kind_this_version_does_not_know_falls_back_to_the_code():
 @pytest.mark.parametrize("kind", list(Kind))
 def test_an_error_survives_the_table_both_ways(kind):
     error = BY_KIND[kind]("Why.", reason="because", retry_after=0.25, details={"a": "b"})
-    trailers = to_trailers(error, to_status(error))
+    trailers = to_trailers(to_status(error))
     again = from_rpc_error(rpc_error(CODES[kind], "Why.", *trailers))
     assert type(again) is type(error)
     assert vars(again) == vars(error) | {"retryable": error.retryable}
-
-
-@pytest.mark.parametrize(
-    ("error", "pushed_back"),
-    [
-        (Unavailable(), False),
-        (Unavailable(retry_after=3), True),
-        (Unavailable(retryable=False), True),
-        (Busy(retry_after=3), False),
-    ],
-)
-def test_the_transport_does_not_repeat_a_call_that_must_wait(error: OneVoiceError, pushed_back):
-    keys = [key for key, _ in to_trailers(error, to_status(error))]
-    assert (PUSHBACK_KEY in keys) is pushed_back
