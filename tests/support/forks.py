@@ -55,7 +55,7 @@ async def _synthesis(_: Path) -> None:
 
 
 async def _translation(_: Path) -> None:
-    from services.translate.engines.apertium_pipeline import Pipeline
+    from services.translate.engines.apertium_pool import Pipeline
 
     pipeline = Pipeline([["/bin/cat"], ["/bin/cat"]], 20)
     await pipeline.start()

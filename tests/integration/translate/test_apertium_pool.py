@@ -10,8 +10,7 @@ import pytest
 from onevoice_kit.errors import Busy, Unavailable
 from onevoice_kit.testing.waiting import eventually
 from services.translate.engines.apertium_modes import Mode
-from services.translate.engines.apertium_pipeline import Pipeline, PipelineLost
-from services.translate.engines.apertium_pool import Pool
+from services.translate.engines.apertium_pool import Pipeline, PipelineLost, Pool
 from services.translate.engines.base import LanguagePair
 
 ECHO = ("cat", "-u")
