@@ -13,15 +13,17 @@ import time
 from pathlib import Path
 
 from onevoice_jobs.records import Word
+from onevoice_kit.engines.layers import Limit
 from onevoice_kit.media_exec import Ffmpeg
 from onevoice_kit.storage.base import ObjectRef
 from onevoice_kit.storage.file import FileStorage
 from onevoice_kit.testing.storage import file_storage
 from services.asr.audio_cache import AudioCache
 from services.asr.detection import SpeechDetection
-from services.asr.detectors.silero import SileroDetector
 from services.asr.engines import pocketsphinx_worker
 from services.asr.engines.base import TimeRange
+from services.asr.engines.registry import detection_engines
+from services.asr.settings import AsrSettings
 from services.mixer.extraction import Extraction, ExtractionJob, Extractor
 from services.mixer.mixing.mixer import Mixer
 from services.mixer.mixing.plan import Clip, Loudness, MixJob, Range
@@ -31,13 +33,12 @@ from services.orchestrator.policy.fitting import fit
 from services.orchestrator.policy.line import EngineUse, Line, Speech
 from services.orchestrator.policy.line import Source as SourceLine
 from services.orchestrator.policy.segmentation import Turn, cut_lines
-from services.translate.engines.registry import Registry as Translators
+from services.translate.engines.registry import translation_engines
 from services.translate.settings import TranslateSettings
 from services.translate.translation import Request as TranslateRequest
 from services.translate.translation import Segment as Source
 from services.translate.translation import Translator
-from services.tts.admission import Gate
-from services.tts.engines.registry import Registry as Voices
+from services.tts.engines.registry import synthesis_engines
 from services.tts.settings import TtsSettings
 from services.tts.synthesis import Request as SpeakRequest
 from services.tts.synthesis import Synthesizer
@@ -52,12 +53,11 @@ class Serial:
         self.storage = storage
         self.ffmpeg = Ffmpeg()
         self.detection = SpeechDetection(
-            AudioCache(storage), SileroDetector(), chunk_ms=15_000, max_audio_ms=4 * 3_600_000
+            AudioCache(storage), detection_engines(AsrSettings()), chunk_ms=15_000, max_audio_ms=4 * 3_600_000
         )
-        settings = TtsSettings()
-        self.speech = Synthesizer(storage, Voices(settings.tts_engines, settings), Gate(1, 100))
-        pairs = TranslateSettings()
-        self.translation = Translator(Translators(pairs.translate_engines, pairs), max_calls=1)
+        limit = Limit(1, 100, subject="The benchmark", retry_after_s=1.0)
+        self.speech = Synthesizer(storage, synthesis_engines(TtsSettings()), limit)
+        self.translation = Translator(translation_engines(TranslateSettings()), limit)
 
     async def dub(self, source: ObjectRef, language: str) -> ObjectRef:
         """The dubbed file."""

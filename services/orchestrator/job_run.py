@@ -20,6 +20,7 @@ from onevoice_kit.grpc.context import object_scope
 from onevoice_kit.queue.base import Delivery, Queue
 from onevoice_kit.storage.base import Storage
 
+from .clients import Clients
 from .endings import OVERDUE, Endings
 from .journal import JobJournal
 from .pipeline.dubbing import dubbing, scope_end
@@ -28,7 +29,6 @@ from .pipeline.graph import Json
 from .progress import Progress
 from .retrying import RetryPolicy
 from .settings import OrchestratorSettings
-from .stages import Stages
 from .steps.context import JobContext
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class JobRun:
         jobs: Jobs,
         queue: Queue,
         storage: Storage,
-        stages: Stages,
+        clients: Clients,
         settings: OrchestratorSettings,
         rng: random.Random,
     ) -> None:
@@ -104,14 +104,14 @@ class JobRun:
         self._queue = queue
         self._settings = settings
         self._rng = rng
-        self._endings = Endings(stages, storage)
+        self._endings = Endings(clients, storage)
         self._lease: Lease = claimed.lease
         self._new = not claimed.resumed
         # By the clock of the database alone, which gave the lease.
         self._left_s = (self._job.deadline_at - claimed.lease.until).total_seconds() + settings.worker_lease_s
         self.store = jobs.store(claimed.lease)
         progress = Progress(self.store, self._job.target_languages)
-        self._ctx = JobContext(self._job, self.store, stages, storage, settings, progress)
+        self._ctx = JobContext(self._job, self.store, clients, storage, settings, progress)
 
     async def run(self, stopping: asyncio.Event) -> Ending:
         """

@@ -13,23 +13,14 @@ from onevoice_jobs.records import Word
 from onevoice_kit.errors import InvalidInput, PreconditionFailed
 from onevoice_kit.grpc.streams import OnProgress
 from onevoice_kit.storage.base import ObjectRef
-from services.orchestrator.policy.line import EngineUse, Translation
+from services.orchestrator.clients import AsrClient, BillingClient, Clients, MixerClient, TranslateClient, TtsClient
+from services.orchestrator.clients.asr import DetectedSpeech, Region, Speakers, Transcript
+from services.orchestrator.clients.mixer import Measurement, MeasureOrder, Media, Mix, MixOrder, MuxOrder, Sound
+from services.orchestrator.clients.translate import SourceLine
+from services.orchestrator.policy.line import EngineUse, Measured, Translation
 from services.orchestrator.policy.line import Speech as Spoken
 from services.orchestrator.policy.segmentation import Turn
 from services.orchestrator.policy.voices import Voice
-from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
-from services.orchestrator.stages.asr import DetectedSpeech, Region, Speakers, Transcript
-from services.orchestrator.stages.mixer import (
-    MeasuredLine,
-    Measurement,
-    MeasureOrder,
-    Media,
-    Mix,
-    MixOrder,
-    MuxOrder,
-    Sound,
-)
-from services.orchestrator.stages.translate import SourceLine
 
 from .ledger import Ledger
 from .scenario import Spec, price
@@ -46,9 +37,9 @@ class Line(Protocol):
         ...
 
 
-def simulated_stages(line: Line, ledger: Ledger) -> Stages:
+def simulated_stages(line: Line, ledger: Ledger) -> Clients:
     """The five services at the other end of a line."""
-    return Stages(_Asr(line), _Translate(line), _Tts(line), _Mixer(line), _Billing(line, ledger))
+    return Clients(_Asr(line), _Translate(line), _Tts(line), _Mixer(line), _Billing(line, ledger))
 
 
 def _made(prefix: str, name: str, content_type: str, *of: object) -> ObjectRef:
@@ -63,7 +54,7 @@ async def _progress(on_progress: OnProgress) -> None:
         await told
 
 
-class _Asr(AsrStage):
+class _Asr(AsrClient):
     def __init__(self, line: Line) -> None:
         self._line = line
 
@@ -87,7 +78,7 @@ class _Asr(AsrStage):
         return await self._line.stage("asr.diarize", lambda _: speakers)
 
 
-class _Translate(TranslateStage):
+class _Translate(TranslateClient):
     def __init__(self, line: Line) -> None:
         self._line = line
 
@@ -102,7 +93,7 @@ class _Translate(TranslateStage):
         return await self._line.stage("translate.translate", answer)
 
 
-class _Tts(TtsStage):
+class _Tts(TtsClient):
     def __init__(self, line: Line) -> None:
         self._line = line
 
@@ -115,7 +106,7 @@ class _Tts(TtsStage):
         return await self._line.stage("tts.speak", lambda _: spoken)
 
 
-class _Mixer(MixerStage):
+class _Mixer(MixerClient):
     def __init__(self, line: Line) -> None:
         self._line = line
 
@@ -148,14 +139,13 @@ class _Mixer(MixerStage):
         media = _made(prefix, "mux", "video/mp4", order.source.sha256, order.dub.ref.sha256, subtitles)
         return await self._line.stage("mixer.mux", lambda _: (media, order.duration_ms))
 
-    async def measure(self, order: MeasureOrder, on_progress: OnProgress) -> Measurement:
-        await _progress(on_progress)
-        lines = tuple(MeasuredLine(line.id, True, line.start_ms, line.end_ms, 0, 0.9, 0.0) for line in order.lines)
+    async def measure(self, order: MeasureOrder) -> Measurement:
+        lines = {line_id: Measured(True, start, end, 0, 0, 0, 0.9, 0.0) for line_id, start, end in order.lines}
         measured = Measurement(lines, -20.0, -20.1, -2.0, order.duration_ms)
         return await self._line.stage("mixer.measure", lambda _: measured)
 
 
-class _Billing(BillingStage):
+class _Billing(BillingClient):
     def __init__(self, line: Line, ledger: Ledger) -> None:
         self._line = line
         self._ledger = ledger

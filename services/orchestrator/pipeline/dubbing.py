@@ -10,14 +10,15 @@ from typing import Any
 
 from onevoice_jobs.records import Artifact, JobRecord
 
+from ..clients.asr import DetectedSpeech, Speakers, Transcript
+from ..clients.mixer import Media, Mix, Sound
 from ..policy.line import Placement, Source, Speech, Translation, join
 from ..settings import OrchestratorSettings
-from ..stages.asr import DetectedSpeech, Speakers, Transcript
-from ..stages.mixer import Media, Mix, Sound
-from ..steps import assembly, ending, language, source
+from ..steps import assembly, ending, language, measuring, source
 from ..steps.assembly import Captions, Muxed
 from ..steps.context import JobContext
 from ..steps.ending import LanguageEnd
+from ..steps.measuring import Measurements
 from ..steps.task import Task, bind
 from .graph import Handle, Step, item
 
@@ -70,6 +71,10 @@ def _mux(target: str) -> Handle[Muxed]:
     return Handle(f"mux:{target}", Muxed)
 
 
+def _measure(target: str) -> Handle[Measurements]:
+    return Handle(f"measure:{target}", Measurements)
+
+
 def _done(target: str) -> Handle[LanguageEnd]:
     return Handle(f"done:{target}", LanguageEnd)
 
@@ -116,7 +121,7 @@ class Dubbing:
         yield assembly.SourceCaptions(gives=CAPTIONS, name=self._name, language=LANGUAGE, sound=EXTRACT, cuts=cuts)
         for target in self.job.target_languages:
             yield self._choice_of_voices(target)
-        yield from self._ending()
+        yield from self._ending(cuts)
 
     def _recognition(self, chunk: int) -> Iterator[Task[Any]]:
         yield source.Transcribe(
@@ -230,6 +235,18 @@ class Dubbing:
             burn_in=options.burn_in_captions,
             keep_original=options.keep_original_audio,
         )
+        yield measuring.MeasureDub(
+            gives=_measure(target),
+            scope=target,
+            sound=EXTRACT,
+            speech_regions=DETECT,
+            cuts=cuts,
+            speech=speech,
+            placements=_fit(target),
+            captions=_captions(target),
+            mix=_mix(target),
+            muxed=_mux(target),
+        )
         yield ending.Finish(
             gives=_done(target),
             scope=target,
@@ -245,13 +262,21 @@ class Dubbing:
             speech=speech,
             placements=_fit(target),
             captions=_captions(target),
-            mix=_mix(target),
             muxed=_mux(target),
+            measurements=_measure(target),
         )
 
-    def _ending(self) -> Iterator[Task[Any]]:
+    def _ending(self, cuts: tuple[Handle[dict[str, Source]], ...]) -> Iterator[Task[Any]]:
         job, ends = self.job, tuple(map(_done, self.job.target_languages))
-        yield ending.Report(gives=REPORT, job_id=str(job.id), media=PROBE, language=LANGUAGE, ends=ends)
+        yield ending.Report(
+            gives=REPORT,
+            job_id=str(job.id),
+            media=PROBE,
+            language=LANGUAGE,
+            speech_regions=DETECT,
+            cuts=cuts,
+            ends=ends,
+        )
         yield ending.Manifest(
             gives=MANIFEST,
             job_id=str(job.id),

@@ -86,6 +86,26 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """A line as it was found in the finished file; all but `present` is 0 where it was not."""
+
+    present: bool
+    onset_ms: int
+    """Begin of its speech in the file."""
+    end_ms: int
+    shift_ms: int
+    """Its place in the file − its place in the voice stem; negative is early."""
+    overlap_ms: int
+    """Time during which another line of the dub speaks as well."""
+    cut_ms: int
+    """Its sound that is missing from its start or its end."""
+    correlation: float
+    """Likeness of the file to the line's own sound, 0 to 1."""
+    level_db: float
+    """Its level in the file against its level in the voice stem."""
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A line with the facts found so far."""
 
@@ -96,6 +116,8 @@ class Line:
     speech: Speech | None = None
     placement: Placement | None = None
     """None where the line is silent."""
+    measured: Measured | None = None
+    """None where the line is silent, and before the file is measured."""
 
     @property
     def chunk(self) -> int:
@@ -140,17 +162,18 @@ def join(
     translations: Iterable[dict[str, Translation]] = (),
     speech: Sequence[Speech] = (),
     placements: Mapping[str, Placement] | None = None,
+    measured: Mapping[str, Measured] | None = None,
 ) -> list[Line]:
     """
     The lines in time order, each with the facts that are given.
 
-    Sources, translations and placements are by line id, and their order counts for nothing: a checkpoint loses it.
-    Speech is in the time order of all lines, or empty.
+    Sources, translations, placements and measurements are by line id, and their order counts for nothing: a checkpoint
+    loses it. Speech is in the time order of all lines, or empty.
     """
     by_id = {line_id: text for chunk in translations for line_id, text in chunk.items()}
-    placed = placements or {}
+    placed, found = placements or {}, measured or {}
     lines = [
-        Line(line_id, source, by_id.get(line_id), placement=placed.get(line_id))
+        Line(line_id, source, by_id.get(line_id), placement=placed.get(line_id), measured=found.get(line_id))
         for chunk in sources
         for line_id, source in chunk.items()
     ]

@@ -11,9 +11,9 @@ from onevoice_jobs.records import Artifact, JobRecord
 from onevoice_jobs.store import JobStore
 from onevoice_kit.storage.base import Storage
 
+from ..clients import Clients
 from ..progress import Progress
 from ..settings import OrchestratorSettings
-from ..stages import Stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class JobContext:
 
     job: JobRecord
     store: JobStore
-    stages: Stages
+    clients: Clients
     storage: Storage
     settings: OrchestratorSettings
     progress: Progress
@@ -30,7 +30,7 @@ class JobContext:
     @property
     def tools(self) -> Tools:
         """The part of it that steps work with."""
-        return Tools(self.job.user_id, self.job.id, self.stages, self.storage, self.progress)
+        return Tools(self.job.user_id, self.job.id, self.clients, self.storage, self.progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Tools:
 
     user_id: UUID
     job_id: UUID
-    stages: Stages
+    clients: Clients
     storage: Storage
     progress: Progress
 
@@ -54,3 +54,7 @@ class Tools:
         key = artifact_key(self.user_id, self.job_id, f"{kind}.{language or 'job'}.{suffix}")
         ref = await self.storage.put_bytes(key, text.encode(), content_type)
         return Artifact(kind, language, filename, ref)
+
+    async def read(self, artifact: Artifact) -> str:
+        """The text that `save` stored."""
+        return (await self.storage.get_bytes(self.storage.key(artifact.ref.uri))).decode()

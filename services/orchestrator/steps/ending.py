@@ -11,15 +11,15 @@ from typing import Any, ClassVar
 from onevoice_jobs.records import Artifact, CompletedLanguage, JobError, Shown
 from onevoice_kit.storage.base import ObjectRef
 
+from ..clients.asr import DetectedSpeech, Speakers, Transcript
+from ..clients.mixer import Media, Sound
 from ..codec import dump, load
 from ..pipeline.graph import Given, Handle, Json, Result
+from ..policy import quality
 from ..policy.line import EngineUse, Line, Placement, Source, Speech, Translation, join
-from ..policy.quality import Sound as MeasuredSound
-from ..policy.quality import measure, report_line
-from ..stages.asr import DetectedSpeech, Speakers, Transcript
-from ..stages.mixer import Media, Mix, Sound
 from .assembly import Captions, Muxed
 from .context import JobContext, Tools
+from .measuring import Measurements
 from .task import Task
 
 _SUFFIX = {"video/mp4": "mp4", "audio/mp4": "m4a", "video/x-matroska": "mkv", "video/webm": "webm"}
@@ -57,8 +57,8 @@ class Finish(Task[LanguageEnd]):
     speech: tuple[Handle[Speech], ...]
     placements: Handle[dict[str, Placement]]
     captions: Handle[Captions]
-    mix: Handle[Mix]
     muxed: Handle[Muxed]
+    measurements: Handle[Measurements]
 
     async def run(self, tools: Tools, given: Given) -> Result[LanguageEnd]:
         """Returns the end; it is published with the dubbed file."""
@@ -72,15 +72,20 @@ class Finish(Task[LanguageEnd]):
 
     def _section(self, given: Given) -> dict[str, Any]:
         cuts, translations = given.each(self.cuts), given.each(self.translations)
-        lines = join(cuts, translations, given.each(self.speech), given(self.placements))
-        mixed, sound = given(self.mix), given(self.sound)
-        delta = given(self.muxed).duration_ms - given(self.media).duration_ms
-        measured = MeasuredSound(mixed.loudness_lufs, sound.loudness_lufs, mixed.true_peak_dbtp, delta)
+        found = given(self.measurements)
+        lines = join(cuts, translations, given.each(self.speech), given(self.placements), found.dub.lines)
+        sound = quality.Sound(
+            found.dub.loudness_lufs,
+            given(self.sound).loudness_lufs,
+            found.dub.true_peak_dbtp,
+            given(self.muxed).duration_ms - given(self.media).duration_ms,
+            found.dub.residue_db,
+        )
         return {
             "language": self.target,
             "status": "completed",
-            "segments": [report_line(index, line) for index, line in enumerate(lines)],
-            "metrics": asdict(measure(lines, measured)),
+            "segments": [quality.report_line(index, line) for index, line in enumerate(lines)],
+            "metrics": quality.metrics(lines, given(self.speech_regions).regions, sound, found.captions),
             "lineage": self._lineage(given, lines),
         }
 
@@ -125,11 +130,18 @@ class Report(Task[Artifact]):
     job_id: str
     media: Handle[Media]
     language: Handle[str]
+    speech_regions: Handle[DetectedSpeech]
+    cuts: tuple[Handle[dict[str, Source]], ...]
     ends: tuple[Handle[LanguageEnd], ...]
 
     async def run(self, tools: Tools, given: Given) -> Artifact:
         """Returns the file; the manifest publishes it."""
-        source = {"language": given(self.language), "duration_ms": given(self.media).duration_ms}
+        unheard = quality.unheard(given(self.speech_regions).regions, join(given.each(self.cuts)))
+        source = {
+            "language": given(self.language),
+            "duration_ms": given(self.media).duration_ms,
+            "unheard": [{"start_ms": start, "end_ms": end} for start, end in unheard],
+        }
         sections = [end.section for end in given.each(self.ends)]
         text = _json({"job_id": self.job_id, "source": source, "languages": sections})
         return await tools.save("report", None, "report.json", text, "application/json")
@@ -188,8 +200,8 @@ class Settle(Task[int]):
         completed = sum(end.completed for end in given.each(self.ends))
         if not completed:
             return 0  # the job fails, and its end releases the credits
-        amount = await tools.stages.billing.price(given(self.media).duration_ms, completed)
-        return await tools.stages.billing.settle(self.reservation, amount)
+        amount = await tools.clients.billing.price(given(self.media).duration_ms, completed)
+        return await tools.clients.billing.settle(self.reservation, amount)
 
 
 def _json(value: Json) -> str:

@@ -176,10 +176,27 @@ async def test_the_catalogue_shows_what_can_be_dubbed_here(ada: User) -> None:
     engines = (await ada.client.get("/api/engines")).json()
     assert {stage: [engine["name"] for engine in found] for stage, found in engines.items()} == {
         "asr": ["pocketsphinx"],
+        "detection": ["silero"],
         "diarization": ["single"],
         "translate": ["apertium", "openai"],
         "tts": ["espeak"],
     }
+
+
+async def test_an_engine_that_cannot_work_is_shown_with_what_is_missing_its_price_and_its_end(ada: User) -> None:
+    [works, away] = (await ada.client.get("/api/engines")).json()["translate"]
+    assert away == {
+        "name": "openai",
+        "model": "large",
+        "version": "1",
+        "languages": ["en"],
+        "available": False,
+        "missing": "The engine “openai” needs a key.",
+        "shutdown_date": "2027-01-31",
+        "price": {"usd": "2.50", "unit": "1M tokens"},
+    }
+    assert works["available"]
+    assert (works["missing"], works["shutdown_date"], works["price"]) == (None, None, None)
 
 
 async def test_health_tells_about_everything(gateway: Gateway) -> None:

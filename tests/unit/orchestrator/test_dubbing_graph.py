@@ -17,10 +17,10 @@ from onevoice_jobs.options import EngineChoice, GlossaryTerm, JobOptions
 from onevoice_jobs.records import JobRecord, Word
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.storage.base import ObjectRef
+from services.orchestrator.clients.asr import DetectedSpeech
 from services.orchestrator.pipeline.dubbing import Dubbing
 from services.orchestrator.policy.line import Source
 from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.stages.asr import DetectedSpeech
 from services.orchestrator.steps.task import Task, draw
 from tests.support.lines import ENGINE
 

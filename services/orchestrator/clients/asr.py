@@ -34,6 +34,11 @@ class DetectedSpeech:
     duration_ms: int
     detector: EngineUse
 
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions of all chunks."""
+        return tuple(region for chunk in self.chunks for region in chunk)
+
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
@@ -51,7 +56,7 @@ class Speakers:
     engine: EngineUse
 
 
-class AsrStage:
+class AsrClient:
     """Speech recognition."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
