@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from onevoice_jobs import records
@@ -67,6 +67,31 @@ class Translate(Task[dict[str, Translation]]):
             details = {"line": missing[0]}
             raise Internal("Translation left out a line.", reason="incomplete_translation", details=details)
         return done
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplyEdits(Task[dict[str, Translation]]):
+    """Replaces translations of one chunk by the texts of the user."""
+
+    stage: ClassVar = "store"
+    pure: ClassVar = True
+    target: str
+    lines: Handle[dict[str, Source]]
+    translations: Handle[dict[str, Translation]]
+    texts: Mapping[str, str]
+    """By line id."""
+
+    async def run(self, tools: Tools, given: Given) -> dict[str, Translation]:
+        """Returns all translations of the chunk by line id."""
+        sources = given(self.lines)
+        return {
+            line: self._edited(translation, sources[line], self.texts[line]) if line in self.texts else translation
+            for line, translation in given(self.translations).items()
+        }
+
+    def _edited(self, translation: Translation, source: Source, text: str) -> Translation:
+        within_budget = len(text) <= max_chars(source.slot_ms, self.target)
+        return replace(translation, text=text, unknown_words=(), within_budget=within_budget, edited=True)
 
 
 @dataclass(frozen=True, kw_only=True)
