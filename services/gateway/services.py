@@ -46,6 +46,7 @@ from services.gateway.jobs.submission import (
 from services.gateway.monitoring.service import Monitor
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads.quota import StorageQuota
+from services.gateway.uploads.removals import Removals
 from services.gateway.uploads.service import UploadService
 from services.gateway.uploads.transfers import TransferLimits, Transfers
 from services.gateway.videos.service import VideoService
@@ -76,6 +77,7 @@ class Services:
     authenticator: Authenticator
     billing: BillingClient
     catalogue: Catalogue
+    removals: Removals
     uploads: UploadService
     videos: VideoService
     jobs: JobService
@@ -146,6 +148,7 @@ def _wire(
     idempotency = Idempotency(
         engine, running_s=settings.idempotency_running_s, keep_s=settings.idempotency_keep_s, undo=undo
     )
+    removals = Removals(engine, storage)
     quota = StorageQuota(settings.storage_quota_bytes)
     transfers = Transfers(storage, _transfer_limits(settings))
     job_limits = JobLimits(settings.max_target_languages, settings.max_source_duration_s)
@@ -156,8 +159,9 @@ def _wire(
         authenticator=Authenticator(engine),
         billing=billing,
         catalogue=catalogue,
-        uploads=UploadService(engine, storage, transfers, idempotency, quota),
-        videos=VideoService(engine, storage, transfers, mixer, idempotency, quota),
+        removals=removals,
+        uploads=UploadService(engine, storage, transfers, idempotency, quota, removals),
+        videos=VideoService(engine, storage, transfers, mixer, idempotency, quota, removals),
         jobs=JobService(engine, storage, billing, settings.download_expires_s),
         submission=Submission(engine, storage, catalogue, billing, mixer, idempotency, job_limits, quota),
         runs=JobRuns(engine, billing, idempotency),
@@ -180,7 +184,12 @@ def _transfer_limits(settings: GatewaySettings) -> TransferLimits:
 def _start_background(services: Services, listener: Listener) -> None:
     settings, start = services.settings, services.background.start
     interval_s = settings.housekeeping_interval_s
-    for name, work in (("idempotency", services.idempotency.housekeeping), ("uploads", services.uploads.remove_stale)):
+    housekeeping = {
+        "idempotency": services.idempotency.housekeeping,
+        "uploads": services.uploads.remove_stale,
+        "removals": services.removals.sweep,
+    }
+    for name, work in housekeeping.items():
         start(name, regularly(name, work, interval_s), needed=False)
     start(LAG, partial(_measure_lag, services.engine), needed=False)
     if isinstance(services.storage, FileStorage):

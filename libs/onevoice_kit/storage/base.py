@@ -94,7 +94,11 @@ class Storage(Protocol):
         ...
 
     async def verify(self, key: str, content_type: str) -> ObjectRef:
-        """Reads what a client uploaded, computes size and SHA-256, records both, and returns the reference."""
+        """
+        Accepts what a client uploaded under this content type, and returns its reference, by the checksum that the
+        store took when it was sent. `sha256` is empty where the store has none (S3, after an upload in parts):
+        `open_local` compares the content with the expected one.
+        """
         ...
 
     async def delete(self, key: str) -> None:

@@ -31,8 +31,9 @@ class S3Storage:
     """
     The storage port on a bucket (see `base.Storage`).
 
-    The SHA-256 of what we write lies in the object's metadata. For what a client uploaded, `verify` records it
-    as tags: those can be set later without copying the object, and a later upload under the same key loses them.
+    The SHA-256 of what we write lies in the object's metadata. What a client uploads in one request S3 itself compares
+    with the signed checksum, and `verify` records it as tags: those can be set later without copying the object, and a
+    later upload under the same key loses them. Of an upload in parts S3 has no SHA-256 of the whole.
     Signed URLs end at the latest when the credentials of the process do.
     """
 
@@ -110,13 +111,12 @@ class S3Storage:
                     yield chunk
 
     async def verify(self, key: str, content_type: str) -> ObjectRef:
-        digest, size = hashlib.sha256(), 0
-        async for chunk in self.stream(key):
-            await asyncio.to_thread(digest.update, chunk)
-            size += len(chunk)
-        facts = {"sha256": digest.hexdigest(), "content-type": content_type.partition(";")[0].strip()}
         client = await self._client.get()
         with _errors():
+            answer = await client.head_object(Bucket=self._bucket, Key=check_key(key), ChecksumMode="ENABLED")
+            sha256 = answer["Metadata"].get("sha256") or _hexadecimal(answer.get("ChecksumSHA256", ""))
+            facts = {"sha256": sha256, "content-type": content_type.partition(";")[0].strip()}
+            size = answer["ContentLength"]
             await client.put_object_tagging(
                 Bucket=self._bucket,
                 Key=key,
@@ -156,6 +156,7 @@ class S3Storage:
             "Content-Length": str(size),
             "Content-Type": content_type,
             "x-amz-checksum-sha256": _base64(sha256),
+            "x-amz-sdk-checksum-algorithm": "SHA256",
             "x-amz-server-side-encryption": ENCRYPTION,
         }
         url = await self._sign(
@@ -164,6 +165,7 @@ class S3Storage:
             Key=check_key(key),
             ContentLength=size,
             ContentType=content_type,
+            ChecksumAlgorithm="SHA256",
             ChecksumSHA256=headers["x-amz-checksum-sha256"],
             ServerSideEncryption=ENCRYPTION,
         )
@@ -273,6 +275,11 @@ def _known(code: str) -> OneVoiceError | None:
 
 def _invalid_parts() -> InvalidInput:
     return InvalidInput("A part of the upload is missing or differs from what was sent.", reason="invalid_parts")
+
+
+def _hexadecimal(checksum: str) -> str:
+    """A checksum of S3 as hexadecimal; empty for one of a multipart upload, which is not that of the content."""
+    return "" if "-" in checksum else base64.b64decode(checksum).hex()
 
 
 def _base64(sha256: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, DateTime, Index, Integer, Table, Text, Uuid, func
+from sqlalchemy import Boolean, Column, DateTime, Index, Integer, Table, Text, Uuid, false, func
 from sqlalchemy.dialects.postgresql import JSONB
 
 from services.gateway.database import metadata
@@ -19,6 +19,7 @@ idempotency_keys = Table(
     Column("response_body", JSONB),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("running_until", DateTime(timezone=True), nullable=False),
+    Column("abandoned", Boolean, nullable=False, server_default=false()),
     Index(None, "created_at"),
 )
 """

@@ -60,19 +60,26 @@ async def forget_expired(connection: AsyncConnection, record: Record, keep: time
 
 async def answer(connection: AsyncConnection, record: Record, status: int, body: Mapping[str, Any]) -> bool:
     """Stores the answer; False where the record is no longer ours."""
-    statement = update(table).where(*_is_running(record)).values(response_status=status, response_body=dict(body))
+    running = (*_is_unanswered(record), table.c.abandoned.is_(False))
+    statement = update(table).where(*running).values(response_status=status, response_body=dict(body))
     return (await connection.execute(statement)).rowcount == 1
 
 
 async def forget(connection: AsyncConnection, record: Record) -> bool:
     """Drops a running record; False where it is no longer ours."""
-    return (await connection.execute(delete(table).where(*_is_running(record)))).rowcount == 1
+    running = (*_is_unanswered(record), table.c.abandoned.is_(False))
+    return (await connection.execute(delete(table).where(*running))).rowcount == 1
 
 
-async def lock(connection: AsyncConnection, record: Record) -> bool:
-    """Keeps others off a running record for the rest of the transaction; False where it does not run any more."""
-    found = await connection.execute(select(table.c.key).where(*_is_running(record)).with_for_update())
-    return found.one_or_none() is not None
+async def abandon(connection: AsyncConnection, record: Record) -> bool:
+    """Makes sure that a call can no longer succeed, so that it can be undone; False where it has succeeded."""
+    statement = update(table).where(*_is_unanswered(record)).values(abandoned=True)
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def forget_abandoned(connection: AsyncConnection, record: Record) -> None:
+    """Drops the record of a call that has been undone."""
+    await connection.execute(delete(table).where(*_is_unanswered(record), table.c.abandoned))
 
 
 async def dead(connection: AsyncConnection, limit: int) -> list[Record]:
@@ -88,7 +95,7 @@ async def dead(connection: AsyncConnection, limit: int) -> list[Record]:
 
 async def postpone(connection: AsyncConnection, record: Record, running: timedelta) -> None:
     """Lets a record that could not be cleaned up now count as running for so long, so that others come first."""
-    later = update(table).where(*_is_running(record)).values(running_until=func.now() + running)
+    later = update(table).where(*_is_unanswered(record)).values(running_until=func.now() + running)
     await connection.execute(later)
 
 
@@ -101,7 +108,7 @@ def _is_old(keep: timedelta) -> tuple[Any, ...]:
     return table.c.response_status.is_not(None), table.c.created_at < func.now() - keep
 
 
-def _is_running(record: Record) -> tuple[Any, ...]:
+def _is_unanswered(record: Record) -> tuple[Any, ...]:
     return (
         table.c.user_id == record.user_id,
         table.c.key == record.key,

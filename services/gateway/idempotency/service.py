@@ -141,11 +141,13 @@ class Idempotency:
     async def _clean_up(self, record: Record, undo: Undo | None) -> None:
         """Removes a call's traces, then its record; nothing where the call did succeed after all."""
         async with transaction(self._engine) as connection:
-            if not await repository.lock(connection, record):
+            if not await repository.abandon(connection, record):
                 return
-            if undo is not None:
-                await undo(record.user_id, record.resource_id)
-            await repository.forget(connection, record)
+        # No transaction is open while other services work; `finish` refuses an abandoned call.
+        if undo is not None:
+            await undo(record.user_id, record.resource_id)
+        async with transaction(self._engine) as connection:
+            await repository.forget_abandoned(connection, record)
 
     async def housekeeping(self) -> None:
         """Cleans up after calls that died with their process, and forgets old answers."""

@@ -57,10 +57,10 @@ class RangedFile(FileResponse):
 
 
 @router.put("/{key:path}")
-async def put_object(key: str, request: Request, storage: FileStorageDep) -> Response:
-    """Takes the body of a signed upload, or of one part of it."""
+async def put_object(key: str, request: Request, services: ServicesDep, storage: FileStorageDep) -> Response:
+    """Stores the body of a signed upload, or of one part of it, as long as the upload is open."""
     grant = storage.verify_signature("PUT", key, request.query_params)
-    etag = await storage.receive(grant, request.stream())
+    etag = await services.uploads.receive(storage, grant, request.stream())
     return Response(status_code=200, headers={"ETag": etag})
 
 

@@ -50,6 +50,7 @@ uploads = Table(
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("completed_at", DateTime(timezone=True)),
     Index(None, "user_id"),
+    Index(None, "key"),
     Index("ix_uploads_pending_expires_at", "expires_at", postgresql_where="status = 'pending'"),
 )
 

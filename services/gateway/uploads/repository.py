@@ -35,15 +35,22 @@ async def set_status(connection: AsyncConnection, upload_id: UUID, status: Uploa
     return (await connection.execute(statement)).rowcount == 1
 
 
-async def stale_uploads(connection: AsyncConnection, age: timedelta, limit: int = 50) -> list[Upload]:
-    """Uploads whose time was over `age` ago and that were never completed; locked until the transaction ends."""
-    statement = (
-        select(*_COLUMNS)
+async def status_of_key(connection: AsyncConnection, key: str) -> UploadStatus | None:
+    """The status of the upload whose file lies under this key; None where there is none."""
+    status = (await connection.execute(select(uploads.c.status).where(uploads.c.key == key))).scalar_one_or_none()
+    return None if status is None else UploadStatus(status)
+
+
+async def take_stale_uploads(connection: AsyncConnection, age: timedelta, limit: int = 50) -> list[Upload]:
+    """Deletes and returns uploads whose time was over `age` ago and that were never completed."""
+    stale = (
+        select(uploads.c.id)
         .where(uploads.c.status == UploadStatus.PENDING, uploads.c.expires_at < func.now() - age)
         .order_by(uploads.c.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    statement = delete(uploads).where(uploads.c.id.in_(stale)).returning(*_COLUMNS)
     return [_upload(row) for row in await connection.execute(statement)]
 
 

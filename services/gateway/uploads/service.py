@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -14,10 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onevoice_kit.db import transaction
 from onevoice_kit.errors import Conflict, NotFound, PreconditionFailed
 from onevoice_kit.storage.base import Storage, UploadedPart
+from onevoice_kit.storage.file import FileStorage
+from onevoice_kit.storage.signing import Grant
 from services.gateway.idempotency.service import Answer, CreatingCall, Idempotency
 from services.gateway.uploads import repository
 from services.gateway.uploads.models import Upload, UploadStatus
 from services.gateway.uploads.quota import StorageQuota
+from services.gateway.uploads.removals import Removals, note_upload_removal
 from services.gateway.uploads.schemas import UploadIn, UploadOut, transfer_fields
 from services.gateway.uploads.sniff import SNIFF_BYTES, fits, sniff
 from services.gateway.uploads.transfers import Transfers
@@ -38,12 +41,14 @@ class UploadService:
         transfers: Transfers,
         idempotency: Idempotency,
         quota: StorageQuota,
+        removals: Removals,
     ) -> None:
         self._engine = engine
         self._storage = storage
         self._transfers = transfers
         self._idempotency = idempotency
         self._quota = quota
+        self._removals = removals
 
     async def create(self, user_id: UUID, wanted: UploadIn, key: str | None) -> Answer:
         """Begins an upload; answers with the requests that send the file."""
@@ -83,20 +88,40 @@ class UploadService:
             await self._transfers.receive(upload, parts)
             await self._check_content(upload)
         except PreconditionFailed:
-            await self._set_status(upload, UploadStatus.FAILED)
+            async with transaction(self._engine) as connection:
+                await repository.set_status(connection, upload.id, UploadStatus.FAILED)
+                removal = await note_upload_removal(connection, upload)
+            await self._removals.remove(removal)
             raise
-        if not await self._set_status(upload, UploadStatus.COMPLETED):
+        async with transaction(self._engine) as connection:
+            found = await repository.set_status(connection, upload.id, UploadStatus.COMPLETED)
+        if not found:
             await self._transfers.drop(upload)
             raise _unknown()
         return replace(upload, status=UploadStatus.COMPLETED)
 
+    async def receive(self, storage: FileStorage, grant: Grant, body: AsyncIterable[bytes]) -> str:
+        """
+        Stores the body of a signed request and returns its etag; `Conflict` (`upload_closed`) where the upload or its
+        video has been deleted, refused or completed. Nothing is kept then.
+        """
+        if await self._status_of_key(grant.key) is not UploadStatus.PENDING:
+            raise _closed()
+        etag = await storage.receive(grant, body)
+        # Again, now that the object is there: a deletion meanwhile has deleted the row first, then what was stored.
+        if await self._status_of_key(grant.key) in (None, UploadStatus.FAILED):
+            await storage.delete(grant.key)
+            raise _closed()
+        return etag
+
     async def remove_stale(self) -> None:
         """Deletes what was never completed and whose time is over."""
         async with transaction(self._engine) as connection:
-            for upload in await repository.stale_uploads(connection, _STALE_AFTER):
-                await self._transfers.drop(upload)
-                await repository.delete_upload(connection, upload.id)
-                logger.info("dropped an abandoned upload", extra={"upload_id": str(upload.id)})
+            stale = await repository.take_stale_uploads(connection, _STALE_AFTER)
+            noted = [await note_upload_removal(connection, upload) for upload in stale]
+        for upload, removal in zip(stale, noted, strict=True):
+            logger.info("dropped an abandoned upload", extra={"upload_id": str(upload.id)})
+            await self._removals.remove(removal)
 
     async def _check_content(self, upload: Upload) -> None:
         head = b""
@@ -106,9 +131,12 @@ class UploadService:
         found = sniff(head)
         if fits(upload.kind, found):
             return
-        await self._transfers.drop(upload)
         message = f"The file cannot be used as {upload.kind.value.replace('_', ' ')}: it looks like {found}."
         raise PreconditionFailed(message, reason="content_mismatch", details={"detected": found})
+
+    async def _status_of_key(self, key: str) -> UploadStatus | None:
+        async with transaction(self._engine) as connection:
+            return await repository.status_of_key(connection, key)
 
     async def _get(self, user_id: UUID, upload_id: UUID) -> Upload:
         async with transaction(self._engine) as connection:
@@ -117,9 +145,9 @@ class UploadService:
             raise _unknown()
         return upload
 
-    async def _set_status(self, upload: Upload, status: UploadStatus) -> bool:
-        async with transaction(self._engine) as connection:
-            return await repository.set_status(connection, upload.id, status)
+
+def _closed() -> Conflict:
+    return Conflict("The upload is no longer open.", reason="upload_closed")
 
 
 def upload_key(user_id: UUID, upload_id: UUID, filename: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -114,8 +114,9 @@ class Transfers:
 
     async def receive(self, upload: Upload, parts: Sequence[UploadedPart]) -> ObjectRef:
         """
-        The stored object, read and compared with what was announced. Raises `Conflict` (`not_uploaded`) while it
-        is not there, and `PreconditionFailed` (`size_mismatch`, `checksum_mismatch`) after deleting a wrong one.
+        The stored object, compared with what was announced. Raises `Conflict` (`not_uploaded`) while it
+        is not there, and `PreconditionFailed` (`size_mismatch`, `checksum_mismatch`) where it is a wrong
+        one. A checksum that the storage cannot give without reading is checked by its first reader.
         """
         if upload.multipart_id is not None and await self._storage.head(upload.key) is None:
             await self._join(upload, parts)
@@ -125,9 +126,8 @@ class Transfers:
             raise Conflict("The file has not been uploaded yet.", reason="not_uploaded") from error
         wrong = _difference(upload, ref)
         if wrong is not None:
-            await self.drop(upload)
             raise wrong
-        return ref
+        return replace(ref, sha256=upload.sha256)
 
     async def drop(self, upload: Upload) -> None:
         """Removes whatever has been stored of the file."""
@@ -159,7 +159,7 @@ def _difference(upload: Upload, ref: ObjectRef) -> PreconditionFailed | None:
     if ref.size != upload.size:
         message = f"The file has {ref.size} bytes; {upload.size} were announced."
         return PreconditionFailed(message, reason="size_mismatch")
-    if ref.sha256 != upload.sha256:
+    if ref.sha256 and ref.sha256 != upload.sha256:
         message = "The file's SHA-256 is not the one that was announced."
         details = {"expected": upload.sha256, "actual": ref.sha256}
         return PreconditionFailed(message, reason="checksum_mismatch", details=details)

@@ -19,6 +19,7 @@ from services.gateway.idempotency.service import Answer, Attempt, CreatingCall, 
 from services.gateway.uploads import repository as upload_repository
 from services.gateway.uploads.models import Upload, UploadKind, UploadStatus
 from services.gateway.uploads.quota import StorageQuota
+from services.gateway.uploads.removals import Removals, note_removal
 from services.gateway.uploads.schemas import transfer_fields
 from services.gateway.uploads.service import safe_suffix
 from services.gateway.uploads.transfers import Transfer, Transfers
@@ -41,6 +42,7 @@ class VideoService:
         mixer: MixerClient,
         idempotency: Idempotency,
         quota: StorageQuota,
+        removals: Removals,
     ) -> None:
         self._engine = engine
         self._storage = storage
@@ -48,6 +50,7 @@ class VideoService:
         self._mixer = mixer
         self._idempotency = idempotency
         self._quota = quota
+        self._removals = removals
 
     async def create(self, user_id: UUID, wanted: VideoIn, key: str | None) -> Answer:
         """Announces a video; answers with the requests that send its file."""
@@ -150,10 +153,8 @@ class VideoService:
             upload = await upload_repository.get_upload(connection, user_id, video_id)
             await repository.delete_video(connection, video_id)
             await upload_repository.delete_upload(connection, video_id)
-            # Before the commit: where the store fails, the video stays and can be deleted again.
-            if upload is not None and upload.status is UploadStatus.PENDING:
-                await self._transfers.drop(upload)
-            await self._storage.delete_prefix(video_prefix(user_id, video_id))
+            removal = await note_removal(connection, video_prefix(user_id, video_id), upload)
+        await self._removals.remove(removal)
 
     async def upload_requests(self, user_id: UUID, video_id: UUID) -> tuple[Upload, Transfer]:
         """The requests that send the file, once more."""
@@ -192,7 +193,6 @@ class VideoService:
         return upload
 
     async def _reject(self, video: Video, why: OneVoiceError) -> None:
-        await self._storage.delete(video.key)
         values = {
             "status": VideoStatus.REJECTED,
             "rejection_reason": why.reason,
@@ -201,6 +201,9 @@ class VideoService:
         async with transaction(self._engine) as connection:
             await repository.update_video(connection, video.user_id, video.id, **values)
             await upload_repository.set_status(connection, video.id, UploadStatus.FAILED)
+            upload = await upload_repository.get_upload(connection, video.user_id, video.id)
+            removal = await note_removal(connection, video_prefix(video.user_id, video.id), upload)
+        await self._removals.remove(removal)
 
 
 def _announced(upload: Upload, wanted: VideoIn) -> Video:

@@ -29,10 +29,10 @@ async def test_the_migrated_schema_is_that_of_the_models(gateway: Gateway) -> No
     async with transaction(gateway.database) as connection:
         assert await connection.run_sync(_differences) == []
     assert set(metadata.tables) == {
-        f"gateway.{name}" for name in ("users", "api_keys", "uploads", "videos", "idempotency_keys")
+        f"gateway.{name}" for name in ("users", "api_keys", "uploads", "videos", "idempotency_keys", "removals")
     }
 
 
 async def test_migrating_again_changes_nothing(database_url: str) -> None:
     first = await migrate(database_url, migrations_path(), SCHEMA)
-    assert await migrate(database_url, migrations_path(), SCHEMA) == first == "0002"
+    assert await migrate(database_url, migrations_path(), SCHEMA) == first == "0003"
