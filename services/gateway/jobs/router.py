@@ -123,7 +123,8 @@ async def follow_job(
     What happens to the job, from its beginning or after `Last-Event-ID`, as server-sent events; the data are JSON.
     The stream ends when the job has ended. Types: `job.created`, `job.started`, `job.progress`,
     `segment.recognised`, `line.ready`, `language.completed`, `language.failed`, `step.retried`,
-    `job.waiting`, `job.cancel_requested`, `job.resumed`, `job.regenerated`, `job.completed`, `job.failed`, `job.cancelled`.
+    `job.waiting`, `job.cancel_requested`, `job.resumed`, `job.regenerated`, `job.completed`, `job.failed`,
+    `job.cancelled`.
     """
     last_id = parse_last_event_id(last_event_id)
     await services.jobs.get(caller.user_id, job_id)

@@ -9,12 +9,12 @@ from services.billing.settings import BillingSettings
 
 
 def test_settings_are_read_from_the_environment(monkeypatch):
-    monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret@host/db")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:pa55word@host/db")
     monkeypatch.setenv("FREE_CREDITS", "42")
     monkeypatch.setenv("GRPC_PORT", "50060")
     settings = BillingSettings()
     assert (settings.free_credits, settings.grpc_port) == (42, 50060)
-    assert "secret" not in repr(settings)
+    assert "pa55word" not in repr(settings)
 
 
 def test_an_account_opens_with_ten_minutes_by_default(monkeypatch):
