@@ -39,15 +39,25 @@ class MediaLimits:
     max_duration_s: float = 4 * 3600.0
     max_pixels: int = 7680 * 4320
     """Width times height of a picture."""
+    max_burn_in_pixels: int = 4096 * 2304
+    """Width times height of a picture that is encoded again: an 8K encoder takes over a gigabyte."""
+    max_frame_rate: float = 300.0
+    """Frames a second."""
+    max_frames: int = 2_000_000
+    """Frames of a video: 4 hours at 120 a second and some."""
+    max_packets: int = 8_000_000
+    """Packets of all streams, for which a tool keeps an index in memory: 30 bytes each."""
     max_streams: int = 64
-    max_memory_bytes: int = 3 << 30
-    """Address space of one process."""
+    max_memory_bytes: int = 512 << 20
+    """Resident memory of one process."""
     max_output_bytes: int = 16 << 30
     """Size of any file a process writes."""
     time_limit_s: float = 4 * 3600.0
     """Wall clock of one process; of CPU it may take twice that, since codecs use two threads."""
-    probe_time_limit_s: float = 60.0
-    """Wall clock of one probe."""
+    probe_time_limit_s: float = 30.0
+    """Wall clock of one probe, and of reading all packets of a file besides what its size takes."""
+    read_bytes_per_s: float = 20e6
+    """How fast a file is read at least."""
 
 
 _DEFAULT = MediaLimits()
@@ -59,6 +69,8 @@ class MediaSettings(Settings):
     media_max_file_bytes: int = _DEFAULT.max_file_bytes
     media_max_duration_s: float = _DEFAULT.max_duration_s
     media_max_pixels: int = _DEFAULT.max_pixels
+    media_max_burn_in_pixels: int = _DEFAULT.max_burn_in_pixels
+    media_max_frame_rate: float = _DEFAULT.max_frame_rate
     media_max_streams: int = _DEFAULT.max_streams
     media_max_memory_bytes: int = _DEFAULT.max_memory_bytes
     media_max_output_bytes: int = _DEFAULT.max_output_bytes
@@ -72,6 +84,8 @@ class MediaSettings(Settings):
             max_file_bytes=self.media_max_file_bytes,
             max_duration_s=self.media_max_duration_s,
             max_pixels=self.media_max_pixels,
+            max_burn_in_pixels=self.media_max_burn_in_pixels,
+            max_frame_rate=self.media_max_frame_rate,
             max_streams=self.media_max_streams,
             max_memory_bytes=self.media_max_memory_bytes,
             max_output_bytes=self.media_max_output_bytes,
