@@ -38,7 +38,7 @@ async def request_cancel(connection: AsyncConnection, user_id: UUID, job_id: UUI
     # Asked under the lock: a worker that was taken for dead may have got this far just now.
     if not row.held and not await may_be_paid(connection, job_id):
         await _cancel_now(connection, job_id)
-        await _enqueue(connection, row)
+        await enqueue_job(connection, row)
         return JobStatus.CANCELLED
     if row.cancel_requested_at is None:
         await connection.execute(update(jobs).where(jobs.c.id == job_id).values(cancel_requested_at=func.now()))
@@ -57,7 +57,10 @@ async def resume_job(
     row = await _lock(connection, user_id, job_id)
     check_transition(JobStatus(row.status), JobStatus.PENDING)
     cleared = dict.fromkeys(
-        ("error", "stage", "spent_credits", "cancel_requested_at", "started_at", "completed_at", "estimated_completion")
+        (
+            *("error", "stage", "spent_credits", "cancel_requested_at", "started_at", "completed_at"),
+            *("estimated_completion", "waiting_since"),
+        )
     )
     await connection.execute(
         update(jobs)
@@ -77,7 +80,7 @@ async def resume_job(
         .values(status=LanguageStatus.PENDING, stage=None, error=None, started_at=None, completed_at=None)
     )
     await record_events(connection, job_id, [Event(JOB_RESUMED)])
-    await _enqueue(connection, row)
+    await enqueue_job(connection, row)
 
 
 async def requeue_stuck(
@@ -105,7 +108,7 @@ async def requeue_stuck(
         statement = statement.where(cast(jobs.c.id, Text).not_in(select(named).where(waiting(outbox))))
     rows = (await connection.execute(statement)).all()
     for row in rows:
-        await _enqueue(connection, row)
+        await enqueue_job(connection, row)
     return [row.id for row in rows]
 
 
@@ -171,7 +174,11 @@ async def _cancel_now(connection: AsyncConnection, job_id: UUID) -> None:
     await record_events(connection, job_id, [Event(JOB_CANCELLED)])
 
 
-async def _enqueue(connection: AsyncConnection, row: AnyRow) -> None:
+async def enqueue_job(connection: AsyncConnection, row: AnyRow, *, delay_s: float = 0.0) -> None:
+    """
+    Sends a message for a job in the caller's transaction, delivered after `delay_s`. `row` has the job's `id`,
+    `user_id`, `video_id`, `priority`, `traceparent` and `attempts`.
+    """
     sent_at = (
         await connection.execute(
             update(jobs).where(jobs.c.id == row.id).values(enqueued_at=func.now()).returning(jobs.c.enqueued_at)
@@ -179,6 +186,5 @@ async def _enqueue(connection: AsyncConnection, row: AnyRow) -> None:
     ).scalar_one()
     message = DubbingJobMessage(row.id, row.user_id, row.video_id, sent_at)
     attempt = row.attempts + 1
-    await enqueue(
-        connection, outbox, message.to_message(traceparent=row.traceparent, attempt=attempt), priority=row.priority
-    )
+    sent = message.to_message(traceparent=row.traceparent, attempt=attempt)
+    await enqueue(connection, outbox, sent, priority=row.priority, delay_s=delay_s)

@@ -11,7 +11,8 @@ from uuid import UUID
 from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from onevoice_jobs.events import JOB_STARTED, record_events
+from onevoice_jobs.control import enqueue_job
+from onevoice_jobs.events import JOB_STARTED, JOB_WAITING, record_events
 from onevoice_jobs.models import jobs
 from onevoice_jobs.queries import may_be_paid
 from onevoice_jobs.records import Event, JobRecord
@@ -76,6 +77,8 @@ class Refusal(enum.StrEnum):
     """There is no such job: dead-letter the message."""
     ENDED = "ended"
     """Nothing is left to do but what must follow the end (release credits, delete the message)."""
+    SUPERSEDED = "superseded"
+    """The job was parked since the message was sent, so a newer one is on its way: delete this one."""
     HELD = "held"
     """Another worker holds it: try again when its lease could have ended."""
 
@@ -100,7 +103,13 @@ class Renewal:
 
 
 async def claim(
-    engine: AsyncEngine, job_id: UUID, owner: str, *, ttl_s: float = 120.0, max_attempts: int = MAX_ATTEMPTS
+    engine: AsyncEngine,
+    job_id: UUID,
+    owner: str,
+    *,
+    ttl_s: float = 120.0,
+    max_attempts: int = MAX_ATTEMPTS,
+    sent_at: datetime | None = None,
 ) -> Claim | Refused:
     """
     Takes a job that is pending, or whose holder let its lease run out or gave it back.
@@ -108,6 +117,9 @@ async def claim(
     `owner` stands for this one claim: whoever does not know whether a claim has succeeded makes it again under the same
     owner, and gets the lease that was granted, kept for `ttl_s` from now. Any other claim is another owner, also one
     by the same worker.
+
+    `sent_at` is the time in the message that asks for the job: one that a parked job has replaced since is refused, so
+    that a worker which dies between parking the job and deleting its message does not leave two of them.
 
     A claim counts as an attempt. The lease is granted also where the verdict is not `RUN`, because ending the job
     is a write too. The first claim that runs the job, or may have to because it is paid for, records `job.started`.
@@ -118,6 +130,8 @@ async def claim(
             return Refused(Refusal.UNKNOWN, None)
         if JobStatus(row.status).terminal:
             return Refused(Refusal.ENDED, await _job(connection, job_id))
+        if row.lease_owner != owner and superseded(sent_at, row.waiting_since, row.enqueued_at):
+            return Refused(Refusal.SUPERSEDED, await _job(connection, job_id))
         if row.held_s > 0:
             if row.lease_owner != owner:
                 return Refused(Refusal.HELD, await _job(connection, job_id), row.held_s)
@@ -128,6 +142,14 @@ async def claim(
         if runs and row.status == JobStatus.PENDING:
             await record_events(connection, job_id, [Event(JOB_STARTED)])
         return Claim(lease, job, verdict, _resumed(row))
+
+
+def superseded(sent_at: datetime | None, waiting_since: datetime | None, newest_at: datetime) -> bool:
+    """
+    True for a message that is older than the newest one of a job that has been parked. Only then are both times of the
+    database: the last release's gateway takes that of the first message from its own clock.
+    """
+    return sent_at is not None and waiting_since is not None and sent_at < newest_at
 
 
 async def renew(engine: AsyncEngine, lease: Lease, *, ttl_s: float = 120.0) -> Renewal:
@@ -167,6 +189,66 @@ async def give_back(engine: AsyncEngine, lease: Lease, *, count_attempt: bool = 
         await connection.execute(statement)
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The reason why a job is parked, and for how long."""
+
+    service: str
+    """Name of the service that is away, for example `tts`."""
+    reason: str
+    """Reason of the error that it met."""
+    delay_s: float
+    """Time until the job is delivered again, seconds; cut to what is left of its deadline."""
+    progressed: bool
+    """Whether a step has completed since the job was claimed: the wait then begins anew."""
+
+    @property
+    def stage(self) -> str:
+        """The stage that users see."""
+        return f"waiting for {self.service}"
+
+    def within(self, left_s: float) -> float:
+        """The delay cut to what is left of the job's deadline, where that is not over yet."""
+        return min(self.delay_s, left_s) if left_s > 0 else self.delay_s
+
+
+async def park(engine: AsyncEngine, lease: Lease, wait: Wait) -> None:
+    """
+    Ends the lease and sends a new message for the job, delivered after `wait.delay_s`, in one transaction.
+
+    The claim does not count as an attempt, and the new message starts with no receives, so a job may wait as long as
+    its deadline allows. Raises `LeaseLost` where the lease is over, also for the repetition of a call that had
+    succeeded: the caller cannot tell the two apart, and must keep its message, which may be all that the job has.
+    """
+    statement = (
+        update(jobs)
+        .where(_held_by(lease))
+        .values(
+            lease_owner=None,
+            lease_until=None,
+            lease_epoch=jobs.c.lease_epoch + 1,
+            attempts=func.greatest(jobs.c.attempts - 1, 0),
+            stage=wait.stage,
+            waiting_since=func.now() if wait.progressed else func.coalesce(jobs.c.waiting_since, func.now()),
+            updated_at=func.now(),
+        )
+        .returning(*JOB_COLUMNS, func.extract("epoch", jobs.c.deadline_at - func.now()).label("left_s"))
+    )
+    async with transaction(engine) as connection:
+        before = select(jobs.c.waiting_since).where(_held_by(lease)).with_for_update()
+        held = (await connection.execute(before)).one_or_none()
+        if held is None:
+            raise LeaseLost(lease.job_id)
+        row = (await connection.execute(statement)).one()
+        if wait.progressed or held.waiting_since is None:
+            await record_events(connection, lease.job_id, [Event(JOB_WAITING, _seen(wait))])
+        await enqueue_job(connection, row, delay_s=wait.within(float(row.left_s)))
+
+
+def _seen(wait: Wait) -> dict[str, Any]:
+    return {"stage": wait.stage, "reason": wait.reason}
+
+
 def _held_by(lease: Lease) -> Any:
     return (jobs.c.id == lease.job_id) & (jobs.c.lease_epoch == lease.epoch)
 
@@ -183,6 +265,8 @@ async def _lock(connection: AsyncConnection, job_id: UUID) -> AnyRow | None:
         jobs.c.attempts,
         jobs.c.resumes,
         jobs.c.started_at,
+        jobs.c.enqueued_at,
+        jobs.c.waiting_since,
         jobs.c.cancel_requested_at,
         (jobs.c.deadline_at <= func.clock_timestamp()).label("overdue"),
         text("COALESCE(EXTRACT(EPOCH FROM lease_until - clock_timestamp()), 0)::float8 AS held_s"),

@@ -89,6 +89,8 @@ jobs = Table(
     _time("updated_at", now=True),
     Column("deadline_at", DateTime(timezone=True), nullable=False),
     _time("estimated_completion"),
+    # Since when the job waits for a service that is away; kept until it makes progress again.
+    _time("waiting_since"),
     # The credits set aside for the present run; NULL: under the job's own id. A resumed job has reserved anew.
     Column("reservation_id", Text),
     Column("resumes", Integer, nullable=False, server_default="0"),

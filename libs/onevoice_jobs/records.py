@@ -84,7 +84,9 @@ class JobRecord:
     """Set where it is not the job's id; see `reservation`."""
     resumes: int = 0
     notify_email: str | None = None
-    """Where its owner wants to be told of the end."""
+    """Address for the mail about the job's end."""
+    waiting_since: datetime | None = None
+    """Start of the present wait for a service that is away; kept until a step completes again."""
 
     @property
     def reservation(self) -> str:

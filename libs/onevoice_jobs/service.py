@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onevoice_jobs import leases, workers
-from onevoice_jobs.leases import Claim, Lease, Refused, Renewal
+from onevoice_jobs.leases import Claim, Lease, Refused, Renewal, Wait
 from onevoice_jobs.store import JobStore, PostgresJobStore
 
 
 class Jobs(Protocol):
     """Claims and leases of jobs, and the signs of life of who works on them. Times are the database's."""
 
-    async def claim(self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int) -> Claim | Refused:
+    async def claim(
+        self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int, sent_at: datetime | None = None
+    ) -> Claim | Refused:
         """See `leases.claim`."""
         ...
 
@@ -25,6 +28,10 @@ class Jobs(Protocol):
 
     async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
         """See `leases.give_back`."""
+        ...
+
+    async def park(self, lease: Lease, wait: Wait) -> None:
+        """See `leases.park`."""
         ...
 
     def store(self, lease: Lease) -> JobStore:
@@ -46,9 +53,11 @@ class PostgresJobs:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def claim(self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int) -> Claim | Refused:
+    async def claim(
+        self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int, sent_at: datetime | None = None
+    ) -> Claim | Refused:
         """See `leases.claim`."""
-        return await leases.claim(self._engine, job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts)
+        return await leases.claim(self._engine, job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts, sent_at=sent_at)
 
     async def renew(self, lease: Lease, *, ttl_s: float) -> Renewal:
         """See `leases.renew`."""
@@ -57,6 +66,10 @@ class PostgresJobs:
     async def give_back(self, lease: Lease, *, count_attempt: bool) -> None:
         """See `leases.give_back`."""
         await leases.give_back(self._engine, lease, count_attempt=count_attempt)
+
+    async def park(self, lease: Lease, wait: Wait) -> None:
+        """See `leases.park`."""
+        await leases.park(self._engine, lease, wait)
 
     def store(self, lease: Lease) -> JobStore:
         """A store whose every write is fenced by the lease."""

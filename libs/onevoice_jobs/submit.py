@@ -50,11 +50,12 @@ class NewJob:
 async def insert_job(connection: AsyncConnection, job: NewJob, job_id: UUID) -> None:
     """Inserts the job, its language tasks, its first event and its queue message."""
     now = datetime.now(UTC)
-    await connection.execute(insert(jobs).values(_row(job, job_id, now)))
+    inserted = insert(jobs).values(_row(job, job_id, now)).returning(jobs.c.enqueued_at)
+    sent_at = (await connection.execute(inserted)).scalar_one()
     tasks = [{"job_id": job_id, "language": language} for language in job.target_languages]
     await connection.execute(insert(language_tasks), tasks)
     await record_events(connection, job_id, [Event(JOB_CREATED, {"languages": list(job.target_languages)})])
-    message = DubbingJobMessage(job_id, job.user_id, job.video_id, now)
+    message = DubbingJobMessage(job_id, job.user_id, job.video_id, sent_at)
     await enqueue(connection, outbox, message.to_message(traceparent=job.traceparent), priority=job.priority)
 
 

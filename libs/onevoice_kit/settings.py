@@ -19,6 +19,8 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = "json"
     metrics_port: int = 0
     """Port of the Prometheus exporter; 0 turns it off."""
+    metrics_host: str = "127.0.0.1"
+    """Address that the exporter binds to; a container whose metrics are collected from outside needs `0.0.0.0`."""
     otel_exporter_otlp_endpoint: str = ""
     """Where traces go; empty turns export off."""
 
@@ -48,7 +50,7 @@ class GrpcServerSettings(GrpcIdentitySettings):
     grpc_max_connection_age_s: int = 300
     """Connections are renewed at this age, so that clients see new replicas."""
     grpc_drain_grace_s: float = 20.0
-    """After SIGTERM, how long running calls may take to finish."""
+    """After SIGTERM, the time for running calls to finish; services with longer calls have a longer default."""
     grpc_tls_cert: Path | None = None
     grpc_tls_key: Path | None = None
     grpc_tls_client_ca: Path | None = None

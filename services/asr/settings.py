@@ -12,7 +12,7 @@ from onevoice_kit.settings import GrpcServerSettings, StorageSettings
 
 
 class AsrSettings(GrpcServerSettings, StorageSettings):
-    """What the service needs to know."""
+    """Environment of speech recognition."""
 
     asr_transcription_engines: Annotated[tuple[str, ...], NoDecode] = ("pocketsphinx",)
     """Engines in order of preference, separated by commas."""
@@ -26,6 +26,9 @@ class AsrSettings(GrpcServerSettings, StorageSettings):
     """Longest audio accepted."""
     asr_max_calls: int = Field(default=64, ge=1)
     """Transcribe calls that may run or wait at once; one more is told to come back later."""
+
+    grpc_drain_grace_s: float = Field(default=60.0, ge=0)
+    """After SIGTERM, the time for running calls to finish: enough for a chunk that has begun."""
 
     @field_validator("asr_transcription_engines", "asr_diarization_engines", mode="before")
     @classmethod

@@ -18,6 +18,9 @@ class MixerSettings(GrpcServerSettings, StorageSettings, MediaSettings):
     mixer_max_waiting: int = Field(default=64, ge=0)
     """Calls that wait for a place before further ones are refused as busy."""
 
+    grpc_drain_grace_s: float = Field(default=120.0, ge=0)
+    """After SIGTERM, the time for running calls to finish: a mix or mux that is cut off starts from its beginning."""
+
     def jobs(self) -> int:
         """Calls worked on at once."""
         return self.mixer_max_jobs or os.cpu_count() or 1

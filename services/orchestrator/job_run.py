@@ -8,10 +8,11 @@ import logging
 import random
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from onevoice_jobs import keys
-from onevoice_jobs.leases import Claim, Lease, LeaseLost, Verdict
+from onevoice_jobs.leases import Claim, Lease, LeaseLost, Verdict, Wait
 from onevoice_jobs.records import JobError
 from onevoice_jobs.service import Jobs
 from onevoice_kit.errors import Kind, OneVoiceError
@@ -25,6 +26,7 @@ from .pipeline.dubbing import dubbing, scope_end
 from .pipeline.executor import Executor
 from .pipeline.graph import Json
 from .progress import Progress
+from .retrying import RetryPolicy
 from .settings import OrchestratorSettings
 from .stages import Stages
 from .steps.context import JobContext
@@ -32,6 +34,8 @@ from .steps.context import JobContext
 _log = logging.getLogger(__name__)
 
 _MISSED_RENEWALS = 2
+_SERVICES = {"transcribe": "asr", "store": "storage"}
+"""Names of services where a stage is named differently."""
 _INTERNAL = JobError("internal", "Something went wrong inside.")
 
 
@@ -46,8 +50,10 @@ class Outcome(enum.StrEnum):
     """Past its deadline and not paid for: its credits are given back; its message goes to the dead-letter queue."""
     CANCELLED = "cancelled"
     """By its user, and not paid for: its credits are given back."""
+    WAITING = "waiting"
+    """A service that the job needs is away: it is delivered again later, and no attempt is counted."""
     RETRY = "retry"
-    """What went wrong may pass: the job comes again."""
+    """An unknown error: the job is tried again, and the attempt counts."""
     STOPPED = "stopped"
     """The worker must stop: the job goes on elsewhere."""
     LOST = "lost"
@@ -64,6 +70,8 @@ class Ending:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     bad_input: bool = False
     """Whether the source itself is to blame."""
+    wait: Wait | None = None
+    """Set with `WAITING`."""
 
 
 _GIVEN_UP = (Outcome.CANCELLED, Outcome.OVERDUE)
@@ -127,25 +135,41 @@ class JobRun:
     async def _graph(self) -> Ending:
         final = self._job.attempts >= self._settings.worker_max_attempts
         journal, self._new = JobJournal(self._ctx, new=self._new), False
-        executor = Executor(journal, self._settings.stage_limits, scope_end=scope_end, final=final, rng=self._rng)
+        retry = RetryPolicy(self._settings.worker_retry_budget_s)
+        executor = Executor(journal, self._settings.stage_limits, scope_end=scope_end, retry=retry, rng=self._rng)
         try:
             outputs = await executor.run(dubbing(self._ctx))
         except LeaseLost:
             return Ending(Outcome.LOST)
         except OneVoiceError as error:
-            return self._failed(error, final)
+            return self._failed(error, executor)
         except Exception:  # noqa: BLE001 - a defect of ours: the job is tried again, the log has the truth
             _log.exception("A step failed in an unknown way", extra={"job_id": str(self._job.id)})
             return Ending(Outcome.EXHAUSTED if final else Outcome.RETRY, _INTERNAL)
         return _completed(outputs, self._job.target_languages)
 
-    def _failed(self, error: OneVoiceError, final: bool) -> Ending:
-        _log.warning("The job failed: %s", error, extra={"job_id": str(self._job.id), "reason": error.reason})
-        what = JobError(error.reason, error.message)
+    def _failed(self, error: OneVoiceError, executor: Executor) -> Ending:
+        facts = {"job_id": str(self._job.id), "reason": error.reason, "stage": executor.failed_stage}
         if error.retryable:
-            return Ending(Outcome.EXHAUSTED if final else Outcome.RETRY, what)
+            _log.warning("The job waits: %s", error, extra=facts)
+            return Ending(Outcome.WAITING, wait=self.wait(error, executor.failed_stage, progressed=executor.progressed))
+        _log.warning("The job failed: %s", error, extra=facts)
+        what = JobError(error.reason, error.message)
         bad_input = error.kind in (Kind.INVALID_INPUT, Kind.PRECONDITION)
         return Ending(Outcome.FAILED, what, bad_input=bad_input)
+
+    def wait(self, error: OneVoiceError, stage: str, *, progressed: bool = False) -> Wait:
+        """
+        The wait for a stage that is away: a quarter of the time waited so far, within bounds and with jitter, and never
+        less than the server asked for. So a short absence costs little, and a long one does not load what comes back.
+        """
+        since = None if progressed else self._job.waiting_since
+        granted = self._lease.until - timedelta(seconds=self._settings.worker_lease_s)
+        waited_s = (granted - since).total_seconds() if since else 0.0
+        least, most = self._settings.worker_wait_min_s, self._settings.worker_wait_max_s
+        delay_s = min(most, max(least, waited_s / 4)) * self._rng.uniform(0.75, 1.25)
+        service = _SERVICES.get(stage, stage)
+        return Wait(service, error.reason, max(delay_s, error.retry_after or 0.0), progressed)
 
     async def _until_cancelled(self) -> Ending:
         while True:

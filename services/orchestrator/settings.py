@@ -33,6 +33,12 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, N
     worker_grace_s: float = 15.0
     """After SIGTERM, how long running steps may take to finish before they are abandoned."""
     worker_max_attempts: int = 5
+    """Claims of a job that may end in an unknown error or with a dead worker; waiting for a service is none."""
+    worker_retry_budget_s: float = Field(default=10.0, ge=0)
+    """Time in which a running job retries a step; then it gives its slot back and waits."""
+    worker_wait_min_s: float = Field(default=5.0, ge=0)
+    worker_wait_max_s: float = Field(default=60.0, ge=0)
+    """Bounds of the pause before a job that waits for a service is tried again; it grows with the time waited."""
 
     sweep_interval_s: float = Field(default=60.0, gt=0)
     """How often each process looks for jobs that got stuck."""

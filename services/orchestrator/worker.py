@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
-from onevoice_jobs.leases import Claim, Refusal, Refused
+from onevoice_jobs.leases import Claim, Refusal, Refused, Wait
 from onevoice_jobs.messages import DubbingJobMessage, PoisonMessage
 from onevoice_jobs.notifications import Alerts
 from onevoice_jobs.records import JobError, JobRecord
@@ -141,19 +141,35 @@ class Worker:
         # From here on the message is hidden as long as a lease lasts, so that a killed worker delays its job no more.
         with suppress(Conflict):
             await self._queue.extend(delivery, int(self._settings.worker_lease_s))
-        claimed = await self._claims.claim(message.job_id)
+        claimed = await self._claims.claim(message.job_id, message.requested_at)
         if isinstance(claimed, Refused):
             await self._refused(delivery, claimed)
             return
         run = JobRun(claimed, delivery, self._jobs, self._queue, self._storage, self._stages, self._settings, self._rng)
-        ending = await run.run(self._stopping)
-        _log.info("job %s: %s", claimed.job.id, ending.outcome, extra={"job_id": str(claimed.job.id)})
-        await self._finish(run, delivery, claimed, ending)
+        try:
+            ending = await run.run(self._stopping)
+            _log.info("job %s: %s", claimed.job.id, ending.outcome, extra={"job_id": str(claimed.job.id)})
+            await self._finish(run, delivery, claimed, ending)
+        except OneVoiceError as error:
+            if not error.retryable:
+                raise
+            # Billing or the database is away; the checkpoints bring the job to the same end once it is back.
+            await self._park(claimed, delivery, run.wait(error, "billing"))
+
+    async def _park(self, claimed: Claim, delivery: Delivery, wait: Wait) -> None:
+        """
+        The new message replaces the delivered one, whose receives would add up to a dead letter. Where the lease is
+        over, the delivered one may be all that the job has: it stays.
+        """
+        await self._claims.park(claimed.lease, wait)
+        await self._queue.delete(delivery)
 
     async def _refused(self, delivery: Delivery, refused: Refused) -> None:
         if refused.reason is Refusal.UNKNOWN:
             raise PoisonMessage("There is no such job.", reason="unknown_job")
-        if refused.reason is Refusal.HELD:
+        if refused.reason is Refusal.SUPERSEDED:
+            await self._queue.delete(delivery)
+        elif refused.reason is Refusal.HELD:
             await self._queue.release(delivery, delay_s=max(1, int(refused.retry_in_s)))
         else:
             if refused.job and refused.job.status is not JobStatus.COMPLETED:
@@ -189,6 +205,8 @@ class Worker:
         elif ending.outcome is Outcome.STOPPED:
             await self._claims.give_back(claimed.lease, count_attempt=False)
             await self._queue.release(delivery)
+        elif ending.wait:
+            await self._park(claimed, delivery, ending.wait)
         elif ending.outcome is Outcome.RETRY:
             await self._claims.give_back(claimed.lease, count_attempt=True)
             await self._queue.release(delivery, delay_s=min(300, 2**job.attempts))

@@ -131,19 +131,50 @@ _CLAIMS = (
     ),
 )
 
+_WAITS = (
+    Mutation(
+        "a wait counts as an attempt",
+        _LEASES,
+        "attempts=func.greatest(jobs.c.attempts - 1, 0),\n            stage=wait.stage",
+        "attempts=jobs.c.attempts,\n            stage=wait.stage",
+        (f"{_TEST_CONTRACT}test_a_parked_job_is_sent_again_later_and_has_used_no_attempt[on_postgres]",),
+    ),
+    Mutation(
+        "a job is parked by a worker that has lost it",
+        _LEASES,
+        "        if held is None:\n            raise LeaseLost(lease.job_id)",
+        "        if held is None:\n            return",
+        (f"{_TEST_CONTRACT}test_a_job_is_parked_once_and_only_by_the_holder_of_its_lease[on_postgres]",),
+    ),
+    Mutation(
+        "an older message of a parked job is taken as well",
+        _LEASES,
+        "sent_at < newest_at",
+        "sent_at > newest_at",
+        (f"{_TEST_CONTRACT}test_the_message_of_a_parked_job_is_refused_for_the_newer_one[on_postgres]",),
+    ),
+    Mutation(
+        "a step's own deadline is retried for ever",
+        _EXECUTOR,
+        "if timeouts == MAX_TIMEOUTS:",
+        "if False:",
+        (f"{_TEST_EXECUTOR}test_a_step_that_meets_its_own_deadline_twice_has_failed_for_good",),
+    ),
+)
+
 _CHECKPOINTS = (
     Mutation(
         "a checkpoint is saved before the work",
         _EXECUTOR,
-        "                        made = await step.run(inputs)",
-        "                        await self._journal.save(step, Checkpoint(self._input_hash(step), None), NOTHING)\n"
-        "                        made = await step.run(inputs)",
+        "        made = await attempts.run(retry, self._rng, on_retry)",
+        "        await self._journal.save(step, Checkpoint(self._input_hash(step), None), NOTHING)\n"
+        "        made = await attempts.run(retry, self._rng, on_retry)",
         (f"{_TEST_EXECUTOR}test_a_step_that_was_broken_off_is_done_again",),
     ),
     Mutation(
         "a checkpoint is not saved",
         _EXECUTOR,
-        "await self._record(partial(self._journal.save, step, checkpoint, result.shown), step.retry)",
+        "await self._record(partial(self._journal.save, step, checkpoint, result.shown), retry)",
         "pass",
         (
             f"{_TEST_EXECUTOR}test_a_second_run_does_nothing_again_but_still_finds_what_follows",
@@ -162,8 +193,8 @@ _CHECKPOINTS = (
     Mutation(
         "a step goes on when its result cannot be stored",
         _EXECUTOR,
-        "            except Exception as error:\n                raise JournalFailed from error",
-        "            except Exception:\n                return None",
+        "        except Exception as error:\n            raise JournalFailed from error",
+        "        except Exception:\n            return None  # type: ignore[return-value]",
         (f"{_TEST_EXECUTOR}test_without_its_journal_a_job_does_not_go_on",),
     ),
 )
@@ -226,4 +257,4 @@ _QUEUE = (
     ),
 )
 
-JOBS = (*_FENCES, *_CLAIMS, *_CHECKPOINTS, *_EVENTS, *_QUEUE)
+JOBS = (*_FENCES, *_CLAIMS, *_WAITS, *_CHECKPOINTS, *_EVENTS, *_QUEUE)

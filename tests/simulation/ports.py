@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from onevoice_jobs.leases import Claim, Lease, Refused, Renewal
+from onevoice_jobs.leases import Claim, Lease, Refused, Renewal, Wait
 from onevoice_jobs.records import Segment, StepRecord, Translation
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.testing import MemoryJobs, MemoryJobStore
@@ -67,9 +68,11 @@ class LineJobs:
         self._line = line
         self._jobs = jobs
 
-    async def claim(self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int) -> Claim | Refused:
+    async def claim(
+        self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int, sent_at: datetime | None = None
+    ) -> Claim | Refused:
         async def effect() -> Claim | Refused:
-            answer = await self._jobs.claim(job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts)
+            answer = await self._jobs.claim(job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts, sent_at=sent_at)
             if isinstance(answer, Claim):
                 self._line.watch.claimed(self._line.process, answer.lease)
             return answer
@@ -90,6 +93,13 @@ class LineJobs:
             self._line.watch.given_back(lease)
 
         await self._line.call("db.give_back", effect, f"{_of(lease)} {count_attempt}")
+
+    async def park(self, lease: Lease, wait: Wait) -> None:
+        async def effect() -> None:
+            await self._jobs.park(lease, wait)
+            self._line.watch.given_back(lease)
+
+        await self._line.call("db.park", effect, f"{_of(lease)} {wait.service}")
 
     def store(self, lease: Lease) -> JobStore:
         _LEASE.set(lease)

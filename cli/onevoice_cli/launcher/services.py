@@ -60,11 +60,17 @@ class Machine:
         addresses = {f"{name.upper()}_ADDRESS": f"127.0.0.1:{port}" for name, port in self.ports.items()}
         return {**os.environ, **addresses, **self._common(), **self.storage_env}
 
+    def metrics_port(self, name: str) -> str:
+        """The port of a service's metrics: `METRICS_PORT` is the first service's, the next have the ports after it."""
+        first = os.environ.get("METRICS_PORT", "")
+        # Whatever is no number is passed on, for the service to refuse it by name.
+        return str(int(first) + [*self.ports, "gateway"].index(name)) if first.isdecimal() and int(first) else first
+
     def _common(self) -> dict[str, str]:
         return {
             "ENVIRONMENT": "development",
             "LOG_FORMAT": "json",
-            "METRICS_PORT": "0",
+            "METRICS_HOST": "127.0.0.1",
             "GRPC_HOST": "127.0.0.1",
             "GRPC_DRAIN_GRACE_S": "5",
             "HTTP_SHUTDOWN_GRACE_S": "5",
@@ -95,7 +101,7 @@ def _grpc_service(machine: Machine, name: str, env: Mapping[str, str]) -> Servic
     return ServiceSpec(
         name=name,
         argv=(sys.executable, "-m", f"services.{name}"),
-        env={**env, "GRPC_PORT": str(port)},
+        env={**env, "GRPC_PORT": str(port), "METRICS_PORT": machine.metrics_port(name)},
         ready=grpc_ready(port),
         stop_order=_STOP_ORDER.get(name, 2),
     )
@@ -105,7 +111,12 @@ def _gateway(machine: Machine, env: Mapping[str, str]) -> ServiceSpec:
     return ServiceSpec(
         name="gateway",
         argv=(sys.executable, "-m", "services.gateway"),
-        env={**env, "HTTP_HOST": machine.host, "HTTP_PORT": str(machine.port)},
+        env={
+            **env,
+            "HTTP_HOST": machine.host,
+            "HTTP_PORT": str(machine.port),
+            "METRICS_PORT": machine.metrics_port("gateway"),
+        },
         ready=http_ready(f"{machine.local_url}/readyz"),
         stop_order=_STOP_ORDER["gateway"],
     )

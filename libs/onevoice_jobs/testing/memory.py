@@ -6,8 +6,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from onevoice_jobs.events import JOB_CANCEL_REQUESTED, JOB_CANCELLED, JOB_CREATED, JOB_RESUMED, JOB_STARTED
-from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Renewal, Verdict
+from onevoice_jobs.events import (
+    JOB_CANCEL_REQUESTED,
+    JOB_CANCELLED,
+    JOB_CREATED,
+    JOB_RESUMED,
+    JOB_STARTED,
+    JOB_WAITING,
+)
+from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Renewal, Verdict, Wait, superseded
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.queries import job_not_found
 from onevoice_jobs.records import Event, JobRecord, WorkerRecord
@@ -19,7 +26,7 @@ from onevoice_jobs.testing.store import MemoryJobStore
 from onevoice_jobs.workers import ALIVE_S
 from onevoice_kit.queue.base import Message
 
-_CLEARED = ("error", "stage", "spent_credits", "cancel_requested_at", "started_at", "completed_at")
+_CLEARED = ("error", "stage", "spent_credits", "cancel_requested_at", "started_at", "completed_at", "waiting_since")
 
 
 class MemoryJobs:
@@ -27,22 +34,24 @@ class MemoryJobs:
     Jobs by id. No method waits, so each is as atomic as a transaction.
 
     `now` is the clock of the database; `send` gets every message that PostgreSQL would put into the outbox, with its
-    priority.
+    priority and its delay in seconds.
     """
 
     def __init__(
         self,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        send: Callable[[Message, int], None] | None = None,
+        send: Callable[[Message, int, float], None] | None = None,
     ) -> None:
         self.jobs: dict[UUID, MemoryJob] = {}
         self.workers: dict[str, WorkerRecord] = {}
         self._now = now
-        self._send = send or (lambda _message, _priority: None)
+        self._send = send or (lambda _message, _priority, _delay_s: None)
 
     # The port
 
-    async def claim(self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int) -> Claim | Refused:
+    async def claim(
+        self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int, sent_at: datetime | None = None
+    ) -> Claim | Refused:
         """See `leases.claim`."""
         job, now = self.jobs.get(job_id), self._now()
         if job is None:
@@ -50,6 +59,8 @@ class MemoryJobs:
         if job.record.status.terminal:
             return Refused(Refusal.ENDED, job.record)
         before, until = job.record, now + timedelta(seconds=ttl_s)
+        if job.lease_owner != owner and superseded(sent_at, before.waiting_since, job.enqueued_at):
+            return Refused(Refusal.SUPERSEDED, before)
         if job.held_s(now) > 0:
             if job.lease_owner != owner:
                 return Refused(Refusal.HELD, before, job.held_s(now))
@@ -78,6 +89,19 @@ class MemoryJobs:
             job.lease(None, None)
             job.change(attempts=max(0, job.record.attempts - (not count_attempt)))
 
+    async def park(self, lease: Lease, wait: Wait) -> None:
+        """See `leases.park`."""
+        job, now = self.jobs.get(lease.job_id), self._now()
+        if job is None or job.record.lease_epoch != lease.epoch:
+            raise LeaseLost(lease.job_id)
+        since = None if wait.progressed else job.record.waiting_since
+        job.lease(None, None)
+        job.change(attempts=max(0, job.record.attempts - 1), stage=wait.stage, waiting_since=since or now)
+        if since is None:
+            job.record_events([Event(JOB_WAITING, {"stage": wait.stage, "reason": wait.reason})], now)
+        left_s = (job.record.deadline_at - now).total_seconds()
+        self._enqueue(job, job.record.attempts, delay_s=wait.within(left_s))
+
     def store(self, lease: Lease) -> JobStore:
         """What the holder of the lease writes to."""
         return MemoryJobStore(self, lease)
@@ -105,7 +129,7 @@ class MemoryJobs:
         self.jobs[job_id] = new_job(job, job_id, now)
         self.jobs[job_id].record_events([Event(JOB_CREATED, {"languages": list(job.target_languages)})], now)
         message = DubbingJobMessage(job_id, job.user_id, job.video_id, now)
-        self._send(message.to_message(traceparent=job.traceparent), job.priority)
+        self._send(message.to_message(traceparent=job.traceparent), job.priority, 0.0)
 
     def request_cancel(self, user_id: UUID, job_id: UUID) -> JobStatus:
         """See `control.request_cancel`."""
@@ -189,10 +213,11 @@ class MemoryJobs:
             raise job_not_found()
         return job
 
-    def _enqueue(self, job: MemoryJob, attempts: int) -> None:
+    def _enqueue(self, job: MemoryJob, attempts: int, *, delay_s: float = 0.0) -> None:
         record, job.enqueued_at = job.record, self._now()
         message = DubbingJobMessage(record.id, record.user_id, record.video_id, job.enqueued_at)
-        self._send(message.to_message(traceparent=record.traceparent, attempt=attempts + 1), record.priority)
+        sent = message.to_message(traceparent=record.traceparent, attempt=attempts + 1)
+        self._send(sent, record.priority, delay_s)
 
 
 def _granted_before(job: MemoryJob, owner: str, until: datetime, verdict: Verdict) -> Claim:

@@ -86,10 +86,14 @@ def channel_of(table: Table) -> str:
     return f"{table.schema}_{table.name}"
 
 
-async def enqueue(connection: AsyncConnection, table: Table, message: Message, *, priority: int = 0) -> None:
+async def enqueue(
+    connection: AsyncConnection, table: Table, message: Message, *, priority: int = 0, delay_s: float = 0.0
+) -> None:
     """
-    Writes a message in the caller's transaction; receivers are woken when it commits. Ten more `priority` double its
-    group's share and go first within the group; so does waiting, within bounds (see `order.turns`).
+    Writes a message in the caller's transaction, delivered after `delay_s`; receivers wake up at the commit.
+
+    Ten more `priority` double its group's share and go first within the group; so does waiting, within
+    bounds (see `order.turns`).
     """
     values = {
         "body": message.body,
@@ -97,6 +101,8 @@ async def enqueue(connection: AsyncConnection, table: Table, message: Message, *
         "group_id": message.group_id,
         "priority": priority,
     }
+    if delay_s > 0:
+        values["available_at"] = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, delay_s)
     await connection.execute(insert(table).values(values))
     await notify(connection, channel_of(table))
 

@@ -25,7 +25,7 @@ def setup(settings: Settings, service: str) -> None:
     """
     logging.configure(settings.log_level, settings.log_format, service)
     start_traces(settings.otel_exporter_otlp_endpoint, service, settings.environment)
-    _start_metrics(settings.metrics_port, service)
+    _start_metrics(settings.metrics_host, settings.metrics_port, service)
 
 
 def start_traces(endpoint: str, service: str, environment: str) -> None:
@@ -47,13 +47,13 @@ def start_traces(endpoint: str, service: str, environment: str) -> None:
     trace.set_tracer_provider(provider)
 
 
-def _start_metrics(port: int, service: str) -> None:
+def _start_metrics(host: str, port: int, service: str) -> None:
     gauge(BUILD_INFO).labels(service=service).set(1)
     if not port:
         return
     try:
-        prometheus_client.start_http_server(port)
+        prometheus_client.start_http_server(port, host)
     except OSError as error:
         raise PreconditionFailed(
-            f"The metrics exporter cannot listen on port {port}: {error.strerror}.", reason="metrics_port_taken"
+            f"The metrics exporter cannot listen on {host}:{port}: {error.strerror}.", reason="metrics_port_taken"
         ) from error

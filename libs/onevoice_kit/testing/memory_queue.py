@@ -47,11 +47,11 @@ class MemoryQueue:
         self._closed = False
         self._waiters: list[asyncio.Future[None]] = []
 
-    def send(self, message: Message, priority: int = 0) -> None:
-        """Puts a message into the queue."""
+    def send(self, message: Message, priority: int = 0, delay_s: float = 0.0) -> None:
+        """Puts a message into the queue, to be delivered after `delay_s`."""
         self._numbers += 1
         now = _now()
-        self._entries[str(self._numbers)] = _Entry(self._numbers, message, priority, now, now)
+        self._entries[str(self._numbers)] = _Entry(self._numbers, message, priority, now, now + delay_s)
         self._wake()
 
     async def receive(self, *, max_messages: int = 1, wait_s: float = 20.0) -> Sequence[Delivery]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -12,12 +13,14 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from onevoice_jobs.records import NOTHING, Shown
-from onevoice_kit.errors import Busy, Internal, OneVoiceError, Unavailable
+from onevoice_kit.errors import Busy, DeadlineExceeded, Internal, OneVoiceError, Unavailable
 from onevoice_kit.telemetry.trace import span
 
-from .graph import Inputs, Json, Result, RetryPolicy, Step, digest
+from ..retrying import OnRetry, RetryPolicy, with_retries
+from .graph import Inputs, Json, Result, Step, digest
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,14 @@ class Checkpoint:
     """How many it took in the run that made it."""
 
 
+MAX_TIMEOUTS: Final = 2
+"""A step that has met its own deadline so often in one run has failed for good: another attempt would take as long."""
+LONG_S: Final = 120.0
+"""An attempt that ran for so long before its deadline has too much to do; a shorter one may have met a slow stage."""
+ENGINE_TIMEOUT: Final = "engine_timeout"
+"""Reason with which a stage reports that its engine took too long over this input, however short that was."""
+JOURNAL: Final = "database"
+"""Stands as failed stage where a result could not be stored."""
 FAILED: Final = "failed"
 """Stands as input hash of a scope's end that an earlier run stored because the scope had failed for good."""
 
@@ -68,9 +79,9 @@ class Executor:
     One run of a job's graph.
 
     A failure inside a scope stops that scope only. Its end step, `scope_end(scope)`, then completes with what
-    `Journal.scope_failed` returns, so that steps waiting for the scope go on. A failure that may pass by itself
-    does not fail the scope unless `final`: the scope is left where it is, the rest goes on, and the run ends with
-    that error, for the job to be delivered again.
+    `Journal.scope_failed` returns, so that steps waiting for the scope go on. A transient failure does not fail the
+    scope: it is left where it is, the rest goes on, and the run ends with that error, for the job to be delivered
+    again. An unexpected exception in a scope is a defect that fails this scope alone.
     """
 
     def __init__(
@@ -79,13 +90,13 @@ class Executor:
         limits: Mapping[str, int],
         *,
         scope_end: Callable[[str], str],
-        final: bool = False,
+        retry: RetryPolicy | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self._journal = journal
         self._bounds = {stage: asyncio.Semaphore(limit) for stage, limit in limits.items()}
         self._scope_end = scope_end
-        self._final = final
+        self._retry = retry or RetryPolicy()
         self._rng = rng or random.Random()
         self._stored: dict[str, Checkpoint] = {}
         self._outputs: dict[str, Json] = {}
@@ -95,12 +106,16 @@ class Executor:
         self._dependents: defaultdict[str, list[str]] = defaultdict(list)
         self._tasks: dict[asyncio.Task[Json], Step] = {}
         self._stopped: set[str] = set()
-        self._passing: OneVoiceError | None = None
+        self._transient: OneVoiceError | None = None
+        self.failed_stage = ""
+        """Stage of the step whose error ended the run."""
+        self.progressed = False
+        """Whether this run has stored the result of a step."""
 
     async def run(self, steps: Iterable[Step]) -> Mapping[str, Json]:
         """
         Runs the graph to its end and returns every output. Raises what the job's own steps raise after their
-        retries, or the first passing error of a scope. Whatever it raises, cancellation included, no step goes on.
+        retries, or the first transient error of a scope. Whatever it raises, cancellation included, no step goes on.
         """
         self._stored = dict(await self._journal.completed())
         try:
@@ -113,11 +128,12 @@ class Executor:
                     if step:  # else its scope was stopped by a task of the same round
                         await self._settle(step, task)
         except JournalFailed as failed:
+            self.failed_stage = JOURNAL
             raise failed.__cause__ or failed from None
         finally:
             await self._stop(list(self._tasks))
-        if self._passing:
-            raise self._passing
+        if self._transient:
+            raise self._transient
         if self._waiting:
             raise Internal(f"Steps wait for steps that do not exist: {sorted(self._waiting)[:5]}")
         return self._outputs
@@ -172,40 +188,28 @@ class Executor:
         return step.input_hash(self._hashes[dep] for dep in step.deps)
 
     async def _attempts(self, step: Step) -> Json:
-        inputs: Inputs = {dep: self._outputs[dep] for dep in step.deps}
-        bound = self._bounds.get(step.stage)
-        attempt = 1
-        while True:
-            try:
-                async with bound or contextlib.nullcontext():
-                    with span(f"step {step.stage}", step=step.key, attempt=attempt):
-                        made = await step.run(inputs)
-                break
-            except OneVoiceError as error:
-                if not error.retryable or attempt >= step.retry.attempts:
-                    raise
-                delay = step.retry.delay_s(attempt, error.retry_after, self._rng)
-                await self._record(partial(self._journal.retrying, step, error, attempt, delay), step.retry)
-            attempt += 1
-            await asyncio.sleep(delay)
+        retry = step.retry or self._retry
+        attempts = _Attempts(step, {dep: self._outputs[dep] for dep in step.deps}, self._bounds.get(step.stage))
+
+        async def on_retry(error: OneVoiceError, attempt: int, delay_s: float) -> None:
+            await self._record(partial(self._journal.retrying, step, error, attempt, delay_s), retry)
+
+        made = await attempts.run(retry, self._rng, on_retry)
         result = made if isinstance(made, Result) else Result(made, NOTHING)
-        checkpoint = Checkpoint(self._input_hash(step), result.output, attempt)
-        await self._record(partial(self._journal.save, step, checkpoint, result.shown), step.retry)
+        checkpoint = Checkpoint(self._input_hash(step), result.output, attempts.count)
+        await self._record(partial(self._journal.save, step, checkpoint, result.shown), retry)
+        # A pure step may not be stored yet, and would count again after each wait.
+        self.progressed = self.progressed or not step.pure
         return result.output
 
     async def _record(self, write: Callable[[], Awaitable[T]], retry: RetryPolicy) -> T:
-        """A result is not given up because the journal was busy, or its answer was lost."""
-        attempt = 1
-        while True:
-            try:
-                return await write()
-            except (Busy, Unavailable) as error:
-                if attempt >= retry.attempts:
-                    raise JournalFailed from error
-                await asyncio.sleep(retry.delay_s(attempt, error.retry_after, self._rng))
-                attempt += 1
-            except Exception as error:
-                raise JournalFailed from error
+        """Writes to the journal. A result survives a busy journal and a lost reply."""
+        try:
+            return await with_retries(
+                lambda _: write(), retry, self._rng, transient=lambda error: isinstance(error, Busy | Unavailable)
+            )
+        except Exception as error:
+            raise JournalFailed from error
 
     async def _settle(self, step: Step, task: asyncio.Task[Json]) -> None:
         error = task.exception() if not task.cancelled() else None
@@ -213,20 +217,22 @@ class Executor:
             return
         if error is None:
             self._add(self._complete(step, task.result()))
-        elif step.scope and isinstance(error, OneVoiceError):
-            await self._stop_scope(step.scope, error)
+        elif step.scope and not isinstance(error, JournalFailed):
+            await self._stop_scope(step.scope, step.stage, _known(error, step))
         else:
+            self.failed_stage = step.stage
             raise error
 
-    async def _stop_scope(self, scope: str, error: OneVoiceError) -> None:
+    async def _stop_scope(self, scope: str, stage: str, error: OneVoiceError) -> None:
         await self._stop([task for task, step in self._tasks.items() if step.scope == scope])
         for key in [key for key, step in self._waiting.items() if step.scope == scope]:
             del self._waiting[key]
         self._stopped.add(scope)
-        if error.retryable and not self._final:
-            self._passing = self._passing or error
+        if error.retryable:
+            if self._transient is None:
+                self._transient, self.failed_stage = error, stage
             return
-        output = await self._record(partial(self._journal.scope_failed, scope, error), RetryPolicy())
+        output = await self._record(partial(self._journal.scope_failed, scope, error), self._retry)
         self._add(self._end_scope(scope, output))
 
     def _failed_before(self, scope: str) -> Checkpoint | None:
@@ -246,6 +252,54 @@ class Executor:
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in tasks:
             self._tasks.pop(task, None)
+
+
+class _Attempts:
+    """The attempts of one step in one run."""
+
+    def __init__(self, step: Step, inputs: Inputs, bound: asyncio.Semaphore | None) -> None:
+        self._step = step
+        self._inputs = inputs
+        self._bound = bound
+        self._now = asyncio.get_running_loop().time
+        self._began = self._now()
+        self.count = 0
+
+    async def run(self, retry: RetryPolicy, rng: random.Random, on_retry: OnRetry) -> Json | Result:
+        """Retries transient errors within the budget, and once more a deadline of the step's own, whatever is left."""
+        timeouts = 0
+        while True:
+            try:
+                return await with_retries(self._attempt, retry, rng, transient=self._transient, on_retry=on_retry)
+            except DeadlineExceeded as error:
+                if not self._too_slow(error):
+                    raise
+                timeouts += 1
+                if timeouts == MAX_TIMEOUTS:
+                    raise DeadlineExceeded(reason="step_timeout", retryable=False) from error
+                await on_retry(error, self.count, 0.0)
+
+    async def _attempt(self, _: int) -> Json | Result:
+        self.count += 1
+        async with self._bound or contextlib.nullcontext():
+            self._began = self._now()
+            with span(f"step {self._step.stage}", step=self._step.key, attempt=self.count):
+                return await self._step.run(self._inputs)
+
+    def _transient(self, error: OneVoiceError) -> bool:
+        return error.retryable and not self._too_slow(error)
+
+    def _too_slow(self, error: OneVoiceError) -> bool:
+        long = self._now() - self._began >= LONG_S
+        return isinstance(error, DeadlineExceeded) and (long or error.reason == ENGINE_TIMEOUT)
+
+
+def _known(error: BaseException, step: Step) -> OneVoiceError:
+    """The error itself where it is one of ours; else the log has the defect, and users get a general sentence."""
+    if isinstance(error, OneVoiceError):
+        return error
+    _log.error("Step %s failed unexpectedly", step.key, exc_info=error)
+    return Internal()
 
 
 class JournalFailed(Exception):

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from onevoice_jobs.records import Shown
+
+from ..retrying import RetryPolicy
 
 Json: TypeAlias = Any
 """What `json` reads and writes; a step's output must survive the round trip unchanged."""
 Inputs: TypeAlias = Mapping[str, Json]
 """The outputs of a step's dependencies, by their keys."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """Exponential backoff with full jitter, as in the AWS Architecture Blog's “Exponential Backoff And Jitter”."""
-
-    attempts: int = 4
-    base_s: float = 0.5
-    cap_s: float = 20.0
-
-    def delay_s(self, attempt: int, retry_after: float | None, rng: random.Random) -> float:
-        """How long to wait after failed attempt number `attempt` (from 1); never less than the server asked for."""
-        backoff = rng.uniform(0, min(self.cap_s, self.base_s * 2 ** (attempt - 1)))
-        return max(backoff, min(retry_after or 0.0, self.cap_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +48,8 @@ class Step:
     """
     scope: str = ""
     """Steps of a scope fail together without failing the job; the empty scope is the job itself."""
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: RetryPolicy | None = None
+    """None: the executor's own policy."""
 
     def input_hash(self, input_hashes: Iterable[str]) -> str:
         """Says whether a stored output still answers this step."""

@@ -129,9 +129,11 @@ def _entry(artifact: Artifact) -> dict[str, Any]:
 
 
 async def settle(ctx: JobContext, inputs: Inputs) -> Json:
-    """→ credits spent: the measured length for each completed language."""
+    """→ credits spent: the measured length for each completed language. Where none is, its end releases the credits."""
     duration_ms = load(Media, inputs["probe"]).duration_ms
     completed = [lang for lang in ctx.job.target_languages if _completed(inputs[f"done:{lang}"])]
+    if not completed:
+        return 0
     amount = await ctx.stages.billing.price(duration_ms, len(completed))
     return await ctx.stages.billing.settle(ctx.job.reservation, amount)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -53,6 +54,8 @@ class UnderTest(Protocol):
     async def events(self, job_id: UUID) -> Sequence[EventRecord]: ...
     async def artifacts(self, job_id: UUID) -> Sequence[Artifact]: ...
     async def sent(self) -> list[tuple[UUID, str, int]]: ...
+    async def delays(self) -> list[float]: ...
+    async def requested(self) -> list[datetime]: ...
     async def notifications(self) -> dict[str, tuple[str, str, Any]]: ...
 
 
@@ -61,7 +64,8 @@ class InMemory:
 
     def __init__(self) -> None:
         self.messages: list[tuple[Message, int]] = []
-        self.memory = MemoryJobs(send=lambda message, priority: self.messages.append((message, priority)))
+        self.delays_s: list[float] = []
+        self.memory = MemoryJobs(send=self._send)
         self.jobs: Jobs = self.memory
 
     async def submit(self, job_id: UUID | None = None, **changes: Any) -> UUID:
@@ -96,6 +100,16 @@ class InMemory:
 
     async def sent(self) -> list[tuple[UUID, str, int]]:
         return [_seen(message.body, message.attributes, priority) for message, priority in self.messages]
+
+    async def delays(self) -> list[float]:
+        return self.delays_s
+
+    async def requested(self) -> list[datetime]:
+        return [_requested(message.body) for message, _ in self.messages]
+
+    def _send(self, message: Message, priority: int, delay_s: float) -> None:
+        self.messages.append((message, priority))
+        self.delays_s.append(delay_s)
 
     async def notifications(self) -> dict[str, tuple[str, str, Any]]:
         return {key: told for job in self.memory.jobs.values() for key, told in job.notifications.items()}
@@ -151,6 +165,17 @@ class OnPostgres:
             rows = (await connection.execute(select(outbox).order_by(outbox.c.id))).all()
         return [_seen(row.body, row.attributes, row.priority) for row in rows]
 
+    async def delays(self) -> list[float]:
+        async with transaction(self.engine) as connection:
+            delay = outbox.c.available_at - outbox.c.created_at
+            rows = (await connection.execute(select(delay).order_by(outbox.c.id))).scalars()
+            return [row.total_seconds() for row in rows]
+
+    async def requested(self) -> list[datetime]:
+        async with transaction(self.engine) as connection:
+            bodies = (await connection.execute(select(outbox.c.body).order_by(outbox.c.id))).scalars()
+            return [_requested(body) for body in bodies]
+
     async def notifications(self) -> dict[str, tuple[str, str, Any]]:
         async with transaction(self.engine) as connection:
             rows = (await connection.execute(select(notifications))).all()
@@ -159,6 +184,10 @@ class OnPostgres:
 
 def _seen(body: str, attributes: Any, priority: int) -> tuple[UUID, str, int]:
     return UUID(json.loads(body)["jobId"]), attributes["attempt"], priority
+
+
+def _requested(body: str) -> datetime:
+    return datetime.fromisoformat(json.loads(body)["requestedAt"])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

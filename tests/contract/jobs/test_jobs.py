@@ -44,8 +44,10 @@ WRITES: dict[str, Callable[[JobStore], Awaitable[Any]]] = {
 }
 
 
-async def claim(under_test, job_id, owner="worker-1", *, ttl_s=120.0, max_attempts=5) -> Claim | Refused:
-    answer: Claim | Refused = await under_test.jobs.claim(job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts)
+async def claim(under_test, job_id, owner="worker-1", *, ttl_s=120.0, max_attempts=5, sent_at=None) -> Claim | Refused:
+    answer: Claim | Refused = await under_test.jobs.claim(
+        job_id, owner, ttl_s=ttl_s, max_attempts=max_attempts, sent_at=sent_at
+    )
     return answer
 
 

@@ -1,10 +1,12 @@
-"""What every job engine does about who works on a job, and about a cancel: claims, leases, and what may be paid for."""
+"""The contract of every job engine: leases, claims, cancels, and jobs that may be paid for."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from onevoice_jobs.leases import Claim, LeaseLost, Refusal, Refused, Verdict
+from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Verdict, Wait
 from onevoice_jobs.queries import PAYMENT_STEPS
 from onevoice_jobs.states import JobStatus, LanguageStatus
 from onevoice_jobs.testing import finish_step
@@ -55,7 +57,7 @@ async def test_a_claim_made_again_after_its_lease_is_another_attempt(under_test)
     assert (again.lease.epoch, again.job.attempts) == (2, 2)
 
 
-async def test_a_claim_made_again_hears_of_a_cancel(under_test):
+async def test_a_claim_made_again_returns_a_cancel(under_test):
     job_id = await under_test.submit()
     await claim(under_test, job_id, "worker-1/a")
     await under_test.cancel(job_id)
@@ -127,6 +129,79 @@ async def test_a_lease_given_back_twice_is_given_back_once(under_test, counted):
         await under_test.jobs.give_back(second.lease, count_attempt=counted)
     job = await under_test.job(job_id)
     assert (job.attempts, job.lease_epoch) == (2 if counted else 1, 3)
+
+
+async def held(under_test, job_id) -> Lease:
+    claimed = await claim(under_test, job_id)
+    assert isinstance(claimed, Claim)
+    return claimed.lease
+
+
+def wait(delay_s: float = 40.0, *, progressed: bool = False) -> Wait:
+    return Wait("tts", "tts_down", delay_s, progressed)
+
+
+async def test_a_parked_job_is_sent_again_later_and_has_used_no_attempt(under_test):
+    job_id = await under_test.submit()
+    await under_test.jobs.park(await held(under_test, job_id), wait())
+    job = await under_test.job(job_id)
+    assert (job.status, job.stage, job.attempts) == (JobStatus.PROCESSING, "waiting for tts", 0)
+    assert [attempt for _, attempt, _ in await under_test.sent()] == ["1", "1"]
+    assert await under_test.delays() == pytest.approx([0.0, 40.0])
+    again = await claim(under_test, job_id, "worker-2")
+    assert isinstance(again, Claim)
+    assert (again.job.attempts, again.resumed) == (1, True)
+
+
+async def test_a_job_is_parked_once_and_only_by_the_holder_of_its_lease(under_test):
+    """A caller that cannot tell whether its job is parked must not delete the message."""
+    job_id = await under_test.submit()
+    lease = await held(under_test, job_id)
+    await under_test.jobs.park(lease, wait())
+    with pytest.raises(LeaseLost):
+        await under_test.jobs.park(lease, wait())
+    assert len(await under_test.sent()) == 2
+    ended = await held(under_test, job_id)
+    await under_test.jobs.store(ended).job_failed(FAILURE)
+    with pytest.raises(LeaseLost):
+        await under_test.jobs.park(ended, wait())
+
+
+@pytest.mark.parametrize(("deadline_s", "delays"), [(3600.0, 60.0), (30.0, 30.0), (-5.0, 60.0)])
+async def test_a_parked_job_comes_back_at_its_deadline_at_the_latest(under_test, deadline_s, delays):
+    job_id = await under_test.submit(deadline_s=deadline_s)
+    await under_test.jobs.park(await held(under_test, job_id), wait(60.0))
+    assert (await under_test.delays())[1] == pytest.approx(delays, abs=1.0)
+
+
+async def test_a_wait_lasts_until_a_step_has_been_completed(under_test):
+    job_id, since = await under_test.submit(), []
+    for progressed in (False, False, True):
+        await under_test.jobs.park(await held(under_test, job_id), wait(progressed=progressed))
+        since.append((await under_test.job(job_id)).waiting_since)
+    assert since[0] == since[1] < since[2]
+    assert (await types(under_test, job_id)).count("job.waiting") == 2
+
+
+async def test_the_message_of_a_parked_job_is_refused_for_the_newer_one(under_test):
+    """Also where the worker died before it could delete the older one, whoever meets which of them first."""
+    job_id = await under_test.submit()
+    await under_test.jobs.park(await held(under_test, job_id), wait())
+    older, newer = await under_test.requested()
+    for holder in (None, "worker-2"):
+        if holder:
+            assert isinstance(await claim(under_test, job_id, holder, sent_at=newer), Claim)
+        refused = await claim(under_test, job_id, "worker-3", sent_at=older)
+        assert isinstance(refused, Refused)
+        assert refused.reason is Refusal.SUPERSEDED
+    again = await claim(under_test, job_id, "worker-2", sent_at=newer)
+    assert isinstance(again, Claim)
+
+
+async def test_the_first_message_of_a_job_is_taken_whatever_the_clock_of_its_sender(under_test):
+    job_id = await under_test.submit()
+    [sent_at] = await under_test.requested()
+    assert isinstance(await claim(under_test, job_id, sent_at=sent_at - timedelta(hours=1)), Claim)
 
 
 async def test_a_job_nobody_works_on_is_cancelled_at_once_and_whoever_did_is_fenced_off(under_test, take):

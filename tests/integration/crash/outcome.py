@@ -15,7 +15,7 @@ from onevoice_jobs.records import EventRecord
 from onevoice_kit.db import transaction
 from tests.integration.crash.conftest import FREE_CREDITS, JOB, USER, World
 
-_AS_OFTEN_AS_NEEDED = {"job.progress", "step.retried"}
+_AS_OFTEN_AS_NEEDED = {"job.progress", "step.retried", "job.waiting"}
 """Events that tell how it went; all others tell what has happened, once."""
 
 

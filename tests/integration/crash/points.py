@@ -67,7 +67,7 @@ TIMED = {"queue.receive", "jobs.heartbeat", "store.set_progress[job]", "store.se
 
 ENDINGS: Mapping[str, tuple[str, ...]] = {
     "one language fails": ("store.language_failed",),
-    "retried": ("store.record[step.retried]", "jobs.give_back", "queue.release"),
+    "waiting": ("store.record[step.retried]", "jobs.park", "queue.delete"),
     "stopped": ("jobs.give_back", "queue.release", "jobs.goodbye"),
     "renewed": ("jobs.renew", "queue.extend"),
     "refused": (

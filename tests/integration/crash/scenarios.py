@@ -51,14 +51,14 @@ class Refused(Scenario):
 
 
 class Exhausted(Scenario):
-    """The last attempt fails."""
+    """Every attempt has ended with the death of its worker."""
 
-    def arrange(self, world: World) -> None:
-        world.script.faults["Probe"] = fails(Busy("The mixer is full.", reason="mixer_full"))
+    async def befall(self, world: World) -> None:
+        await world.execute("UPDATE jobs.jobs SET attempts = 1")
 
 
-class Retried(Scenario):
-    """An attempt fails; the next one is better."""
+class Waiting(Scenario):
+    """A stage is full for longer than a step is retried; then it has room."""
 
     def arrange(self, world: World) -> None:
         error = Busy("The translator is full.", reason="translator_full")
@@ -141,7 +141,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "one language fails": Halved(),
     "refused": Refused(),
     "exhausted": Exhausted({"WORKER_MAX_ATTEMPTS": "1"}, last="queue.dead_letter:after"),
-    "retried": Retried(last="queue.release:after"),
+    "waiting": Waiting({"WORKER_RETRY_BUDGET_S": "1", "WORKER_WAIT_MIN_S": "0", "WORKER_WAIT_MAX_S": "0"}),
     "cancelled": Cancelled(),
     "stopped": Stopped(last="jobs.goodbye:after"),
     "renewed": Halted({"WORKER_RENEW_S": "1.5"}, last="jobs.renew:after"),

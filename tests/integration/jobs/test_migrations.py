@@ -44,4 +44,4 @@ async def test_the_checks_of_the_migrated_schema_are_those_of_the_models(engine)
 
 async def test_migrating_again_changes_nothing(database_url):
     first = await migrate(database_url, migrations_path(), SCHEMA)
-    assert await migrate(database_url, migrations_path(), SCHEMA) == first == "0002"
+    assert await migrate(database_url, migrations_path(), SCHEMA) == first == "0003"

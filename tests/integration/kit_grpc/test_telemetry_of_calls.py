@@ -14,7 +14,9 @@ from prometheus_client import REGISTRY, generate_latest
 from onevoice.asr.v1 import asr_service_pb2
 from onevoice.tts.v1 import tts_service_pb2
 from onevoice_kit.errors import NotFound
+from onevoice_kit.grpc.streams import messages
 from onevoice_kit.telemetry import trace
+from onevoice_kit.testing.waiting import eventually
 
 REQUEST = tts_service_pb2.SynthesizeRequest()
 LABELS = {"grpc_service": "onevoice.tts.v1.TtsService", "grpc_method": "Synthesize"}
@@ -37,10 +39,11 @@ async def test_served_calls_are_counted_by_code_and_timed(open_stage):
         await stage.tts.Synthesize(REQUEST, timeout=10)
         with pytest.raises(NotFound):
             await stage.tts.Synthesize(tts_service_pb2.SynthesizeRequest(text="x"), timeout=10)
+        # A call is counted after its reply.
+        await eventually(lambda: value("grpc_server_handling_seconds_count") == timed + 2)
     for code, count in before.items():
         assert value("grpc_server_handled_total", grpc_code=code) == count + 1
     assert value("grpc_server_started_total") == started + 2
-    assert value("grpc_server_handling_seconds_count") == timed + 2
     assert value("grpc_server_in_flight") == 0
 
 
@@ -112,9 +115,38 @@ async def test_every_served_call_leaves_one_log_line(open_stage, caplog):
     async def speak(request, context):
         raise NotFound(reason="voice_not_found")
 
-    async with open_stage(speak=speak) as stage:
-        with caplog.at_level(logging.INFO), pytest.raises(NotFound):
-            await stage.tts.Synthesize(REQUEST, timeout=10)
-    lines = [vars(record) for record in caplog.records if "rpc_code" in vars(record)]
-    assert [(line["rpc_code"], line["reason"]) for line in lines] == [("NOT_FOUND", "voice_not_found")]
-    assert lines[0]["duration_ms"] >= 0
+    def lines() -> list[dict[str, Any]]:
+        return [vars(record) for record in caplog.records if "rpc_code" in vars(record)]
+
+    with caplog.at_level(logging.INFO):
+        async with open_stage(speak=speak) as stage:
+            with pytest.raises(NotFound):
+                await stage.tts.Synthesize(REQUEST, timeout=10)
+            await eventually(lines)  # It is written after the reply.
+    assert [(line["rpc_code"], line["reason"]) for line in lines()] == [("NOT_FOUND", "voice_not_found")]
+    assert lines()[0]["duration_ms"] >= 0
+
+
+async def test_a_stream_that_is_left_early_ends_its_span_and_is_counted(open_stage):
+    exporter = InMemorySpanExporter()
+    otel.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))  # type: ignore[attr-defined]
+    labels = {"grpc_service": "onevoice.asr.v1.AsrService", "grpc_method": "DetectSpeech"}
+
+    def counted() -> float:
+        codes = [{"grpc_code": code} for code in ("OK", "CANCELLED")]
+        return sum(REGISTRY.get_sample_value("grpc_client_handled_total", labels | code) or 0.0 for code in codes)
+
+    async def detect(request, context):
+        for _ in range(2):
+            yield asr_service_pb2.DetectSpeechResponse(result=asr_service_pb2.DetectSpeechResult())
+
+    before = counted()
+    async with open_stage(detect=detect) as stage:
+        with trace.span("job") as job:
+            reading = messages(stage.asr.DetectSpeech(asr_service_pb2.DetectSpeechRequest(), timeout=10))
+            await anext(reading)
+            await reading.aclose()
+        await eventually(lambda: counted() == before + 1)
+    trace_id = job.get_span_context().trace_id
+    spans = [span for span in exporter.get_finished_spans() if span.context.trace_id == trace_id]
+    assert [span.kind.name for span in spans].count("CLIENT") == 1

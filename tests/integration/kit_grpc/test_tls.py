@@ -9,6 +9,7 @@ from onevoice_kit.errors import PreconditionFailed, Unavailable
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.transport import client_credentials, server_credentials
 from onevoice_kit.settings import ClientSettings, GrpcServerSettings
+from tests.support.certificates import Authority
 
 REQUEST = tts_service_pb2.SynthesizeRequest(voice="heard")
 
@@ -40,6 +41,28 @@ async def test_a_client_without_tls_is_refused(stage_with_tls):
     async with stage_with_tls as stage:
         with pytest.raises(Unavailable):
             await ask(stage.server.address, ClientSettings(grpc_client_max_attempts=1))
+
+
+async def test_certificates_rotate_without_a_restart(authority, stage_with_tls, tmp_path):
+    folder = tmp_path / "next"
+    folder.mkdir()
+    following = Authority(folder)
+    async with stage_with_tls as stage:
+        assert await ask(stage.server.address, authority.client("tests")) == "heard"
+        for ours, theirs in zip(authority.server().values(), following.server().values(), strict=True):
+            theirs.replace(ours)
+        # The next authority's file replaced the first one's, so each client has to trust it where it is now.
+        known = following.client("tests").model_copy(update={"grpc_client_tls_ca": authority.cert})
+        assert await ask(stage.server.address, known) == "heard"
+        old = authority.client("tests", grpc_client_max_attempts=1)
+        with pytest.raises(Unavailable):
+            await ask(stage.server.address, old)
+
+
+async def test_certificates_that_become_unreadable_stay_as_they_were(authority, stage_with_tls):
+    async with stage_with_tls as stage:
+        (authority.folder / "server.key").unlink()
+        assert await ask(stage.server.address, authority.client("tests")) == "heard"
 
 
 def test_half_a_configuration_is_refused_at_the_start(authority, tmp_path):

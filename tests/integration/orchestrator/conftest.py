@@ -115,8 +115,17 @@ class Deployment:
         await eventually(terminal, timeout=60)
         return await self.job(job_id)
 
+    async def waiting(self, job_id: UUID) -> JobRecord:
+        """The job once it waits for tts."""
+
+        async def waits() -> bool:
+            return (await self.job(job_id)).stage == "waiting for tts"
+
+        await eventually(waits, timeout=60)
+        return await self.job(job_id)
+
     async def events(self, job_id: UUID) -> list[EventRecord]:
-        """Everything its watchers were told."""
+        """Every event of the job."""
         async with transaction(self.engine) as connection:
             return list(await queries.events_after(connection, self.user_id, job_id))
 

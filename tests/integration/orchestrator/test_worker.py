@@ -129,7 +129,7 @@ async def test_a_job_without_a_good_language_fails_for_its_reason(deployment, sc
     assert job.status is JobStatus.FAILED
     assert job.error is not None
     assert job.error.reason == "unsupported_language_pair"
-    assert script.count("Release") == 1
+    assert (script.count("Release"), script.count("Quote"), script.count("Settle")) == (1, 0, 0)
 
 
 async def test_a_source_without_speech_fails_releases_its_credits_and_leaves_nothing(
@@ -236,16 +236,18 @@ async def test_what_may_pass_is_tried_again_and_told(deployment, script: Script)
     assert script.count("Synthesize") == 2 * script.segments + 2
 
 
-async def test_a_job_that_never_succeeds_fails_after_its_last_attempt_and_is_dead_lettered(
-    deployment, script: Script
+async def test_an_unknown_error_counts_as_an_attempt_and_at_last_fails_the_job(
+    deployment, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script.faults["Probe"] = fails(Unavailable("The mixer is down.", reason="mixer_down"))
+    async def defect(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(deployment.storage, "put_bytes", defect)
+    # Each language fails by itself, so only the captions of the source reach the job.
     job_id = await deployment.submit()
     async with deployment.worker(worker_max_attempts=1):
         job = await deployment.ended(job_id)
-    assert job.status is JobStatus.FAILED
-    assert job.error is not None
-    assert job.error.reason == "mixer_down"
+    assert (job.status, job.error and job.error.reason) == (JobStatus.FAILED, "internal")
     assert script.count("Release") == 1
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 import pytest
 
 from onevoice_jobs.records import Shown
-from onevoice_kit.errors import Busy, Internal, InvalidInput, OneVoiceError, Unavailable
+from onevoice_kit.errors import Busy, DeadlineExceeded, Internal, InvalidInput, OneVoiceError, Unavailable
 from services.orchestrator.pipeline.executor import FAILED, Checkpoint, Executor
-from services.orchestrator.pipeline.graph import Inputs, Json, RetryPolicy, Step
+from services.orchestrator.pipeline.graph import Inputs, Json, Step
+from services.orchestrator.retrying import RetryPolicy
+from tests.simulation import loop as virtual
 
-AT_ONCE = RetryPolicy(attempts=3, base_s=0.0)
+T = TypeVar("T")
+AT_ONCE = RetryPolicy(budget_s=0.2, base_s=0.001, cap_s=0.002)
+FOREVER = 1_000_000
 
 
 class MemoryJournal:
@@ -52,14 +56,15 @@ class Work:
         self.now = 0
         self.most = 0
 
-    def step(self, key: str, *deps: str, fails: Sequence[OneVoiceError] = (), **options: Any) -> Step:
+    def step(self, key: str, *deps: str, fails: Sequence[Exception] = (), **options: Any) -> Step:
         left = list(fails)
+        seconds = options.pop("seconds", 0)
 
         async def run(inputs: Inputs) -> Json:
             self.ran.append(key)
             self.now += 1
             self.most = max(self.most, self.now)
-            await asyncio.sleep(0)
+            await asyncio.sleep(seconds)
             self.now -= 1
             if left:
                 raise left.pop(0)
@@ -68,8 +73,13 @@ class Work:
         return Step(key, options.pop("stage", "any"), run, deps, retry=AT_ONCE, **options)
 
 
-def executor(journal: MemoryJournal, *, final: bool = False, **limits: int) -> Executor:
-    return Executor(journal, limits, scope_end=lambda scope: f"end:{scope}", final=final)
+def executor(journal: MemoryJournal, **limits: int) -> Executor:
+    return Executor(journal, limits, scope_end=lambda scope: f"end:{scope}")
+
+
+def run_virtually(main: Coroutine[Any, Any, T]) -> T:
+    """Runs on a clock that jumps to the next timer."""
+    return virtual.run(virtual.VirtualLoop(), main)
 
 
 async def test_a_step_runs_after_what_it_depends_on_and_gets_its_output() -> None:
@@ -121,7 +131,7 @@ async def test_a_changed_parameter_redoes_the_step_and_what_depends_on_it_only_i
     assert work.ran.count("other") == 1
 
 
-async def test_a_passing_failure_is_tried_again_and_told() -> None:
+async def test_a_transient_failure_is_retried_and_announced() -> None:
     work, journal = Work(), MemoryJournal()
     await executor(journal).run([work.step("a", fails=[Unavailable(), Unavailable()])])
     assert work.ran == ["a", "a", "a"]
@@ -130,7 +140,7 @@ async def test_a_passing_failure_is_tried_again_and_told() -> None:
 
 
 @pytest.mark.parametrize("trouble", [Busy, Unavailable])
-async def test_a_journal_in_passing_trouble_is_asked_again_without_doing_the_step_again(trouble: Any) -> None:
+async def test_a_write_to_a_journal_in_transient_trouble_is_retried_without_repeating_the_step(trouble: Any) -> None:
     work, journal = Work(), MemoryJournal()
     journal.trouble = [trouble(), trouble()]
     await executor(journal).run([work.step("a")])
@@ -139,7 +149,7 @@ async def test_a_journal_in_passing_trouble_is_asked_again_without_doing_the_ste
 
 async def test_a_journal_that_stays_busy_ends_the_run() -> None:
     work, journal = Work(), MemoryJournal()
-    journal.trouble = [Busy(), Busy(), Busy()]
+    journal.trouble = [Busy()] * FOREVER
     with pytest.raises(Busy):
         await executor(journal).run([work.step("a")])
 
@@ -177,11 +187,10 @@ async def test_a_failed_scope_leaves_the_others_alone_and_its_end_step_reports_i
     assert "end:es" not in work.ran
 
 
-async def test_a_scope_that_may_recover_is_left_for_the_next_delivery_unless_it_is_the_last() -> None:
-    def graph(work: Work) -> list[Step]:
-        down = [Unavailable(reason="tts_down") for _ in range(3)]
+async def test_a_scope_with_a_transient_failure_is_left_for_the_next_delivery() -> None:
+    def graph(work: Work, failures: int) -> list[Step]:
         return [
-            work.step("es", scope="es", fails=down),
+            work.step("es", scope="es", stage="tts", fails=[Unavailable(reason="tts_down")] * failures),
             work.step("end:es", "es", scope="es"),
             work.step("ca", scope="ca"),
             work.step("end:ca", "ca", scope="ca"),
@@ -189,13 +198,79 @@ async def test_a_scope_that_may_recover_is_left_for_the_next_delivery_unless_it_
         ]
 
     work, journal = Work(), MemoryJournal()
+    first = executor(journal)
     with pytest.raises(Unavailable) as caught:
-        await executor(journal).run(graph(work))
-    assert caught.value.reason == "tts_down"
+        await first.run(graph(work, FOREVER))
+    assert (caught.value.reason, first.failed_stage, first.progressed) == ("tts_down", "tts", True)
     assert "end:ca" in journal.stored
     assert not journal.failed
-    outputs = await executor(journal, final=True).run(graph(work))
-    assert outputs["end:es"] == {"failed": "tts_down"}
+    outputs = await executor(journal).run(graph(work, 0))
+    assert outputs["report"][1]["end:es"][0] == "end:es"
+    assert not journal.failed
+
+
+async def test_a_code_error_in_a_scope_fails_that_scope_alone(caplog: pytest.LogCaptureFixture) -> None:
+    work, journal = Work(), MemoryJournal()
+    graph = [
+        work.step("es", scope="es", fails=[KeyError("speaker_2")]),
+        work.step("end:es", "es", scope="es"),
+        work.step("ca", scope="ca"),
+        work.step("end:ca", "ca", scope="ca"),
+        work.step("report", "end:es", "end:ca"),
+    ]
+    outputs = await executor(journal).run(graph)
+    assert journal.failed["es"].reason == "internal"
+    assert "speaker_2" not in journal.failed["es"].message
+    assert "KeyError: 'speaker_2'" in caplog.text
+    assert outputs["report"][1]["end:ca"][0] == "end:ca"
+
+
+async def until_it_ends(journal: MemoryJournal, step: Step) -> OneVoiceError:
+    with pytest.raises(OneVoiceError) as caught:
+        await executor(journal).run([step])
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error"),
+    [
+        (3_000.0, DeadlineExceeded(reason="deadline_exceeded")),
+        (1.0, DeadlineExceeded(reason="engine_timeout")),
+    ],
+)
+def test_a_step_that_meets_its_own_deadline_twice_has_failed_for_good(seconds: float, error: OneVoiceError) -> None:
+    work = Work()
+    step = work.step("mux", seconds=seconds, fails=[error] * 20)
+    caught = run_virtually(until_it_ends(MemoryJournal(), step))
+    assert (caught.reason, caught.retryable) == ("step_timeout", False)
+    assert work.ran == ["mux", "mux"]
+
+
+def test_a_step_whose_second_try_meets_its_deadline_no_more_goes_on() -> None:
+    work = Work()
+    step = work.step("mux", seconds=3_000.0, fails=[DeadlineExceeded()])
+    assert run_virtually(executor(MemoryJournal()).run([step])) == {"mux": ["mux", {}]}
+
+
+def test_a_short_call_that_is_not_answered_in_time_has_met_a_stage_that_is_away() -> None:
+    work = Work()
+    step = work.step("tts", seconds=60.0, fails=[DeadlineExceeded()] * 20)
+    assert run_virtually(until_it_ends(MemoryJournal(), step)).retryable
+
+
+async def test_a_pure_step_is_no_progress_for_it_may_not_be_stored() -> None:
+    work, journal = Work(), MemoryJournal()
+    run = executor(journal)
+    with pytest.raises(Unavailable):
+        await run.run([work.step("fit", pure=True), work.step("mix", "fit", fails=[Unavailable()] * FOREVER)])
+    assert not run.progressed
+
+
+async def test_a_pause_that_does_not_fit_into_the_budget_ends_the_retries() -> None:
+    work, journal = Work(), MemoryJournal()
+    with pytest.raises(Busy):
+        await executor(journal).run([work.step("tts", fails=[Busy(retry_after=30.0)])])
+    assert (work.ran, journal.retries) == (["tts"], [])
 
 
 async def test_without_its_journal_a_job_does_not_go_on() -> None:
@@ -218,7 +293,7 @@ def test_backoff_grows_is_capped_and_honours_the_server() -> None:
     policy, rng = RetryPolicy(base_s=1, cap_s=8), random.Random(1)
     assert all(policy.delay_s(n, None, rng) <= min(8, 2 ** (n - 1)) for n in range(1, 10) for _ in range(50))
     assert policy.delay_s(1, 5.0, rng) == 5.0
-    assert policy.delay_s(1, 500.0, rng) == 8.0
+    assert policy.delay_s(1, 500.0, rng) == 500.0
 
 
 async def test_a_scope_that_has_failed_for_good_does_not_come_back_in_a_later_run() -> None:
