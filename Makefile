@@ -9,7 +9,7 @@ IN ?=
 PROTOS := $(shell find proto -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help install system lock demo up test test-unit test-contract test-integration test-e2e lint prose fmt types arch proto proto-check proto-breaking bench check simulate crash-matrix soak mutations clean
+.PHONY: help install system lock demo up test test-unit test-contract test-integration test-e2e lint prose fmt types arch proto proto-check proto-breaking openapi bench check simulate crash-matrix soak mutations clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ generate:
 
 proto-check: install ## The checked-in stubs are what the protos generate
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && $(MAKE) --no-print-directory generate OUT="$$tmp" && diff -r -x __pycache__ "$$tmp/onevoice" gen/onevoice
+
+openapi: install ## Write services/gateway/openapi.json, which a test compares with the code
+	$(BIN)/python -m services.gateway.openapi
 
 proto-breaking: install ## The protos can talk with those of the last release (release.txt)
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && git archive "$$(cat release.txt)" --output "$$tmp/release.tar" proto buf.yaml && \

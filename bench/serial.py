@@ -13,29 +13,32 @@ import time
 from pathlib import Path
 
 from onevoice_jobs.records import Word
+from onevoice_kit.engines.layers import Limit
 from onevoice_kit.media_exec import Ffmpeg
 from onevoice_kit.storage.base import ObjectRef
 from onevoice_kit.storage.file import FileStorage
 from onevoice_kit.testing.storage import file_storage
 from services.asr.audio_cache import AudioCache
 from services.asr.detection import SpeechDetection
-from services.asr.detectors.silero import SileroDetector
 from services.asr.engines import pocketsphinx_worker
 from services.asr.engines.base import TimeRange
+from services.asr.engines.registry import detection_engines
+from services.asr.settings import AsrSettings
 from services.mixer.extraction import Extraction, ExtractionJob, Extractor
 from services.mixer.mixing.mixer import Mixer
 from services.mixer.mixing.plan import Clip, Loudness, MixJob, Range
 from services.mixer.muxing import Muxer, MuxJob, Track
 from services.orchestrator.policy.captions import Spoken, make_cues, to_srt
-from services.orchestrator.policy.fitting import Line, fit
-from services.orchestrator.policy.segmentation import Segment, Turn, cut_segments
-from services.translate.engines.registry import Registry as Translators
+from services.orchestrator.policy.fitting import fit
+from services.orchestrator.policy.line import EngineUse, Line, Speech
+from services.orchestrator.policy.line import Source as SourceLine
+from services.orchestrator.policy.segmentation import Turn, cut_lines
+from services.translate.engines.registry import translation_engines
 from services.translate.settings import TranslateSettings
 from services.translate.translation import Request as TranslateRequest
 from services.translate.translation import Segment as Source
 from services.translate.translation import Translator
-from services.tts.admission import Gate
-from services.tts.engines.registry import Registry as Voices
+from services.tts.engines.registry import synthesis_engines
 from services.tts.settings import TtsSettings
 from services.tts.synthesis import Request as SpeakRequest
 from services.tts.synthesis import Synthesizer
@@ -50,12 +53,11 @@ class Serial:
         self.storage = storage
         self.ffmpeg = Ffmpeg()
         self.detection = SpeechDetection(
-            AudioCache(storage), SileroDetector(), chunk_ms=15_000, max_audio_ms=4 * 3_600_000
+            AudioCache(storage), detection_engines(AsrSettings()), chunk_ms=15_000, max_audio_ms=4 * 3_600_000
         )
-        settings = TtsSettings()
-        self.speech = Synthesizer(storage, Voices(settings.tts_engines, settings), Gate(1, 100))
-        pairs = TranslateSettings()
-        self.translation = Translator(Translators(pairs.translate_engines, pairs), max_calls=1)
+        limit = Limit(1, 100, subject="The benchmark", retry_after_s=1.0)
+        self.speech = Synthesizer(storage, synthesis_engines(TtsSettings()), limit)
+        self.translation = Translator(translation_engines(TranslateSettings()), limit)
 
     async def dub(self, source: ObjectRef, language: str) -> ObjectRef:
         """The dubbed file."""
@@ -63,7 +65,9 @@ class Serial:
         segments = await self.recognise(sound)
         texts = await self.translate(segments, language)
         spoken = [await self.speech.synthesize(SpeakRequest(text, language, PREFIX)) for text in texts]
-        lines = [Line(s.start_ms, s.end_ms, speech.natural_ms) for s, speech in zip(segments, spoken, strict=True)]
+        engine = EngineUse("espeak", "", "")
+        speeches = [Speech(made.audio, made.natural_ms, made.voice, engine) for made in spoken]
+        lines = [Line("0.0", s, speech=speech) for s, speech in zip(segments, speeches, strict=True)]
         placed = [placement for placement in fit(lines, sound.duration_ms) if placement]
         clips = [Clip(speech.audio, p.start_ms, p.speed, 0.0) for speech, p in zip(spoken, placed, strict=True)]
         ducked = [
@@ -99,7 +103,7 @@ class Serial:
         )
         return muxed.media
 
-    async def recognise(self, sound: Extraction) -> list[Segment]:
+    async def recognise(self, sound: Extraction) -> list[SourceLine]:
         """Region by region in this process."""
         speech = await self.detection.detect(sound.speech, 0, lambda _: None)
         utterances = []
@@ -108,9 +112,9 @@ class Serial:
                 heard = TimeRange(max(0, region.start_ms - 100), region.end_ms + 100)
                 utterance = pocketsphinx_worker.recognise(pocketsphinx_worker.Task(audio, region, heard))
                 utterances.append([Word(w.text, w.start_ms, w.end_ms, w.confidence) for w in utterance.words])
-        return cut_segments(utterances, [Turn(0, sound.duration_ms, "speaker_1")])
+        return cut_lines(utterances, [Turn(0, sound.duration_ms, "speaker_1")], sound.duration_ms)
 
-    async def translate(self, segments: list[Segment], language: str) -> list[str]:
+    async def translate(self, segments: list[SourceLine], language: str) -> list[str]:
         """All lines in one call."""
         sources = tuple(Source(str(n), segment.text) for n, segment in enumerate(segments))
         result = await self.translation.translate(TranslateRequest("en", language, sources), lambda _: None)

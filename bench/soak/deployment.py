@@ -143,7 +143,10 @@ def _another(spec: ServiceSpec, name: str, port: int) -> ServiceSpec:
     return replace(spec, name=name, env={**spec.env, "GRPC_PORT": str(port)}, ready=grpc_ready(port))
 
 
+_OWN = ("GRPC_PORT", "GRPC_SERVER_KEYS", "GRPC_CALLER_KEYS", "METRICS_PORT")
+
+
 def _instant(spec: ServiceSpec, env: Mapping[str, str]) -> ServiceSpec:
     assert spec.name in STAGES
     argv = (sys.executable, "-m", "tests.support.instant_processes", spec.name)
-    return replace(spec, argv=argv, env={**env, "GRPC_PORT": spec.env["GRPC_PORT"]})
+    return replace(spec, argv=argv, env={**env, **{name: spec.env[name] for name in _OWN}})

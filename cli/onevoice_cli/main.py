@@ -117,6 +117,23 @@ def migrate() -> None:
         typer.echo(f"{schema:<8} is at {revision}")
 
 
+@app.command()
+def keys() -> None:
+    """Print the internal gRPC keys of each service, derived from GRPC_SHARED_SECRETS; each line is a setting."""
+    from onevoice_cli.launcher.services import internal_keys
+    from onevoice_kit.grpc.identity import shared_secrets
+    from onevoice_kit.settings import GrpcIdentitySettings
+
+    settings = GrpcIdentitySettings()
+    if not shared_secrets(settings):
+        raise InvalidInput("GRPC_SHARED_SECRETS is not set.", reason="not_configured")
+    for name, values in internal_keys(settings.grpc_shared_secrets.get_secret_value()).items():
+        typer.echo(f"# {name}")
+        for setting, value in values.items():
+            if value:
+                typer.echo(f"{setting}={value}")
+
+
 dlq = typer.Typer(
     help="Messages that were given up (dead letters), by the settings of the services.", no_args_is_help=True
 )

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Names in order, separated by commas in the environment."""
 
 
 class Settings(BaseSettings):
@@ -30,8 +40,9 @@ class GrpcIdentitySettings(Settings):
 
     grpc_shared_secrets: SecretStr = SecretStr("")
     """
-    Secrets of at least 32 characters, separated by commas, that all services of a deployment share: the first signs,
-    each is accepted. To rotate: add the new one behind, then put it first, then remove the old one.
+    Secrets of at least 32 characters, separated by commas, from which every key follows: the first signs, each is
+    accepted. To rotate: add the new one behind, then put it first, then remove the old one. A process that holds one
+    can pose as any service; `GRPC_SERVER_KEYS` and `GRPC_CALLER_KEYS` in its place cannot be used so.
     """
     grpc_token_window_s: float = Field(default=120.0, gt=0)
     """A token is accepted this long before and after its time: how far clocks may differ, and calls may wait."""
@@ -46,6 +57,8 @@ class GrpcServerSettings(GrpcIdentitySettings):
     """0 takes a free port."""
     grpc_reflection: bool = True
     """Only in development on loopback; elsewhere it is off in any case."""
+    grpc_server_keys: SecretStr = SecretStr("")
+    """`package.Service=key` of the served service, as `onevoice keys` prints it; several, by commas, to rotate."""
     grpc_max_concurrent_rpcs: int = 200
     grpc_max_connection_age_s: int = 300
     """Connections are renewed at this age, so that clients see new replicas."""
@@ -57,9 +70,21 @@ class GrpcServerSettings(GrpcIdentitySettings):
     """With all three set, the server asks clients for certificates (mutual TLS)."""
 
 
+class EngineSettings(Settings):
+    """A process that runs engines."""
+
+    engine_retry_budget_s: float = Field(default=0.0, ge=0)
+    """
+    Seconds in which the call of an engine is repeated here after a transient error, before another engine takes over;
+    0 leaves every repetition to the caller, which is right for engines that need no network.
+    """
+
+
 class ClientSettings(GrpcIdentitySettings):
     """A process that calls others by gRPC."""
 
+    grpc_caller_keys: SecretStr = SecretStr("")
+    """`package.Service=key` of each service that is called, as `onevoice keys` prints them, separated by commas."""
     grpc_client_max_attempts: int = Field(default=4, ge=1, le=5)
     """Attempts of a call that ends UNAVAILABLE, the first included; 1 turns retries off. gRPC takes at most 5."""
     grpc_client_keepalive_s: float = Field(default=30.0, ge=10.0)

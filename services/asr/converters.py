@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from onevoice.asr.v1 import asr_service_pb2, transcript_pb2
 from onevoice.common.v1 import engine_pb2, media_pb2, progress_pb2
+from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.grpc.engines import engine_to_proto, engine_use_to_proto
 from services.asr.detection import SpeechMap
 from services.asr.diarization import Speakers
-from services.asr.engines.base import Capabilities, EngineInfo, TimeRange, Turn, Utterance, Word
+from services.asr.engines.base import Capabilities, TimeRange, Turn, Utterance, Word
 
 
 def ranges_from_proto(messages: Iterable[media_pb2.TimeRange]) -> list[TimeRange]:
@@ -21,21 +23,9 @@ def range_to_proto(value: TimeRange) -> media_pb2.TimeRange:
     return media_pb2.TimeRange(start_ms=value.start_ms, end_ms=value.end_ms)
 
 
-def engine_use_to_proto(info: EngineInfo) -> engine_pb2.EngineUse:
-    """An engine for the lineage."""
-    return engine_pb2.EngineUse(name=info.name, model=info.model, version=info.version)
-
-
-def engine_to_proto(capabilities: Capabilities, available: bool) -> engine_pb2.Engine:
+def recognition_engine_to_proto(capabilities: Capabilities) -> engine_pb2.Engine:
     """An engine for the catalogue."""
-    info = capabilities.info
-    return engine_pb2.Engine(
-        name=info.name,
-        model=info.model,
-        version=info.version,
-        languages=capabilities.languages,
-        available=available,
-    )
+    return engine_to_proto(capabilities, capabilities.languages)
 
 
 def utterance_to_proto(utterance: Utterance) -> transcript_pb2.Utterance:

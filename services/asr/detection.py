@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.registry import first_result
 from onevoice_kit.errors import InvalidInput, PreconditionFailed
 from onevoice_kit.storage.base import ObjectRef
 from services.asr.audio import SAMPLES_PER_MS, AudioFile, Samples
 from services.asr.audio_cache import AudioCache
-from services.asr.detectors.base import FRAME_MS, FRAME_SAMPLES, SpeechDetector, SpeechScan
-from services.asr.engines.base import EngineInfo, TimeRange
+from services.asr.engines.base import FRAME_MS, FRAME_SAMPLES, DetectionEngine, SpeechScan, TimeRange
+from services.asr.engines.registry import DetectionEngines
 from services.asr.regions import Floats, FrameScores, RegionRules, find_regions, plan_chunks
 
 MAX_CHUNK_MS = 60_000
@@ -25,7 +27,7 @@ _BLOCK_SAMPLES = 240 * FRAME_SAMPLES
 
 @dataclass(frozen=True, slots=True)
 class SpeechMap:
-    """Where speech is in an audio."""
+    """The regions of speech in an audio."""
 
     chunks: tuple[tuple[TimeRange, ...], ...]
     """Regions by chunk, in time order, every region once."""
@@ -39,15 +41,15 @@ class SpeechDetection:
     def __init__(
         self,
         audio: AudioCache,
-        detector: SpeechDetector,
+        engines: DetectionEngines,
         *,
         chunk_ms: int,
         max_audio_ms: int,
         rules: RegionRules | None = None,
     ) -> None:
-        """`chunk_ms` is the longest chunk where a call does not say; `max_audio_ms` the longest audio accepted."""
+        """`chunk_ms` is the longest chunk where a call sets none; `max_audio_ms` the longest audio accepted."""
         self._audio = audio
-        self._detector = detector
+        self._engines = engines
         self._chunk_ms = chunk_ms
         self._max_audio_ms = max_audio_ms
         self._rules = rules or RegionRules()
@@ -57,16 +59,20 @@ class SpeechDetection:
         Scans the audio; `report` gets the share done, 0 to 1. `max_chunk_ms` of 0 takes the default.
 
         Raises `PreconditionFailed` (reason `no_speech`), `InvalidInput` (reasons `invalid_max_chunk`,
-        `audio_too_long`, `invalid_audio`, `unsupported_audio`) and what the storage raises.
+        `audio_too_long`, `invalid_audio`, `unsupported_audio`), `PreconditionFailed` (`engine_unavailable`), and the
+        errors of the storage.
         """
         chunk_ms = self._chunk_limit(max_chunk_ms)
+        candidates = await self._engines.candidates("", lambda _: True, _no_engine())
         async with self._audio.open(ref) as path:
-            scores, duration_ms = await self._scan(path, report)
+            used, (scores, duration_ms) = await first_result(
+                "detection", candidates, lambda one: one.call(lambda engine: self._scan(engine, path, report))
+            )
         rules = replace(self._rules, max_region_ms=min(self._rules.max_region_ms, _unpadded(chunk_ms, self._rules)))
         regions = await asyncio.to_thread(find_regions, scores, duration_ms, rules)
         if not regions:
             raise PreconditionFailed("There is no speech in the audio.", reason="no_speech")
-        return SpeechMap(tuple(plan_chunks(regions, chunk_ms)), duration_ms, self._detector.info)
+        return SpeechMap(tuple(plan_chunks(regions, chunk_ms)), duration_ms, used.capabilities.info)
 
     def _chunk_limit(self, max_chunk_ms: int) -> int:
         if max_chunk_ms == 0:
@@ -77,9 +83,11 @@ class SpeechDetection:
             )
         return max_chunk_ms
 
-    async def _scan(self, path: Path, report: Callable[[float], None]) -> tuple[FrameScores, int]:
+    async def _scan(
+        self, engine: DetectionEngine, path: Path, report: Callable[[float], None]
+    ) -> tuple[FrameScores, int]:
         """Reads block by block: each in a thread, so that nothing else waits and a cancelled call stops soon."""
-        scan = await asyncio.to_thread(self._detector.scan)
+        scan = await asyncio.to_thread(engine.scan)
         probabilities: list[Floats] = []
         levels: list[Floats] = []
         samples = 0
@@ -124,3 +132,7 @@ def _levels(block: Samples) -> Floats:
 def _unpadded(chunk_ms: int, rules: RegionRules) -> int:
     """The longest region that still fits the chunk once it is padded."""
     return max(FRAME_MS, chunk_ms - rules.pad_start_ms - rules.pad_end_ms)
+
+
+def _no_engine() -> InvalidInput:
+    return InvalidInput("No engine here detects speech.", reason="unknown_engine")

@@ -1,20 +1,24 @@
-"""Says who speaks when, with one of the configured engines."""
+"""Finds who speaks when, with one of the configured engines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.registry import Candidate, first_result
+from onevoice_kit.errors import InvalidInput
 from onevoice_kit.storage.base import ObjectRef
 from services.asr.audio_cache import AudioCache
-from services.asr.engines.base import DiarizationEngine, EngineInfo, TimeRange, Turn
-from services.asr.engines.registry import Registry
-from services.asr.ranges import check_regions
+from services.asr.engines.base import Capabilities, DiarizationEngine, TimeRange, Turn
+from services.asr.engines.registry import DiarizationEngines
+from services.asr.regions import check_regions
 
 
 @dataclass(frozen=True, slots=True)
 class Speakers:
-    """Who speaks when, and which engine says so."""
+    """The turns of the speakers, and the engine that found them."""
 
     turns: tuple[Turn, ...]
     engine: EngineInfo
@@ -23,7 +27,7 @@ class Speakers:
 class Diarization:
     """The use case behind Diarize."""
 
-    def __init__(self, audio: AudioCache, engines: Registry[DiarizationEngine]) -> None:
+    def __init__(self, audio: AudioCache, engines: DiarizationEngines) -> None:
         self._audio = audio
         self._engines = engines
 
@@ -32,14 +36,19 @@ class Diarization:
         Turns in time order that cover every region.
 
         Raises `InvalidInput` (reasons `invalid_regions`, `unknown_engine`), `PreconditionFailed`
-        (`engine_unavailable`) and what the storage raises.
+        (`engine_unavailable`), the errors of the last engine and of the storage.
         """
-        engine = self._engines.choose(engine_name)
+        candidates = await self._engines.candidates(engine_name, lambda _: True, _no_engine())
         check_regions(regions)
-        return Speakers(tuple(await self._turns(engine, ref, regions)), engine.capabilities.info)
 
-    async def _turns(self, engine: DiarizationEngine, ref: ObjectRef, regions: Sequence[TimeRange]) -> Sequence[Turn]:
-        if not engine.reads_audio:
-            return await engine.diarize(None, regions)
-        async with self._audio.open(ref) as path:
-            return await engine.diarize(path, regions)
+        async def turns(one: Candidate[DiarizationEngine, Capabilities, bool]) -> Sequence[Turn]:
+            async with AsyncExitStack() as stack:
+                path = await stack.enter_async_context(self._audio.open(ref)) if one.engine.reads_audio else None
+                return await one.call(lambda engine: engine.diarize(path, regions))
+
+        served, found = await first_result("diarization", candidates, turns)
+        return Speakers(tuple(found), served.capabilities.info)
+
+
+def _no_engine() -> InvalidInput:
+    return InvalidInput("No engine here tells speakers apart.", reason="unknown_engine")

@@ -1,4 +1,4 @@
-"""From probabilities of speech to regions, and from regions to chunks; plain arithmetic."""
+"""Regions of speech: checked where a caller sends them, found from probabilities, joined to chunks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from services.asr.detectors.base import FRAME_MS
-from services.asr.engines.base import TimeRange
+from onevoice_kit.errors import InvalidInput
+from services.asr.engines.base import FRAME_MS, TimeRange
 
 Floats = NDArray[np.float32]
+MAX_REGIONS = 10_000
+_REASON = "invalid_regions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +133,17 @@ def _chunk_length(regions: Sequence[TimeRange], max_chunk_ms: int) -> int:
         return max(1, fitting)
     candidates = [n for n in range(1, fitting + 1) if regions[n - 1].end_ms - begin >= max_chunk_ms // 2] or [fitting]
     return max(candidates, key=lambda n: (regions[n].start_ms - regions[n - 1].end_ms, n))
+
+
+def check_regions(regions: Sequence[TimeRange], max_region_ms: int | None = None) -> None:
+    """`InvalidInput` (reason `invalid_regions`) unless there are some, in order, without overlap, none too long."""
+    if not regions:
+        raise InvalidInput("There is no region to work on.", reason=_REASON)
+    if len(regions) > MAX_REGIONS:
+        raise InvalidInput(f"There are more than {MAX_REGIONS} regions.", reason=_REASON)
+    if any(region.start_ms < 0 or region.length_ms <= 0 for region in regions):
+        raise InvalidInput("A region is empty or begins before the audio does.", reason=_REASON)
+    if any(right.start_ms < left.end_ms for left, right in pairwise(regions)):
+        raise InvalidInput("The regions are not in time order or overlap.", reason=_REASON)
+    if max_region_ms is not None and any(region.length_ms > max_region_ms for region in regions):
+        raise InvalidInput(f"A region is longer than {max_region_ms} ms.", reason=_REASON)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
 from onevoice.asr.v1 import asr_service_pb2, asr_service_pb2_grpc
+from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.grpc.interceptors import Access
 from onevoice_kit.grpc.refs import ref_from_proto
 from onevoice_kit.grpc.streams import Report, with_events, with_progress
 from services.asr import converters
 from services.asr.detection import SpeechDetection
 from services.asr.diarization import Diarization
-from services.asr.engines.base import DiarizationEngine, EngineInfo, TranscriptionEngine, Utterance
-from services.asr.engines.registry import Registry
+from services.asr.engines.base import Utterance
+from services.asr.engines.registry import DetectionEngines, DiarizationEngines, TranscriptionEngines
 from services.asr.transcription import Transcription
 
 SERVICE = "onevoice.asr.v1.AsrService"
@@ -31,6 +33,15 @@ ACCESS: Access = {
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class EngineLists:
+    """The engines of each kind, for the catalogue."""
+
+    transcription: TranscriptionEngines
+    diarization: DiarizationEngines
+    detection: DetectionEngines
+
+
 class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
     """AsrService of `asr_service.proto`."""
 
@@ -39,7 +50,7 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
         detection: SpeechDetection,
         transcription: Transcription,
         diarization: Diarization,
-        engines: tuple[Registry[TranscriptionEngine], Registry[DiarizationEngine]],
+        engines: EngineLists,
     ) -> None:
         self._detection = detection
         self._transcription = transcription
@@ -89,9 +100,9 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
     async def ListEngines(
         self, _request: asr_service_pb2.ListEnginesRequest, _context: _Context
     ) -> asr_service_pb2.ListEnginesResponse:
-        """What is configured here, and whether it can work."""
-        transcription, diarization = self._engines
+        """The configured engines, those that cannot work included."""
         return asr_service_pb2.ListEnginesResponse(
-            transcription=[converters.engine_to_proto(e.capabilities, e.available()) for e in transcription.engines],
-            diarization=[converters.engine_to_proto(e.capabilities, e.available()) for e in diarization.engines],
+            transcription=map(converters.recognition_engine_to_proto, await self._engines.transcription.describe()),
+            diarization=map(converters.recognition_engine_to_proto, await self._engines.diarization.describe()),
+            detection=map(converters.recognition_engine_to_proto, await self._engines.detection.describe()),
         )

@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
 
-from pydantic import Field, field_validator
-from pydantic_settings import NoDecode
+from pydantic import Field
 
-from onevoice_kit.settings import GrpcServerSettings, StorageSettings
+from onevoice_kit.settings import EngineSettings, GrpcServerSettings, Names, StorageSettings
 
 
-class AsrSettings(GrpcServerSettings, StorageSettings):
+class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings):
     """Environment of speech recognition."""
 
-    asr_transcription_engines: Annotated[tuple[str, ...], NoDecode] = ("pocketsphinx",)
+    asr_transcription_engines: Names = ("pocketsphinx",)
     """Engines in order of preference, separated by commas."""
-    asr_diarization_engines: Annotated[tuple[str, ...], NoDecode] = ("single",)
+    asr_diarization_engines: Names = ("single",)
+    """Engines in order of preference, separated by commas."""
+    asr_detection_engines: Names = ("silero",)
     """Engines in order of preference, separated by commas."""
     asr_workers: int = Field(default=0, ge=0, le=256)
     """Processes that recognise speech; 0: one per core this process may use."""
     asr_chunk_ms: int = Field(default=15_000, ge=1_000, le=60_000)
-    """Longest chunk proposed where a call does not say: short enough to keep several cores busy on a short clip."""
+    """Longest chunk proposed where a call sets none: short enough to keep several cores busy on a short clip."""
     asr_max_audio_ms: int = Field(default=4 * 3_600_000, ge=1_000)
     """Longest audio accepted."""
     asr_max_calls: int = Field(default=64, ge=1)
-    """Transcribe calls that may run or wait at once; one more is told to come back later."""
+    """Transcribe calls that may run at once; one more is refused with the time after which to retry."""
 
     grpc_drain_grace_s: float = Field(default=60.0, ge=0)
     """After SIGTERM, the time for running calls to finish: enough for a chunk that has begun."""
-
-    @field_validator("asr_transcription_engines", "asr_diarization_engines", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(name.strip() for name in value.split(",") if name.strip())
-        return value
 
     @property
     def workers(self) -> int:

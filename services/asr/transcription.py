@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
-from typing import cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
 
-from onevoice_kit.errors import Busy
+from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.layers import Limit
+from onevoice_kit.engines.registry import Candidate, fallback
+from onevoice_kit.errors import InvalidInput
 from onevoice_kit.storage.base import ObjectRef
 from onevoice_kit.telemetry.metrics import counter
+from onevoice_kit.telemetry.names import Metric
 from services.asr.audio_cache import AudioCache
-from services.asr.engines.base import EngineInfo, TimeRange, TranscriptionEngine, Utterance
-from services.asr.engines.registry import Registry
-from services.asr.metrics import RECOGNISED_SECONDS
-from services.asr.ranges import check_regions
+from services.asr.engines.base import Capabilities, TimeRange, TranscriptionEngine, Utterance
+from services.asr.engines.registry import TranscriptionEngines
+from services.asr.regions import check_regions
 
-_RETRY_AFTER_S = 5.0
+RECOGNISED_SECONDS = Metric(
+    "asr_recognised_seconds_total", "Speech turned into words, by engine. Unit: seconds of audio.", ("engine",)
+)
+
+_Candidate = Candidate[TranscriptionEngine, Capabilities, str]
 
 
 class Transcription:
     """The use case behind Transcribe."""
 
-    def __init__(self, audio: AudioCache, engines: Registry[TranscriptionEngine], *, max_calls: int) -> None:
-        """`max_calls` may run or wait at once; one more is refused."""
+    def __init__(self, audio: AudioCache, engines: TranscriptionEngines, limit: Limit) -> None:
+        """`limit` bounds the calls that run and wait at once."""
         self._audio = audio
         self._engines = engines
-        self._max_calls = max_calls
-        self._calls = 0
+        self._limit = limit
 
     async def transcribe(
         self,
@@ -38,35 +44,52 @@ class Transcription:
         emit: Callable[[Utterance], Awaitable[None]],
     ) -> EngineInfo:
         """
-        Gives `emit` one utterance for each region, in time order, and `report` the share of speech done.
+        Passes one utterance for each region to `emit`, in time order, and the share of speech done to `report`.
 
-        Raises `InvalidInput` (reasons `invalid_regions`, `unknown_engine`, `unsupported_language`, those of
-        `AudioFile`), `PreconditionFailed` (`engine_unavailable`), `Busy` (`queue_full`), `Unavailable`
-        (`worker_lost`) and what the storage raises. A caller that is cancelled drops the regions not yet begun.
+        An engine that fails for a while before its first utterance is replaced by the next that serves the language,
+        unless it was named. Raises `InvalidInput` (reasons `invalid_regions`, `unknown_engine`,
+        `unsupported_language`, those of `AudioFile`), `PreconditionFailed` (`engine_unavailable`), `Busy`
+        (`queue_full`), the errors of the last engine and of the storage. A cancelled call drops the regions that are
+        not begun.
         """
-        engine = self._engines.choose(engine_name, language)
-        check_regions(regions, engine.capabilities.max_chunk_ms)
+        candidates = await self._candidates(engine_name, language, regions)
         total = sum(region.length_ms for region in regions)
-        done = 0
-        seconds = counter(RECOGNISED_SECONDS).labels(engine=engine.capabilities.info.name)
-        with self._admitted():
-            async with self._audio.open(ref) as path:
-                # The protocol promises an iterator; every engine is a generator, closed here as soon as we leave.
-                stream = cast("AsyncGenerator[Utterance]", engine.transcribe(path, regions, language))
-                async with aclosing(stream):
-                    async for utterance in stream:
-                        await emit(utterance)
-                        done += utterance.range.length_ms
-                        seconds.inc(utterance.range.length_ms / 1000)
-                        report(done / total)
-        return engine.capabilities.info
+        done, used = 0, candidates[0]
+        async with (
+            self._limit.place(),
+            self._audio.open(ref) as path,
+            aclosing(self._utterances(candidates, path, regions)) as utterances,
+        ):
+            async for used, utterance in utterances:
+                await emit(utterance)
+                length_ms = utterance.range.length_ms
+                counter(RECOGNISED_SECONDS).labels(engine=used.capabilities.info.name).inc(length_ms / 1000)
+                done += length_ms
+                report(done / total)
+        return used.capabilities.info
 
-    @contextmanager
-    def _admitted(self) -> Iterator[None]:
-        if self._calls >= self._max_calls:
-            raise Busy("Speech recognition is full; try again later.", reason="queue_full", retry_after=_RETRY_AFTER_S)
-        self._calls += 1
-        try:
-            yield
-        finally:
-            self._calls -= 1
+    async def _candidates(self, name: str, language: str, regions: Sequence[TimeRange]) -> list[_Candidate]:
+        """The engines that serve the language and take regions as long as these."""
+        candidates = await self._engines.candidates(
+            name, lambda one: language if one.serves(language) else None, _unsupported(language)
+        )
+        check_regions(regions, max(one.capabilities.max_chunk_ms for one in candidates))
+        longest = max(region.length_ms for region in regions)
+        return [one for one in candidates if one.capabilities.max_chunk_ms >= longest]
+
+    def _utterances(
+        self, candidates: Sequence[_Candidate], path: Path, regions: Sequence[TimeRange]
+    ) -> AsyncGenerator[tuple[_Candidate, Utterance]]:
+        return fallback(
+            "transcription",
+            candidates,
+            lambda one: one.stream(lambda engine: engine.transcribe(path, regions, one.served)),
+        )
+
+
+def _unsupported(language: str) -> InvalidInput:
+    return InvalidInput(
+        f"The language “{language}” cannot be recognised here.",
+        reason="unsupported_language",
+        details={"language": language},
+    )

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 
 from onevoice.asr.v1 import asr_service_pb2_grpc
+from onevoice_kit.engines.layers import Limit
+from onevoice_kit.engines.registry import Registry
 from onevoice_kit.storage import Storage
 from services.asr.audio_cache import AudioCache
 from services.asr.detection import SpeechDetection
-from services.asr.detectors.silero import SileroDetector
 from services.asr.diarization import Diarization
-from services.asr.engines.base import DiarizationEngine, TranscriptionEngine
-from services.asr.engines.registry import Registry, diarization_engines, transcription_engines
-from services.asr.servicer import AsrServicer
+from services.asr.engines.registry import (
+    TranscriptionEngines,
+    detection_engines,
+    diarization_engines,
+    transcription_engines,
+)
+from services.asr.servicer import AsrServicer, EngineLists
 from services.asr.settings import AsrSettings
 from services.asr.transcription import Transcription
 
-_log = logging.getLogger(__name__)
+_RETRY_AFTER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,9 @@ class Wiring:
     """The parts of a running service."""
 
     servicer: AsrServicer
-    transcription: Registry[TranscriptionEngine]
-    diarization: Registry[DiarizationEngine]
+    transcription: TranscriptionEngines
+    registries: tuple[Registry[Any, Any], ...]
+    """Of every kind of engine; those for words first, because they take longest to warm."""
     audio: AudioCache
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -36,29 +42,30 @@ class Wiring:
         asr_service_pb2_grpc.add_AsrServiceServicer_to_server(self.servicer, server)
 
     async def warm(self) -> None:
-        """Loads the models of the engines that are available, so that the first call does not wait for them."""
-        for engine in self.transcription.engines:
-            if engine.available():
-                await engine.start()
-                _log.info("engine is warm", extra={"engine": engine.capabilities.info.name})
+        """Loads what the first call would wait for."""
+        for registry in self.registries:
+            await registry.warm()
 
     async def close(self) -> None:
         """Ends the engines and deletes local copies; the storage stays open."""
-        await self.transcription.close()
-        await self.diarization.close()
+        for registry in self.registries:
+            await registry.close()
         await self.audio.close()
 
 
 def wire(settings: AsrSettings, storage: Storage) -> Wiring:
-    """Builds every part; nothing is loaded or started yet."""
+    """Builds every part; no engine is imported or started yet."""
     audio = AudioCache(storage)
-    transcription, diarization = transcription_engines(settings), diarization_engines(settings)
-    servicer = AsrServicer(
-        SpeechDetection(
-            audio, SileroDetector(), chunk_ms=settings.asr_chunk_ms, max_audio_ms=settings.asr_max_audio_ms
-        ),
-        Transcription(audio, transcription, max_calls=settings.asr_max_calls),
-        Diarization(audio, diarization),
-        (transcription, diarization),
+    words, speakers, speech = (
+        transcription_engines(settings),
+        diarization_engines(settings),
+        detection_engines(settings),
     )
-    return Wiring(servicer, transcription, diarization, audio)
+    limit = Limit(settings.asr_max_calls, 0, subject="Speech recognition", retry_after_s=_RETRY_AFTER_S)
+    servicer = AsrServicer(
+        SpeechDetection(audio, speech, chunk_ms=settings.asr_chunk_ms, max_audio_ms=settings.asr_max_audio_ms),
+        Transcription(audio, words, limit),
+        Diarization(audio, speakers),
+        EngineLists(words, speakers, speech),
+    )
+    return Wiring(servicer, words, (words, speakers, speech), audio)

@@ -33,8 +33,8 @@ TAGS = [
     {"name": "uploads", "description": "Files other than videos: voice and background tracks, subtitles, pictures."},
     {"name": "catalogue", "description": "Languages, voices and engines of this deployment."},
     {"name": "billing", "description": "What a job costs. One credit is one second of dubbed output in one language."},
-    {"name": "users", "description": "You."},
-    {"name": "monitoring", "description": "How the deployment is."},
+    {"name": "users", "description": "The account behind the API key, and its credits."},
+    {"name": "monitoring", "description": "Health of the deployment."},
 ]
 
 DESCRIPTION = """
@@ -68,13 +68,15 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # such a redirect takes its address from the client's `Host`
         generate_unique_id_function=_operation_id,
         separate_input_output_schemas=False,
     )
     # Each router has its whole prefix: metrics and logs name the template of the route as it stands there.
-    for router in (users, uploads, videos, jobs, dubbing_jobs, catalogue, billing, monitoring, objects):
+    routers = (users, uploads, videos, jobs, dubbing_jobs, catalogue, billing, monitoring, objects)
+    for router in routers:
         app.include_router(router)
-    errors.install(app)
+    errors.install(app, [route for router in routers for route in router.routes])
     docs.install(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, rule_of=_body_rules(settings), in_flight=settings.max_json_bytes_in_flight)

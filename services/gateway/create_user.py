@@ -6,17 +6,21 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Collection
 
 from onevoice_kit.db import create_engine, transaction
 from onevoice_kit.errors import InvalidInput, OneVoiceError
 from onevoice_kit.settings import DatabaseSettings
 from services.gateway.auth.keys import new_key
 from services.gateway.auth.repository import add_key
-from services.gateway.users.repository import ensure_user
+from services.gateway.users.models import Right
+from services.gateway.users.repository import ensure_user, grant
 
 
-async def create_user(settings: DatabaseSettings, email: str, name: str, key_name: str) -> dict[str, str]:
-    """A new key for the user with this address, who is made where there is none. The key is not stored."""
+async def create_user(
+    settings: DatabaseSettings, email: str, name: str, key_name: str, rights: Collection[Right] = ()
+) -> dict[str, str]:
+    """A new key for the user with this address, who is created where there is none and gets these rights besides."""
     email = email.strip()
     if not 3 <= len(email) <= 254 or email.count("@") != 1 or any(c.isspace() for c in email):
         raise InvalidInput("This is not an e-mail address.", reason="invalid_email")
@@ -25,6 +29,7 @@ async def create_user(settings: DatabaseSettings, email: str, name: str, key_nam
         key = new_key()
         async with transaction(engine) as connection:
             user = await ensure_user(connection, email, name)
+            await grant(connection, user.id, rights)
             await add_key(connection, user.id, key, key_name)
         return {"user_id": str(user.id), "api_key": key}
     finally:
@@ -37,10 +42,11 @@ def main() -> None:
     parser.add_argument("--email", required=True)
     parser.add_argument("--name", default="", help="name of the person")
     parser.add_argument("--key-name", default="default", help="name by which the key is known")
+    parser.add_argument("--grant", type=Right, choices=list(Right), action="append", default=[], help="a right to add")
     arguments = parser.parse_args()
     settings = DatabaseSettings()
     try:
-        made = asyncio.run(create_user(settings, arguments.email, arguments.name, arguments.key_name))
+        made = asyncio.run(create_user(settings, arguments.email, arguments.name, arguments.key_name, arguments.grant))
     except OneVoiceError as error:
         sys.exit(error.message)
     sys.stdout.write(json.dumps(made) + "\n")

@@ -8,11 +8,13 @@ from fastapi import Depends, Header, Query, Request
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from onevoice_kit.errors import Unauthenticated
+from onevoice_kit.errors import OneVoiceError, Unauthenticated
 from services.gateway.auth.models import Caller
 from services.gateway.idempotency.key import parse_key
 from services.gateway.idempotency.service import Answer
+from services.gateway.middleware import bearer
 from services.gateway.services import Services
+from services.gateway.users.models import Right
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="apiKey", bearerFormat="ov_…", description="An API key, as bearer token."
@@ -38,6 +40,19 @@ async def get_caller(
     return caller
 
 
+async def get_operator(request: Request, services: ServicesDep) -> Caller | None:
+    """The caller of an open route, where the request has the key of an operator; None for everyone else."""
+    token = bearer(request.headers)
+    if token is None:
+        return None
+    try:
+        caller = await services.authenticator.caller(token)
+    except OneVoiceError:  # the route is open: it answers also where keys cannot be checked
+        return None
+    return caller if caller.may(Right.OPERATOR) else None
+
+
+OperatorDep = Annotated[Caller | None, Depends(get_operator)]
 CallerDep = Annotated[Caller, Depends(get_caller)]
 
 

@@ -14,6 +14,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from onevoice_kit.errors import InvalidInput, Kind, NotFound, OneVoiceError
 
@@ -45,7 +47,9 @@ STATUS_BY_REASON: Mapping[str, int] = {
     "file_too_large": 413,
     "body_too_large": 413,
     "unsupported_media_type": 415,
+    "malformed_range": 400,
     "range_not_satisfiable": 416,
+    "storage_quota_exceeded": 403,
 }
 """Reasons that HTTP has a more exact status for than their kind's."""
 
@@ -130,8 +134,11 @@ def _headers(error: OneVoiceError, status: int) -> dict[str, str]:
     return headers
 
 
-def install(app: FastAPI) -> None:
-    """Makes every error of the application a problem. Unknown exceptions are left to the outermost middleware."""
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """
+    Makes every error of an application with these routes a problem. Unknown exceptions are left to the outermost
+    middleware.
+    """
 
     async def known(_request: Request, error: Exception) -> JSONResponse:
         return problem_response(error if isinstance(error, OneVoiceError) else unexpected(error))
@@ -141,7 +148,7 @@ def install(app: FastAPI) -> None:
             return problem_response(unexpected(error))
         return problem_response(_from_validation(error))
 
-    async def http_error(_request: Request, error: Exception) -> JSONResponse:
+    async def http_error(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
             return problem_response(unexpected(error))
         if isinstance(error, BodyRefused):
@@ -149,11 +156,23 @@ def install(app: FastAPI) -> None:
         response = problem_response(_from_http(error))
         response.status_code = error.status_code
         response.headers.update(error.headers or {})
+        if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["Allow"] = ", ".join(sorted(_methods(routes, request.scope)))
         return response
 
     app.add_exception_handler(OneVoiceError, known)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
+
+
+def _methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
+    """The methods of every route with the path of a request: a router names only those of the first one."""
+    found: set[str] = set()
+    for route in routes:
+        match, _ = route.matches(scope)
+        if match is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return found
 
 
 def unexpected(error: BaseException) -> OneVoiceError:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import math
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import grpc
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,10 +19,13 @@ from onevoice_kit.db import Listener, create_engine
 from onevoice_kit.errors import OneVoiceError, PreconditionFailed
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.queue import open_queue
-from onevoice_kit.queue.relay import OutboxRelay
+from onevoice_kit.queue.relay import OutboxRelay, outbox_lag_s
 from onevoice_kit.storage import Storage, open_storage
 from onevoice_kit.storage.file import FileStorage
+from onevoice_kit.telemetry.metrics import gauge
+from onevoice_kit.telemetry.names import OUTBOX_LAG_SECONDS
 from services.gateway.auth.service import Authenticator
+from services.gateway.background import Supervisor, regularly
 from services.gateway.catalogue.service import Catalogue
 from services.gateway.clients.billing import BillingClient
 from services.gateway.clients.health import HealthClient
@@ -42,12 +45,15 @@ from services.gateway.jobs.submission import (
 )
 from services.gateway.monitoring.service import Monitor
 from services.gateway.settings import GatewaySettings
+from services.gateway.uploads.quota import StorageQuota
 from services.gateway.uploads.service import UploadService
 from services.gateway.uploads.transfers import TransferLimits, Transfers
 from services.gateway.videos.service import VideoService
 
 logger = logging.getLogger(__name__)
 
+RELAY, LAG = "outbox relay", "outbox lag"
+_LAG_INTERVAL_S = 15.0
 _SWEEP_INTERVAL_S = 3600.0
 _SWEEP_AGE_S = 48 * 3600.0
 
@@ -77,6 +83,7 @@ class Services:
     resumption: Resumption
     events: EventStreams
     monitor: Monitor
+    background: Supervisor
     idempotency: Idempotency
 
 
@@ -97,13 +104,12 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
             stack.push_async_callback(channel.close, None)
         queue = open_queue(settings, engine, outbox, listener=listener)
         stack.push_async_callback(queue.close)
-        monitor = Monitor(
-            engine, storage, queue, {name: HealthClient(channels[name], full) for name, full in SERVICE_NAMES.items()}
-        )
-        services = _wire(settings, engine, storage, listener, channels, monitor)
-        for background in _background(services, listener):
-            task: asyncio.Task[None] = asyncio.create_task(background)
-            stack.push_async_callback(_stop, task)
+        background = Supervisor()
+        health = {name: HealthClient(channels[name], full) for name, full in SERVICE_NAMES.items()}
+        monitor = Monitor(engine, storage, queue, health, background)
+        services = _wire(settings, engine, storage, listener, channels, monitor, background)
+        stack.push_async_callback(background.close)
+        _start_background(services, listener)
         stack.callback(services.events.close)
         yield services
 
@@ -125,6 +131,7 @@ def _wire(
     listener: Listener,
     channels: dict[str, grpc.aio.Channel],
     monitor: Monitor,
+    background: Supervisor,
 ) -> Services:
     billing, mixer = BillingClient(channels["billing"]), MixerClient(channels["mixer"])
     catalogue = Catalogue(
@@ -138,6 +145,7 @@ def _wire(
     idempotency = Idempotency(
         engine, running_s=settings.idempotency_running_s, keep_s=settings.idempotency_keep_s, undo=undo
     )
+    quota = StorageQuota(settings.storage_quota_bytes)
     transfers = Transfers(storage, _transfer_limits(settings))
     job_limits = JobLimits(settings.max_target_languages, settings.max_source_duration_s)
     return Services(
@@ -147,13 +155,14 @@ def _wire(
         authenticator=Authenticator(engine),
         billing=billing,
         catalogue=catalogue,
-        uploads=UploadService(engine, storage, transfers, idempotency),
-        videos=VideoService(engine, storage, transfers, mixer, idempotency),
+        uploads=UploadService(engine, storage, transfers, idempotency, quota),
+        videos=VideoService(engine, storage, transfers, mixer, idempotency, quota),
         jobs=JobService(engine, storage, billing, settings.download_expires_s),
-        submission=Submission(engine, storage, catalogue, billing, mixer, idempotency, job_limits),
+        submission=Submission(engine, storage, catalogue, billing, mixer, idempotency, job_limits, quota),
         resumption=Resumption(engine, billing, idempotency),
         events=EventStreams(engine, listener, settings.sse_heartbeat_s),
         monitor=monitor,
+        background=background,
         idempotency=idempotency,
     )
 
@@ -167,17 +176,28 @@ def _transfer_limits(settings: GatewaySettings) -> TransferLimits:
     )
 
 
-def _background(services: Services, listener: Listener) -> list[Coroutine[Any, Any, None]]:
-    interval_s = services.settings.housekeeping_interval_s
-    tasks = [
-        _regularly("idempotency", services.idempotency.housekeeping, interval_s),
-        _regularly("uploads", services.uploads.remove_stale, interval_s),
-    ]
+def _start_background(services: Services, listener: Listener) -> None:
+    settings, start = services.settings, services.background.start
+    interval_s = settings.housekeeping_interval_s
+    for name, work in (("idempotency", services.idempotency.housekeeping), ("uploads", services.uploads.remove_stale)):
+        start(name, regularly(name, work, interval_s), needed=False)
+    start(LAG, partial(_measure_lag, services.engine), needed=False)
     if isinstance(services.storage, FileStorage):
-        tasks.append(_regularly("storage", partial(_sweep, services.storage), _SWEEP_INTERVAL_S))
-    if services.settings.use_sqs_task_queue:
-        tasks.append(_relay(services, listener))
-    return tasks
+        sweep = partial(_sweep, services.storage)
+        start("storage", regularly("storage", sweep, _SWEEP_INTERVAL_S), needed=False)
+    if settings.use_sqs_task_queue:
+        start(RELAY, partial(_relay, services, listener), needed=True)
+
+
+async def _measure_lag(engine: AsyncEngine) -> None:
+    """Sets the lag of the outbox. A task of its own, so that the metric grows when the relay stands still."""
+    while True:
+        try:
+            lag_s = await outbox_lag_s(engine, outbox)
+        except OneVoiceError:
+            lag_s = math.nan  # no value is better than an old one
+        gauge(OUTBOX_LAG_SECONDS).set(lag_s)
+        await asyncio.sleep(_LAG_INTERVAL_S)
 
 
 async def _sweep(storage: FileStorage) -> None:
@@ -204,22 +224,3 @@ async def _relay(services: Services, listener: Listener) -> None:
         ).run()
     finally:
         await sender.close()
-
-
-async def _regularly(name: str, work: Callable[[], Awaitable[None]], interval_s: float) -> None:
-    while True:
-        await asyncio.sleep(interval_s)
-        try:
-            await work()
-        except OneVoiceError:
-            logger.warning("housekeeping failed; it is tried again", extra={"work": name}, exc_info=True)
-        except Exception:
-            logger.exception("housekeeping failed; it is tried again", extra={"work": name})
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    results = await asyncio.gather(task, return_exceptions=True)
-    for result in results:
-        if isinstance(result, Exception):
-            logger.error("background work had failed", exc_info=result)

@@ -37,6 +37,8 @@ class GatewaySettings(DatabaseSettings, StorageSettings, QueueSettings):
     """Largest JSON body."""
     max_json_bytes_in_flight: int = Field(default=64 << 20, gt=0)
     """Most JSON that is being received at once; more is answered with 503."""
+    storage_quota_bytes: int = Field(default=500 << 30, gt=0)
+    """Most bytes of uploads and videos of one user; an account may have a quota of its own."""
     multipart_threshold_bytes: int = Field(default=64 << 20, gt=0)
     """Uploads above this size go in parts."""
     multipart_part_bytes: int = Field(default=16 << 20, ge=5 << 20)

@@ -83,6 +83,21 @@ class Found:
     overlap_ms: int
     correlation: float
     level_db: float
+    shift_ms: int
+    """Place in the track − place in the stem."""
+    cut_ms: int
+    """Sound that is missing from the start or the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sounding:
+    """The part of a line that sounds in the track, samples."""
+
+    begin: int
+    end: int
+    correlation: float
+    gain: float
+    cut: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +174,10 @@ def find_lines(
             places[number] = place
             track.take(place)
     report(0.9)
-    found = {number: _heard(track, voice, place) for number, place in places.items()}
-    overlaps = _overlaps({number: (begin, end) for number, (begin, end, _, _) in found.items()})
-    return [_found(*found[number], overlaps[number]) if number in found else None for number in range(len(lines))]
+    sounding = {number: _audible(track, voice, place) for number, place in places.items()}
+    overlaps = _overlaps({number: (part.begin, part.end) for number, part in sounding.items()})
+    found = {number: _found(places[number], part, overlaps[number]) for number, part in sounding.items()}
+    return [found.get(number) for number in range(len(lines))]
 
 
 def residue_db(track: Track, original: Sound, regions: Sequence[Span]) -> float:
@@ -204,20 +220,24 @@ def _correlated(pattern: Samples, window: Samples) -> Samples:
     """Products of the pattern with the window at each position that holds all of it."""
     size = fft.next_fast_len(len(window), real=True)
     spectrum = fft.rfft(window, size) * np.conj(fft.rfft(pattern, size))
-    return np.asarray(fft.irfft(spectrum, size)[: len(window) - len(pattern) + 1], dtype=np.float32)
+    # A copy, since a slice would keep the whole product in memory.
+    return np.array(fft.irfft(spectrum, size)[: len(window) - len(pattern) + 1], dtype=np.float32)
 
 
-def _heard(track: Track, voice: Sound, place: _Place) -> tuple[int, int, float, float]:
-    """Begin and end in the track, samples; likeness and gain between them."""
+def _audible(track: Track, voice: Sound, place: _Place) -> _Sounding:
     line, shift = place.line, place.shift
     pattern = voice.bright(line.start, line.end)
     window = track.rest(line.start + shift, line.end + shift, but=place)
     low, high = _kept(pattern, window, place.gain)
-    first, last = _sounding(voice.read(line.start + low, line.start + high))
+    whole = voice.read(line.start, line.end)
+    first, last = _sounding(whole[low:high])
+    full = _sounding(whole)
     pattern, window = pattern[low + first : low + last], window[low + first : low + last]
     product, energy = float(pattern @ window), float(pattern @ pattern)
     likeness = product / math.sqrt(energy * float(window @ window) + 1e-12)
-    return line.start + shift + low + first, line.start + shift + low + last, likeness, product / energy
+    begin = line.start + shift + low
+    cut = max(0, full[1] - full[0] - (last - first))
+    return _Sounding(begin + first, begin + last, max(0.0, min(1.0, likeness)), product / energy, cut)
 
 
 def _kept(pattern: Samples, window: Samples, gain: float) -> tuple[int, int]:
@@ -267,9 +287,10 @@ def _overlaps(spans: dict[int, tuple[int, int]]) -> dict[int, int]:
     return shared
 
 
-def _found(begin: int, end: int, likeness: float, gain: float, overlap: int) -> Found:
-    level = 20 * math.log10(max(gain, 1e-5))
-    return Found(_ms(begin), _ms(end), _ms(overlap), max(0.0, min(1.0, likeness)), level)
+def _found(place: _Place, part: _Sounding, overlap: int) -> Found:
+    level = 20 * math.log10(max(part.gain, 1e-5))
+    onset, end, shift, cut = (_ms(samples) for samples in (part.begin, part.end, place.shift, part.cut))
+    return Found(onset, end, _ms(overlap), part.correlation, level, shift, cut)
 
 
 def _pieces(regions: Sequence[Span]) -> Iterator[tuple[int, int]]:

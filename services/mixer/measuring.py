@@ -56,6 +56,8 @@ class MeasuredLine:
     overlap_ms: int = 0
     correlation: float = 0.0
     level_db: float = 0.0
+    shift_ms: int = 0
+    cut_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from .pipeline.dubbing import scope_end
 from .pipeline.executor import FAILED, Checkpoint
 from .pipeline.graph import Json, Step
 from .steps.context import JobContext
-from .steps.ending import failed_section, language_failed
+from .steps.ending import failed_language, language_failed
 
 
 class JobJournal:
@@ -77,7 +77,7 @@ class JobJournal:
 
     async def scope_failed(self, scope: str, error: OneVoiceError) -> Json:
         """Fails a language. First the checkpoint: `completed` makes up for the rest."""
-        output = failed_section(scope, JobError(error.reason, error.message))
+        output = failed_language(scope, JobError(error.reason, error.message))
         await self._write(StepResult(scope_end(scope), self._failed, {"value": output}))
         await language_failed(self._ctx, output)
         return output

@@ -16,7 +16,14 @@ async def main() -> None:
     settings = TranslateSettings()
     setup(settings, "translate")
     service = wire(settings)
-    await serve(settings, "translate", service.register, services={SERVICE: ACCESS}, on_close=[service.close])
+    await serve(
+        settings,
+        "translate",
+        service.register,
+        services={SERVICE: ACCESS},
+        background=[service.warm],
+        on_close=[service.close],
+    )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from onevoice.common.v1 import engine_pb2, progress_pb2
+from onevoice.common.v1 import progress_pb2
 from onevoice.translate.v1 import translate_service_pb2
-from services.translate.engines.base import Capabilities, EngineInfo, Term
+from onevoice_kit.grpc.engines import engine_to_proto, engine_use_to_proto
+from services.translate.engines.base import Capabilities, Term
 from services.translate.translation import Request, Result, Segment, TranslatedSegment
 
 
@@ -27,7 +28,7 @@ def translation_progress(fraction: float) -> translate_service_pb2.TranslateResp
 def translation_result(result: Result) -> translate_service_pb2.TranslateResponse:
     """Result of Translate."""
     message = translate_service_pb2.TranslateResult(
-        segments=map(_segment_to_proto, result.segments), engine=_engine_use_to_proto(result.engine)
+        segments=map(_segment_to_proto, result.segments), engine=engine_use_to_proto(result.engine)
     )
     return translate_service_pb2.TranslateResponse(result=message)
 
@@ -41,21 +42,10 @@ def _segment_to_proto(segment: TranslatedSegment) -> translate_service_pb2.Trans
     )
 
 
-def _engine_use_to_proto(info: EngineInfo) -> engine_pb2.EngineUse:
-    return engine_pb2.EngineUse(name=info.name, model=info.model, version=info.version)
-
-
-def engine_to_proto(capabilities: Capabilities) -> translate_service_pb2.TranslationEngine:
+def translation_engine_to_proto(capabilities: Capabilities) -> translate_service_pb2.TranslationEngine:
     """An engine for the catalogue; its languages are the source languages."""
-    info = capabilities.info
     return translate_service_pb2.TranslationEngine(
-        engine=engine_pb2.Engine(
-            name=info.name,
-            model=info.model,
-            version=info.version,
-            languages=sorted({pair.source for pair in capabilities.pairs}),
-            available=capabilities.available,
-        ),
+        engine=engine_to_proto(capabilities, {pair.source for pair in capabilities.pairs}),
         pairs=[
             translate_service_pb2.LanguagePair(source=pair.source, target=pair.target) for pair in capabilities.pairs
         ],

@@ -11,7 +11,7 @@ from onevoice.translate.v1 import translate_service_pb2, translate_service_pb2_g
 from onevoice_kit.grpc.interceptors import Access
 from onevoice_kit.grpc.streams import with_progress
 from services.translate import converters
-from services.translate.engines.registry import Registry
+from services.translate.engines.registry import Engines
 from services.translate.translation import Translator
 
 SERVICE = "onevoice.translate.v1.TranslateService"
@@ -28,7 +28,7 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class TranslateServicer(translate_service_pb2_grpc.TranslateServiceServicer):
     """TranslateService of `translate_service.proto`."""
 
-    def __init__(self, translator: Translator, engines: Registry) -> None:
+    def __init__(self, translator: Translator, engines: Engines) -> None:
         self._translator = translator
         self._engines = engines
 
@@ -46,6 +46,6 @@ class TranslateServicer(translate_service_pb2_grpc.TranslateServiceServicer):
     async def ListEngines(
         self, _request: translate_service_pb2.ListEnginesRequest, _context: _Context
     ) -> translate_service_pb2.ListEnginesResponse:
-        """What is configured here, and whether it can work."""
-        described = [await engine.describe() for engine in self._engines.all()]
-        return translate_service_pb2.ListEnginesResponse(engines=map(converters.engine_to_proto, described))
+        """The configured engines, those that cannot work included."""
+        described = await self._engines.describe()
+        return translate_service_pb2.ListEnginesResponse(engines=map(converters.translation_engine_to_proto, described))

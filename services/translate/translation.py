@@ -1,23 +1,24 @@
-"""Translates segments with one of the configured engines: checks, restores case and punctuation, keeps order."""
+"""Translates segments with one of the configured engines: checks, cleans, keeps order, loses no line."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from onevoice_kit.errors import Busy, InvalidInput
-from services.translate.engines.base import EngineInfo, Line, Term, Translation
-from services.translate.engines.registry import Registry
-from services.translate.restoration import Restored, clean, finish, has_letters, restore
+from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.layers import Limit
+from onevoice_kit.engines.registry import first_result
+from onevoice_kit.errors import InvalidInput
+from onevoice_kit.text import clean
+from services.translate.engines.base import Line, Term, Translation
+from services.translate.engines.registry import Engines
 
 MAX_SEGMENTS = 500
 MAX_CHARS = 2_000
 """Longest segment."""
 MAX_TERMS = 500
 MAX_TERM_CHARS = 200
-_RETRY_AFTER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be translated."""
+    """Segments to translate and the wishes for them."""
 
     source_language: str
     target_language: str
@@ -63,76 +64,66 @@ class Result:
 class Translator:
     """The use case behind Translate."""
 
-    def __init__(self, engines: Registry, *, max_calls: int) -> None:
-        """`max_calls` may run or wait at once; one more is refused."""
+    def __init__(self, engines: Engines, limit: Limit) -> None:
+        """`limit` bounds the calls that run and wait at once."""
         self._engines = engines
-        self._max_calls = max_calls
-        self._calls = 0
+        self._limit = limit
 
     async def translate(self, request: Request, report: Callable[[float], None]) -> Result:
         """
         Translates every segment; `report` gets the share done.
 
         Raises `InvalidInput` (reasons `too_many_segments`, `text_too_long`, `duplicate_segment_id`,
-        `invalid_max_chars`, `invalid_glossary`, and those of `Registry.choose`), `PreconditionFailed`
-        (`engine_unavailable`), `Busy` (`queue_full`) and what the engine raises.
+        `invalid_max_chars`, `invalid_glossary`, `unknown_engine`, `unsupported_language_pair`), `PreconditionFailed`
+        (`engine_unavailable`), `Busy` (`queue_full`) and the errors of the last engine that serves the pair.
         """
         _check(request)
-        with self._admitted():
-            engine, pair = await self._engines.choose(request.engine, request.source_language, request.target_language)
-            restored = await asyncio.to_thread(_restored, request.segments, pair.source)
-            # What holds no letter (a number, an emoji, nothing at all) reads the same in every language.
-            spoken = [index for index, one in enumerate(restored) if has_letters(one.text)]
-            lines = [Line(restored[i].text, request.segments[i].max_chars, restored[i].recased) for i in spoken]
-            answers = await engine.translate(pair, lines, request.glossary, report) if lines else []
-            finishing = _Finishing(pair.target, request.glossary)
-            translated = dict(zip(spoken, answers, strict=True))
-            segments = await asyncio.to_thread(finishing.segments, request.segments, restored, translated)
-        return Result(segments, engine.used_for(pair))
-
-    @contextmanager
-    def _admitted(self) -> Iterator[None]:
-        if self._calls >= self._max_calls:
-            raise Busy("Translation is full; try again later.", reason="queue_full", retry_after=_RETRY_AFTER_S)
-        self._calls += 1
-        try:
-            yield
-        finally:
-            self._calls -= 1
+        async with self._limit.place():
+            source, target = request.source_language, request.target_language
+            candidates = await self._engines.candidates(
+                request.engine, lambda one: one.pair_for(source, target), _unsupported(source, target)
+            )
+            texts = await asyncio.to_thread(lambda: [clean(segment.text) for segment in request.segments])
+            # Text without a letter (a number, an emoji, nothing at all) reads the same in every language.
+            spoken = [index for index, text in enumerate(texts) if _has_letters(text)]
+            lines = [Line(texts[index], request.segments[index].max_chars) for index in spoken]
+            served, answers = candidates[0], list[Translation]()
+            if lines:
+                served, answers = await first_result(
+                    "translation",
+                    candidates,
+                    lambda one: one.call(lambda engine: engine.translate(one.served, lines, request.glossary, report)),
+                )
+        by_index = dict(zip(spoken, answers, strict=True))
+        segments = (_finished(one, texts[i], by_index.get(i)) for i, one in enumerate(request.segments))
+        return Result(tuple(segments), served.engine.used_for(served.served))
 
 
-@dataclass(frozen=True, slots=True)
-class _Finishing:
-    """Makes the answer of an engine what the contract promises."""
-
-    language: str
-    glossary: Sequence[Term]
-
-    def segments(
-        self, segments: Sequence[Segment], sources: Sequence[Restored], answers: Mapping[int, Translation]
-    ) -> tuple[TranslatedSegment, ...]:
-        """Every segment, by the answer of the same index; what was not asked for stays as it is."""
-        both = enumerate(zip(segments, sources, strict=True))
-        return tuple(self._finished(segment, source, answers.get(index)) for index, (segment, source) in both)
-
-    def _finished(self, segment: Segment, source: Restored, answer: Translation | None) -> TranslatedSegment:
-        if answer is None:
-            return _segment(segment, source.text, ())
-        kept = [term.target for term in self.glossary]
-        text = finish(answer.text, source, self.language, kept)
-        if not has_letters(text):
-            # An engine that returns nothing has known no word: the line is passed through, never dropped.
-            return _segment(segment, source.text, tuple(dict.fromkeys(source.text.split())))
-        return _segment(segment, text, answer.unknown_words)
+def _finished(segment: Segment, text: str, answer: Translation | None) -> TranslatedSegment:
+    """A segment with its answer; `text` is what was sent, or not sent for having no letters."""
+    if answer is None:
+        return _segment(segment, text, ())
+    if not _has_letters(answer.text):
+        # An engine that returns nothing has found no word: the line is passed through, never dropped.
+        return _segment(segment, text, tuple(dict.fromkeys(text.split())))
+    return _segment(segment, answer.text, answer.unknown_words)
 
 
-def _restored(segments: Sequence[Segment], language: str) -> list[Restored]:
-    return [restore(clean(segment.text), language) for segment in segments]
+def _has_letters(text: str) -> bool:
+    return any(char.isalpha() for char in text)
 
 
 def _segment(segment: Segment, text: str, unknown_words: tuple[str, ...]) -> TranslatedSegment:
     fits = segment.max_chars == 0 or len(text) <= segment.max_chars
     return TranslatedSegment(segment.id, text, unknown_words, fits)
+
+
+def _unsupported(source: str, target: str) -> InvalidInput:
+    return InvalidInput(
+        f"No engine here translates from “{source}” to “{target}”.",
+        reason="unsupported_language_pair",
+        details={"source_language": source, "target_language": target},
+    )
 
 
 def _check(request: Request) -> None:

@@ -25,6 +25,7 @@ async def main() -> None:
         service.register,
         services={SERVICE: ACCESS},
         objects=Objects(storage, settings.storage_owner_depth),
+        background=[service.warm],
         on_close=[storage.close, service.close],
     )
 

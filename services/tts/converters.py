@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from onevoice.common.v1 import engine_pb2
 from onevoice.tts.v1 import tts_service_pb2
+from onevoice_kit.grpc.engines import engine_to_proto, engine_use_to_proto
 from onevoice_kit.grpc.refs import ref_to_proto
-from services.tts.engines.base import Capabilities, EngineInfo, Gender, Voice
+from services.tts.engines.base import Capabilities, Gender, Voice
 from services.tts.synthesis import Request, Speech
 
 _GENDERS = {
@@ -34,7 +35,7 @@ def speech_to_proto(speech: Speech) -> tts_service_pb2.SynthesizeResponse:
         audio=ref_to_proto(speech.audio),
         natural_ms=speech.natural_ms,
         cached=speech.cached,
-        engine=_engine_use_to_proto(speech.engine),
+        engine=engine_use_to_proto(speech.engine),
         voice=speech.voice,
     )
 
@@ -46,17 +47,6 @@ def voice_to_proto(voice: Voice) -> tts_service_pb2.Voice:
     )
 
 
-def _engine_use_to_proto(info: EngineInfo) -> engine_pb2.EngineUse:
-    return engine_pb2.EngineUse(name=info.name, model=info.model, version=info.version)
-
-
-def engine_to_proto(capabilities: Capabilities) -> engine_pb2.Engine:
+def synthesis_engine_to_proto(capabilities: Capabilities) -> engine_pb2.Engine:
     """An engine for the catalogue."""
-    info = capabilities.info
-    return engine_pb2.Engine(
-        name=info.name,
-        model=info.model,
-        version=info.version,
-        languages=sorted({voice.language for voice in capabilities.voices}),
-        available=capabilities.available,
-    )
+    return engine_to_proto(capabilities, {voice.language for voice in capabilities.voices})

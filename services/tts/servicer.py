@@ -9,7 +9,7 @@ import grpc
 from onevoice.tts.v1 import tts_service_pb2, tts_service_pb2_grpc
 from onevoice_kit.grpc.interceptors import Access
 from services.tts import converters
-from services.tts.engines.registry import Registry
+from services.tts.engines.registry import Engines, list_voices
 from services.tts.synthesis import Synthesizer
 
 SERVICE = "onevoice.tts.v1.TtsService"
@@ -27,7 +27,7 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class TtsServicer(tts_service_pb2_grpc.TtsServiceServicer):
     """TtsService of `tts_service.proto`."""
 
-    def __init__(self, synthesizer: Synthesizer, engines: Registry) -> None:
+    def __init__(self, synthesizer: Synthesizer, engines: Engines) -> None:
         self._synthesizer = synthesizer
         self._engines = engines
 
@@ -42,12 +42,12 @@ class TtsServicer(tts_service_pb2_grpc.TtsServiceServicer):
         self, request: tts_service_pb2.ListVoicesRequest, _context: _Context
     ) -> tts_service_pb2.ListVoicesResponse:
         """Voices of every engine that can work."""
-        voices = await self._engines.voices(request.language)
+        voices = await list_voices(self._engines, request.language)
         return tts_service_pb2.ListVoicesResponse(voices=map(converters.voice_to_proto, voices))
 
     async def ListEngines(
         self, _request: tts_service_pb2.ListEnginesRequest, _context: _Context
     ) -> tts_service_pb2.ListEnginesResponse:
-        """What is configured here, and whether it can work."""
-        described = [await engine.describe() for engine in self._engines.all()]
-        return tts_service_pb2.ListEnginesResponse(engines=map(converters.engine_to_proto, described))
+        """The configured engines, those that cannot work included."""
+        described = await self._engines.describe()
+        return tts_service_pb2.ListEnginesResponse(engines=map(converters.synthesis_engine_to_proto, described))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import unicodedata
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
+from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.storage.base import ObjectRef, Storage, check_key
-from services.tts.admission import Gate, KeyLocks
+from onevoice_kit.text import clean
 from services.tts.audio import length_ms, to_wav, trim
-from services.tts.engines.base import EngineInfo
-from services.tts.engines.registry import Choice, Registry
+from services.tts.engines.registry import Choice, Engines, choose
 
 MAX_CHARS = 2_000
 """Longest line."""
@@ -49,20 +51,42 @@ class Speech:
     audio: ObjectRef
     natural_ms: int
     cached: bool
-    """Whether it had been spoken before."""
+    """True where it had been spoken before."""
     engine: EngineInfo
     voice: str
+
+
+class _KeyLocks:
+    """One lock for each key in use."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def hold(self, key: str) -> AsyncIterator[None]:
+        """Excludes other holders of the key within the context."""
+        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
+        self._locks[key] = (lock, users + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._locks[key]
+            if users > 1:
+                self._locks[key] = (lock, users - 1)
+            else:
+                del self._locks[key]
 
 
 class Synthesizer:
     """The use case behind Synthesize."""
 
-    def __init__(self, storage: Storage, engines: Registry, gate: Gate) -> None:
-        """`gate` bounds how many lines are spoken at once."""
+    def __init__(self, storage: Storage, engines: Engines, limit: Limit) -> None:
+        """`limit` bounds the lines that are spoken and wait at once; a line found in the storage needs no place."""
         self._storage = storage
         self._engines = engines
-        self._gate = gate
-        self._spoken_now = KeyLocks()
+        self._limit = limit
+        self._spoken_now = _KeyLocks()
 
     async def synthesize(self, request: Request) -> Speech:
         """
@@ -70,42 +94,28 @@ class Synthesizer:
 
         Raises `InvalidInput` (`nothing_to_speak` for a text without letters or digits, before any engine is called,
         and for a text that the engine renders as silence; `text_too_long`, `invalid_rate`, `invalid_key`, those of
-        `Registry.choose`), `PreconditionFailed` (`engine_unavailable`), `Busy` (`queue_full`), and errors of the
+        `choose`), `PreconditionFailed` (`engine_unavailable`), `Busy` (`queue_full`), and errors of the
         engine and the storage.
         """
         text = clean(request.text)
         _check(request, text)
-        choice = await self._engines.choose(request.engine, request.voice, request.language)
+        choice = await choose(self._engines, request.engine, request.voice, request.language)
         key = _key(request, text, choice)
         async with self._spoken_now.hold(key):
             found = await self._storage.head(key)
             if found is not None and found.sha256:
                 return _speech(choice, found, cached=True)
-            async with self._gate.place():
+            async with self._limit.place():
                 wav = await self._speak(choice, text, request.rate)
             return _speech(choice, await self._storage.put_bytes(key, wav, _CONTENT_TYPE), cached=False)
 
     async def _speak(self, choice: Choice, text: str, rate: float) -> bytes:
         sample_rate = choice.capabilities.sample_rate
-        samples = await choice.engine.speak(text, choice.voice, rate)
+        samples = await choice.call(lambda engine: engine.speak(text, choice.served, rate))
         trimmed = await asyncio.to_thread(trim, samples, sample_rate)
         if not trimmed:
             raise InvalidInput("The voice has no sound for this text.", reason=NOTHING_TO_SPEAK)
         return to_wav(trimmed, sample_rate)
-
-
-def clean(text: str) -> str:
-    """The text on one line, composed (NFC), without control and format characters."""
-    composed = unicodedata.normalize("NFC", text)
-    if composed.isprintable():
-        return " ".join(composed.split())
-    kept = (" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in composed if _is_audible(c))
-    return " ".join("".join(kept).split())
-
-
-def _is_audible(char: str) -> bool:
-    # The joiners shape Indic and Arabic letters; other format characters only hide things.
-    return char in "\u200c\u200d" or unicodedata.category(char) not in ("Cf", "Co", "Cn", "Cs")
 
 
 def _check(request: Request, text: str) -> None:
@@ -119,17 +129,17 @@ def _check(request: Request, text: str) -> None:
 
 
 def _key(request: Request, text: str, choice: Choice) -> str:
-    told = {
+    inputs = {
         "version": _VERSION,
         "text": text,
-        "voice": choice.voice.id,
+        "voice": choice.served.id,
         "rate": request.rate,
-        "engine": asdict(choice.capabilities.info),
+        "engine": dict(choice.capabilities.info.identity),
     }
-    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
     return f"{request.output_prefix}/tts-{hashlib.sha256(canonical.encode()).hexdigest()}.wav"
 
 
 def _speech(choice: Choice, audio: ObjectRef, *, cached: bool) -> Speech:
     natural_ms = length_ms(audio.size, choice.capabilities.sample_rate)
-    return Speech(audio, natural_ms, cached, choice.capabilities.info, choice.voice.id)
+    return Speech(audio, natural_ms, cached, choice.capabilities.info, choice.served.id)

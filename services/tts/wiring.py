@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import grpc
 
 from onevoice.tts.v1 import tts_service_pb2_grpc
+from onevoice_kit.engines.layers import Limit
 from onevoice_kit.storage import Storage
-from services.tts.admission import Gate
-from services.tts.engines.registry import Registry
+from services.tts.engines.registry import Engines, synthesis_engines
 from services.tts.servicer import TtsServicer
 from services.tts.settings import TtsSettings
 from services.tts.synthesis import Synthesizer
@@ -20,11 +20,15 @@ class Wiring:
     """The parts of a running service."""
 
     servicer: TtsServicer
-    engines: Registry
+    engines: Engines
 
     def register(self, server: grpc.aio.Server) -> None:
         """Adds the service to a server."""
         tts_service_pb2_grpc.add_TtsServiceServicer_to_server(self.servicer, server)
+
+    async def warm(self) -> None:
+        """Loads what the first call would wait for."""
+        await self.engines.warm()
 
     async def close(self) -> None:
         """Ends the engines; the storage stays open."""
@@ -33,6 +37,9 @@ class Wiring:
 
 def wire(settings: TtsSettings, storage: Storage) -> Wiring:
     """Builds every part; no engine is imported or started yet."""
-    engines = Registry(settings.tts_engines, settings)
-    synthesizer = Synthesizer(storage, engines, Gate(settings.workers, settings.tts_max_waiting))
-    return Wiring(TtsServicer(synthesizer, engines), engines)
+    engines = synthesis_engines(settings)
+    places, waiting = settings.workers, settings.tts_max_waiting
+    # A line takes some 20 ms: half of those inside are done when a refused caller comes back.
+    retry_after_s = max(1.0, (places + waiting) / places * 0.01)
+    limit = Limit(places, waiting, subject="Speech synthesis", retry_after_s=retry_after_s)
+    return Wiring(TtsServicer(Synthesizer(storage, engines, limit), engines), engines)

@@ -9,7 +9,41 @@ _GUARDS, _TEST_COMMANDS = "libs/onevoice_kit/media_exec/command.py", "tests/unit
 _FILES, _FITTING = "libs/onevoice_kit/storage/file.py", "services/orchestrator/policy/fitting.py"
 _TEST_WIRE = "tests/integration/kit_grpc/test_errors_cross_the_wire.py::"
 
+_CALLERS = "tests/integration/kit_grpc/test_callers.py::"
+_SCOPES = "tests/integration/kit_grpc/test_object_scopes.py::"
+
 EDGES = (
+    Mutation(
+        "any identified process may call any method",
+        "libs/onevoice_kit/grpc/interceptors.py",
+        "if self._identify is not None and not allowed & call.callers:",
+        "if False:",
+        (
+            f"{_CALLERS}test_a_known_caller_may_use_only_what_names_it",
+            "tests/integration/processes/test_strangers.py::test_a_stage_process_gives_nothing_of_another_user_away",
+        ),
+    ),
+    Mutation(
+        "a server trusts every process that reaches it",
+        "libs/onevoice_kit/grpc/identity.py",
+        'if settings.environment == "development" and is_loopback(settings.grpc_host):',
+        "if True:",
+        (f"{_CALLERS}test_outside_loopback_a_server_without_identification_refuses_to_start",),
+    ),
+    Mutation(
+        "the key of one caller serves every caller",
+        "libs/onevoice_kit/grpc/identity.py",
+        """f"{_VERSION}\\ncaller\\n{caller}".encode()""",
+        """f"{_VERSION}\\ncaller\\n".encode()""",
+        (f"{_CALLERS}test_a_key_calls_one_service_under_one_name_and_nothing_else",),
+    ),
+    Mutation(
+        "a call may name objects of any user",
+        "libs/onevoice_kit/grpc/objects.py",
+        "        if len(owners) > 1:",
+        "        if False:",
+        (f"{_SCOPES}test_another_users_words_are_not_read",),
+    ),
     Mutation(
         "a call needs no deadline",
         _CHANNEL,

@@ -189,6 +189,13 @@ class LineStorage(Storage):
         put = self._storage.put_bytes
         return await self._line.call("storage.put", lambda: put(key, data, content_type), key.rpartition("/")[2])
 
+    async def get_bytes(self, key: str, max_bytes: int = 16 << 20) -> bytes:
+        get = self._storage.get_bytes
+        return await self._line.call("storage.get", lambda: get(key, max_bytes), key.rpartition("/")[2])
+
+    def key(self, uri: str) -> str:
+        return self._storage.key(uri)
+
     async def delete_prefix(self, prefix: str) -> int:
         return await self._line.call("storage.delete_prefix", lambda: self._storage.delete_prefix(prefix))
 

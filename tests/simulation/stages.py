@@ -13,23 +13,14 @@ from onevoice_jobs.records import Word
 from onevoice_kit.errors import InvalidInput, PreconditionFailed
 from onevoice_kit.grpc.streams import OnProgress
 from onevoice_kit.storage.base import ObjectRef
+from services.orchestrator.policy.line import EngineUse, Measured, Translation
+from services.orchestrator.policy.line import Speech as Spoken
 from services.orchestrator.policy.segmentation import Turn
 from services.orchestrator.policy.voices import Voice
 from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
-from services.orchestrator.stages.asr import Region, Speakers, Speech, Transcript
-from services.orchestrator.stages.lineage import EngineUse
-from services.orchestrator.stages.mixer import (
-    MeasuredLine,
-    Measurement,
-    MeasureOrder,
-    Media,
-    Mix,
-    MixOrder,
-    MuxOrder,
-    Sound,
-)
-from services.orchestrator.stages.translate import SourceLine, TranslatedLine, Translations
-from services.orchestrator.stages.tts import Speech as Spoken
+from services.orchestrator.stages.asr import DetectedSpeech, Region, Speakers, Transcript
+from services.orchestrator.stages.mixer import Measurement, MeasureOrder, Media, Mix, MixOrder, MuxOrder, Sound
+from services.orchestrator.stages.translate import SourceLine
 
 from .ledger import Ledger
 from .scenario import Spec, price
@@ -67,11 +58,11 @@ class _Asr(AsrStage):
     def __init__(self, line: Line) -> None:
         self._line = line
 
-    async def detect(self, audio: ObjectRef, duration_ms: int) -> Speech:
-        def answer(spec: Spec) -> Speech:
+    async def detect(self, audio: ObjectRef, duration_ms: int) -> DetectedSpeech:
+        def answer(spec: Spec) -> DetectedSpeech:
             if spec.bad == "asr.detect":
                 raise PreconditionFailed("No speech was found in the video.", reason="no_speech")
-            return Speech(spec.regions, duration_ms, _ENGINE)
+            return DetectedSpeech(spec.regions, duration_ms, _ENGINE)
 
         return await self._line.stage("asr.detect", answer)
 
@@ -93,12 +84,11 @@ class _Translate(TranslateStage):
 
     async def translate(
         self, source: str, target: str, lines: Sequence[SourceLine], glossary: Sequence[GlossaryTerm], engine: str
-    ) -> Translations:
-        def answer(spec: Spec) -> Translations:
+    ) -> dict[str, Translation]:
+        def answer(spec: Spec) -> dict[str, Translation]:
             if target in spec.refused:
                 raise InvalidInput(f"There is no way from {source} to {target}.", reason="unsupported_language_pair")
-            done = tuple(TranslatedLine(line.id, f"{target} {line.text}", (), True) for line in lines)
-            return Translations(done, _ENGINE)
+            return {line.id: Translation(f"{target} {line.text}", (), True, _ENGINE) for line in lines}
 
         return await self._line.stage("translate.translate", answer)
 
@@ -149,9 +139,8 @@ class _Mixer(MixerStage):
         media = _made(prefix, "mux", "video/mp4", order.source.sha256, order.dub.ref.sha256, subtitles)
         return await self._line.stage("mixer.mux", lambda _: (media, order.duration_ms))
 
-    async def measure(self, order: MeasureOrder, on_progress: OnProgress) -> Measurement:
-        await _progress(on_progress)
-        lines = tuple(MeasuredLine(line.id, True, line.start_ms, line.end_ms, 0, 0.9, 0.0) for line in order.lines)
+    async def measure(self, order: MeasureOrder) -> Measurement:
+        lines = {line_id: Measured(True, start, end, 0, 0, 0, 0.9, 0.0) for line_id, start, end in order.lines}
         measured = Measurement(lines, -20.0, -20.1, -2.0, order.duration_ms)
         return await self._line.stage("mixer.measure", lambda _: measured)
 

@@ -17,6 +17,9 @@ class MemoryStorage(Storage):
     def uri(self, key: str) -> str:
         return f"file:///{key}"
 
+    def key(self, uri: str) -> str:
+        return uri.removeprefix("file:///")
+
     async def put_bytes(self, key: str, data: bytes, content_type: str) -> ObjectRef:
         self.objects[key] = (data, content_type)
         return self._ref(key)

@@ -263,14 +263,19 @@ class Billing(billing_grpc.BillingServiceServicer):
 
 
 @asynccontextmanager
-async def instant_stages(script: Script) -> AsyncIterator[Stages]:
-    """The five services on free ports, and clients to them."""
+async def instant_stages(
+    script: Script,
+    *,
+    synthesis: tts_grpc.TtsServiceServicer | None = None,
+    mixing: mixer_grpc.MixerServiceServicer | None = None,
+) -> AsyncIterator[Stages]:
+    """The five services on free ports, and clients to them; two of them may be others than the instant ones."""
 
     def register(server: grpc.aio.Server) -> None:
         asr_grpc.add_AsrServiceServicer_to_server(Asr(script), server)
         translate_grpc.add_TranslateServiceServicer_to_server(Translate(script), server)
-        tts_grpc.add_TtsServiceServicer_to_server(Tts(script), server)
-        mixer_grpc.add_MixerServiceServicer_to_server(Mixer(script), server)
+        tts_grpc.add_TtsServiceServicer_to_server(synthesis or Tts(script), server)
+        mixer_grpc.add_MixerServiceServicer_to_server(mixing or Mixer(script), server)
         billing_grpc.add_BillingServiceServicer_to_server(Billing(script), server)
 
     settings = GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0)

@@ -8,7 +8,16 @@ from collections.abc import Callable
 
 from tests.support.instant_stages import Script
 
-CALLS = {"Probe": 1, "DetectSpeech": 1, "Transcribe": 2, "Translate": 4, "Synthesize": 8, "Mix": 2, "Mux": 2}
+CALLS = {
+    "Probe": 1,
+    "DetectSpeech": 1,
+    "Transcribe": 2,
+    "Translate": 4,
+    "Synthesize": 8,
+    "Mix": 2,
+    "Mux": 2,
+    "Measure": 2,
+}
 """Calls whose moment can be chosen, and how often an undisturbed job of the rig makes them."""
 
 

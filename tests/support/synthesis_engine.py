@@ -5,8 +5,9 @@ from __future__ import annotations
 import array
 import asyncio
 
+from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.errors import Unavailable
-from services.tts.engines.base import Capabilities, EngineInfo, Gender, Voice
+from services.tts.engines.base import Capabilities, Gender, Voice
 from services.tts.settings import TtsSettings
 
 SAMPLE_RATE = 16_000
@@ -28,6 +29,8 @@ class FakeEngine:
         self.spoken: list[tuple[str, str, float]] = []
         self.gate: asyncio.Event | None = None
         self.waiting = 0
+        self.info: EngineInfo | None = None
+        """Another description of itself than by name and version."""
         self._name, self._version, self._available = name, version, available
 
     async def describe(self) -> Capabilities:
@@ -36,9 +39,13 @@ class FakeEngine:
             for language in ("es", "es-419", "en-GB", "en-US")
             for who, gender in (("ana", Gender.FEMALE), ("bob", Gender.MALE))
         )
-        info = EngineInfo(self._name, "", self._version)
+        info = self.info or EngineInfo(self._name, "", self._version)
         missing = "" if self._available else f"The engine “{self._name}” needs a key."
-        return Capabilities(info, voices if self._available else (), SAMPLE_RATE, self._available, missing)
+        available = voices if self._available else ()
+        return Capabilities(info=info, voices=available, sample_rate=SAMPLE_RATE, missing=missing)
+
+    async def warm(self) -> None:
+        """Has nothing to load."""
 
     async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
         self.spoken.append((text, voice.id, rate))

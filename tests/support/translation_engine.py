@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.errors import Unavailable
-from services.translate.engines.base import Capabilities, EngineInfo, LanguagePair, Line, Term, Translation
+from services.translate.engines.base import Capabilities, LanguagePair, Line, Term, Translation
 from services.translate.settings import TranslateSettings
 
 PAIRS = (LanguagePair("en", "es"), LanguagePair("en", "ca"))
@@ -19,22 +20,29 @@ def create(settings: TranslateSettings) -> FakeEngine:
 class FakeEngine:
     """Raises `Unavailable` for a line with the word "outage", answers nothing for one with "silence"."""
 
-    def __init__(self, available: bool = True) -> None:
+    def __init__(self, available: bool = True, name: str = "fake", pairs: tuple[LanguagePair, ...] = PAIRS) -> None:
+        self.failure: Exception | None = None
+        self.name, self.pairs = name, pairs
         self.seen: list[Line] = []
         self.closed = False
         self._available = available
 
     async def describe(self) -> Capabilities:
         missing = "" if self._available else "The engine “fake” needs a key."
-        return Capabilities(EngineInfo("fake", "", "1"), PAIRS, self._available, missing=missing)
+        return Capabilities(info=EngineInfo(self.name, "", "1"), pairs=self.pairs, missing=missing)
+
+    async def warm(self) -> None:
+        """Has nothing to load."""
 
     def used_for(self, pair: LanguagePair) -> EngineInfo:
-        return EngineInfo("fake", f"{pair.source}-{pair.target}", "1")
+        return EngineInfo(self.name, f"{pair.source}-{pair.target}", "1")
 
     async def translate(
         self, pair: LanguagePair, lines: Sequence[Line], terms: Sequence[Term], report: Callable[[float], None]
     ) -> list[Translation]:
         self.seen += lines
+        if self.failure is not None:
+            raise self.failure
         done = [self._line(line, terms) for line in lines]
         report(1.0)
         return done

@@ -119,31 +119,35 @@ def _cells(track: Track) -> tuple[Any, ...]:
 
 
 _COLUMNS = (
-    ("coverage", "coverage", "{:.0%}"),
-    ("budget fit", "budget_fit", "{:.0%}"),
-    ("speed p50", "speed_p50", "{:.2f}"),
-    ("p95", "speed_p95", "{:.2f}"),
-    ("max", "speed_max", "{:.2f}"),
-    ("onset p95", "onset_error_p95_ms", "{:.0f} ms"),
-    ("overlap", "overlap_ms", "{:.0f} ms"),
-    ("overruns", "overruns", "{:.0f}"),
-    ("dropped", "dropped", "{:.0f}"),
-    ("loudness", "loudness_lufs", "{:.1f} LUFS"),
-    ("source", "source_loudness_lufs", "{:.1f} LUFS"),
-    ("true peak", "true_peak_dbtp", "{:.1f} dBTP"),
-    ("length", "length_delta_ms", "{:+.0f} ms"),
+    ("planned fit", "planned", "budget_fit", "{:.0%}"),
+    ("planned speed p50", "planned", "speed_p50", "{:.2f}"),
+    ("p95", "planned", "speed_p95", "{:.2f}"),
+    ("max", "planned", "speed_max", "{:.2f}"),
+    ("planned overruns", "planned", "overruns", "{:.0f}"),
+    ("coverage", "measured", "coverage", "{:.0%}"),
+    ("dropped", "measured", "dropped", "{:.0f}"),
+    ("onset p95", "measured", "onset_error_p95_ms", "{:.0f} ms"),
+    ("farthest from plan", "measured", "shift_max_ms", "{:.0f} ms"),
+    ("overlap", "measured", "overlap_ms", "{:.0f} ms"),
+    ("cut lines", "measured", "cut", "{:.0f}"),
+    ("original left", "measured", "residue_db", "{:.0f} dB"),
+    ("loudness", "measured", "loudness_lufs", "{:.1f} LUFS"),
+    ("source", "measured", "source_loudness_lufs", "{:.1f} LUFS"),
+    ("true peak", "measured", "true_peak_dbtp", "{:.1f} dBTP"),
+    ("length", "measured", "length_delta_ms", "{:+.0f} ms"),
+    ("captions too fast", "captions", "too_fast", "{:.0f}"),
 )
-"""Heading, name in `report.json`, format."""
+"""Heading, group and name in `report.json`, format."""
 
 
 def metrics_table(report: Mapping[str, Any]) -> Table:
     """The measured quality of each language, one column a language."""
     languages = report.get("languages") or []
-    table = Table(title="What the report measured", title_justify="left", show_edge=False)
+    table = Table(title="Measured in the finished files", title_justify="left", show_edge=False)
     table.add_column("")
     for language in languages:
         table.add_column(str(language.get("language")), justify="right")
-    for heading, name, form in _COLUMNS:
-        values = [(language.get("metrics") or {}).get(name) for language in languages]
+    for heading, group, name, form in _COLUMNS:
+        values = [((language.get("metrics") or {}).get(group) or {}).get(name) for language in languages]
         table.add_row(heading, *("–" if value is None else form.format(value) for value in values))
     return table

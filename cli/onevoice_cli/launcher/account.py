@@ -15,6 +15,8 @@ from onevoice_cli.launcher.process import wrapped
 from onevoice_kit.errors import Unavailable
 
 EMAIL = "local@onevoice.invalid"
+_RIGHTS = ("--grant", "operator", "--grant", "high_priority")
+"""The local user runs this machine."""
 _TIMEOUT_S = 60.0
 
 
@@ -38,7 +40,7 @@ async def key_works(path: Path, url: str) -> bool:
 
 async def _create_user(env: Mapping[str, str]) -> str:
     process = await asyncio.create_subprocess_exec(
-        *wrapped((sys.executable, "-m", "services.gateway.create_user", "--email", EMAIL)),
+        *wrapped((sys.executable, "-m", "services.gateway.create_user", "--email", EMAIL, *_RIGHTS)),
         env=dict(env),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

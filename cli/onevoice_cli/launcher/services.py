@@ -14,6 +14,7 @@ from pathlib import Path
 
 from onevoice_cli.launcher.process import ServiceSpec, grpc_ready, http_ready
 from onevoice_kit.errors import Conflict, InvalidInput
+from onevoice_kit.grpc.identity import process_keys
 from onevoice_local.aws import AwsServer
 
 STAGES = ("asr", "translate", "tts", "mixer")
@@ -60,6 +61,10 @@ class Machine:
         addresses = {f"{name.upper()}_ADDRESS": f"127.0.0.1:{port}" for name, port in self.ports.items()}
         return {**os.environ, **addresses, **self._common(), **self.storage_env}
 
+    def own(self, name: str) -> Mapping[str, str]:
+        """The settings that one service alone gets: its keys, and the port of its metrics."""
+        return {**internal_keys(self.secrets["grpc_shared_secrets"])[name], "METRICS_PORT": self.metrics_port(name)}
+
     def metrics_port(self, name: str) -> str:
         """The port of a service's metrics: `METRICS_PORT` is the first service's, the next have the ports after it."""
         first = os.environ.get("METRICS_PORT", "")
@@ -78,11 +83,24 @@ class Machine:
             "STORAGE_BACKEND": "file",
             "STORAGE_DIR": str(self.data / "objects"),
             "STORAGE_PUBLIC_URL": self.public_url,
-            "GRPC_SHARED_SECRETS": self.secrets["grpc_shared_secrets"],
             "STORAGE_SIGNING_KEY": self.secrets["storage_signing_key"],
             "FREE_CREDITS": LOCAL_FREE_CREDITS,
             "PYTHONUNBUFFERED": "1",
         }
+
+
+def internal_keys(secret: str) -> Mapping[str, Mapping[str, str]]:
+    """
+    The gRPC keys of each process, by its name, derived from the secret of the deployment (ADR 015).
+
+    A stage can check its own callers and pose as none of them; gateway and orchestrator can call the others.
+    """
+    secrets = [part.strip().encode() for part in secret.split(",")]
+    called = {name: f"onevoice.{name}.v1.{name.capitalize()}Service" for name in (*STAGES, "billing")}
+    keys = {name: process_keys(secrets, service, name, []) for name, service in called.items()}
+    for name in ("orchestrator", "gateway"):
+        keys[name] = process_keys(secrets, f"onevoice.{name}", name, list(called.values()))
+    return keys
 
 
 def stage_specs(machine: Machine) -> Sequence[ServiceSpec]:
@@ -101,7 +119,7 @@ def _grpc_service(machine: Machine, name: str, env: Mapping[str, str]) -> Servic
     return ServiceSpec(
         name=name,
         argv=(sys.executable, "-m", f"services.{name}"),
-        env={**env, "GRPC_PORT": str(port), "METRICS_PORT": machine.metrics_port(name)},
+        env={**env, **machine.own(name), "GRPC_PORT": str(port)},
         ready=grpc_ready(port),
         stop_order=_STOP_ORDER.get(name, 2),
     )
@@ -113,9 +131,9 @@ def _gateway(machine: Machine, env: Mapping[str, str]) -> ServiceSpec:
         argv=(sys.executable, "-m", "services.gateway"),
         env={
             **env,
+            **machine.own("gateway"),
             "HTTP_HOST": machine.host,
             "HTTP_PORT": str(machine.port),
-            "METRICS_PORT": machine.metrics_port("gateway"),
         },
         ready=http_ready(f"{machine.local_url}/readyz"),
         stop_order=_STOP_ORDER["gateway"],

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Protocol, TypeVar
 
-from onevoice_kit.engines.base import Capabilities, Engine
-from onevoice_kit.engines.registry import Candidate
 from onevoice_kit.errors import Busy, OneVoiceError
-from onevoice_kit.retry import Retry, is_transient
+from onevoice_kit.retry import Retry
 from onevoice_kit.telemetry.metrics import counter, gauge, histogram
-from onevoice_kit.telemetry.names import ENGINE_CALLS, ENGINE_FALLBACKS, ENGINE_IN_FLIGHT, ENGINE_SECONDS
+from onevoice_kit.telemetry.names import ENGINE_CALLS, ENGINE_IN_FLIGHT, ENGINE_SECONDS
 
-_log = logging.getLogger(__name__)
 T = TypeVar("T")
-E = TypeVar("E", bound=Engine[Any])
-C = TypeVar("C", bound=Capabilities)
-S = TypeVar("S")
 Start = Callable[[], AsyncGenerator[T]]
 """Starts the call anew; each generator is one execution."""
 
@@ -66,15 +59,21 @@ class Limit:
         self._retry_after_s = retry_after_s
 
     async def run(self, start: Start[T]) -> AsyncGenerator[T]:
-        """As `Layer.run`; waits for a place."""
+        """As `Layer.run`."""
+        async with self.place(), aclosing(start()) as items:
+            async for item in items:
+                yield item
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """A place for the length of the context; waits until one is free."""
         if self._inside >= self._most:
             message = f"{self._subject} is full; try again later."
             raise Busy(message, reason="queue_full", retry_after=self._retry_after_s)
         self._inside += 1
         try:
-            async with self._places, aclosing(start()) as items:
-                async for item in items:
-                    yield item
+            async with self._places:
+                yield
         finally:
             self._inside -= 1
 
@@ -127,31 +126,17 @@ class Instrument:
                 histogram(ENGINE_SECONDS).labels(**self._labels).observe(time.monotonic() - began)
 
 
-async def fallback(
-    stage: str,
-    candidates: Sequence[Candidate[E, C, S]],
-    start: Callable[[Candidate[E, C, S]], AsyncGenerator[T]],
-) -> AsyncGenerator[tuple[Candidate[E, C, S], T]]:
+def standard_layers(stage: str, retry_budget_s: float) -> Callable[[str], Sequence[Layer]]:
     """
-    The items of the first candidate that works, each with the candidate that gave it; there is at least one.
+    The wrappers of an engine by its name: every execution is counted and timed, and repeated within the budget where
+    it fails for a while. A budget of 0 repeats nothing.
+    """
 
-    The next candidate takes over after a transient error, as long as no item was given: a result comes from one
-    engine alone. Raises the last candidate's error.
-    """
-    for place, candidate in enumerate(candidates, start=1):
-        given = False
-        try:
-            async with aclosing(start(candidate)) as items:
-                async for item in items:
-                    given = True
-                    yield candidate, item
-            return
-        except Exception as error:
-            if given or place == len(candidates) or not is_transient(error):
-                raise
-            engine = candidate.capabilities.info.name
-            counter(ENGINE_FALLBACKS).labels(stage=stage, engine=engine).inc()
-            _log.warning("an engine failed; the next one takes over", extra={"engine": engine}, exc_info=True)
+    def layers(engine: str) -> Sequence[Layer]:
+        instrument = Instrument(stage, engine)
+        return [RetryLayer(Retry(budget_s=retry_budget_s)), instrument] if retry_budget_s else [instrument]
+
+    return layers
 
 
 def _around(layer: Layer, start: Start[T]) -> Start[T]:

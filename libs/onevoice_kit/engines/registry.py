@@ -3,35 +3,91 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
+from onevoice_kit.engines import layers as wrappers
 from onevoice_kit.engines.base import Capabilities, Engine, EngineInfo
+from onevoice_kit.engines.layers import Layer
 from onevoice_kit.errors import InvalidInput, OneVoiceError, PreconditionFailed
+from onevoice_kit.retry import is_transient
+from onevoice_kit.telemetry.metrics import counter
+from onevoice_kit.telemetry.names import ENGINE_FALLBACKS
 
 _log = logging.getLogger(__name__)
 C = TypeVar("C", bound=Capabilities)
 E = TypeVar("E", bound=Engine[Any])
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate(Generic[E, C, S]):
-    """An engine that can serve a call."""
+    """An engine that can serve a call, with the wrappers around its calls."""
 
     engine: E
     capabilities: C
     served: S
     """The property that serves the call, for example a voice or a language pair."""
+    layers: Sequence[Layer] = ()
+
+    def stream(self, start: Callable[[E], AsyncGenerator[T]]) -> AsyncGenerator[T]:
+        """The items of a call, through the wrappers; for use within `aclosing`."""
+        return wrappers.stream(self.layers, lambda: start(self.engine))
+
+    async def call(self, work: Callable[[E], Awaitable[T]]) -> T:
+        """The result of a call, through the wrappers."""
+        return await wrappers.call(self.layers, lambda: work(self.engine))
 
 
 @dataclass(frozen=True, slots=True)
 class _Described(Generic[E, C]):
+    name: str
     engine: E | None
     capabilities: C
     error: OneVoiceError | None = None
+
+
+async def fallback(
+    stage: str,
+    candidates: Sequence[Candidate[E, C, S]],
+    start: Callable[[Candidate[E, C, S]], AsyncGenerator[T]],
+) -> AsyncGenerator[tuple[Candidate[E, C, S], T]]:
+    """
+    The items of the first candidate that works, each with the candidate that gave it; there is at least one.
+
+    The next candidate takes over after a transient error, as long as no item was given: a result comes from one
+    engine alone. Raises the last candidate's error.
+    """
+    for place, candidate in enumerate(candidates, start=1):
+        given = False
+        try:
+            async with aclosing(start(candidate)) as items:
+                async for item in items:
+                    given = True
+                    yield candidate, item
+            return
+        except Exception as error:
+            if given or place == len(candidates) or not is_transient(error):
+                raise
+            engine = candidate.capabilities.info.name
+            counter(ENGINE_FALLBACKS).labels(stage=stage, engine=engine).inc()
+            _log.warning("an engine failed; the next one takes over", extra={"engine": engine}, exc_info=True)
+
+
+async def first_result(
+    stage: str, candidates: Sequence[Candidate[E, C, S]], work: Callable[[Candidate[E, C, S]], Awaitable[T]]
+) -> tuple[Candidate[E, C, S], T]:
+    """The result of the first candidate that works, with the candidate; as `fallback`, for calls with one result."""
+
+    async def once(candidate: Candidate[E, C, S]) -> AsyncGenerator[T]:
+        yield await work(candidate)
+
+    async with aclosing(fallback(stage, candidates, once)) as results:
+        return await anext(results)
 
 
 class Registry(Generic[E, C]):
@@ -44,12 +100,12 @@ class Registry(Generic[E, C]):
         settings: object,
         *,
         capabilities: type[C],
-        wrap: Callable[[str, E], E] | None = None,
+        layers: Callable[[str], Sequence[Layer]] = lambda _name: (),
     ) -> None:
         """
         `modules` are import paths by engine name; each module has a function `create(settings)`. `names` are the
         configured ones. `capabilities` is the stage's class, for an engine that cannot be imported or described.
-        `wrap` puts an engine's wrappers around it, once, by name.
+        `layers` gives the wrappers of an engine's calls by its name, made once.
 
         Raises `InvalidInput` (reason `unknown_engine`) for a configured name that is no engine.
         """
@@ -58,10 +114,11 @@ class Registry(Generic[E, C]):
                 known = ", ".join(modules)
                 raise InvalidInput(f"There is no engine “{name}”; there are {known}.", reason="unknown_engine")
         self._modules = modules
-        self._names = tuple(dict.fromkeys(names))
+        self.names = tuple(dict.fromkeys(names))
+        """The configured engines, in order."""
         self._settings = settings
         self._capabilities = capabilities
-        self._wrap = wrap
+        self._layers = {name: layers(name) for name in self.names}
         self._made: dict[str, E] = {}
 
     def get(self, name: str) -> E:
@@ -69,7 +126,7 @@ class Registry(Generic[E, C]):
         The engine with this name. Raises `InvalidInput` (reason `unknown_engine`) where none is configured, and
         `PreconditionFailed` (reason `engine_unavailable`) where its Python package is not installed.
         """
-        if name not in self._names:
+        if name not in self.names:
             raise InvalidInput(f"There is no engine “{name}” here.", reason="unknown_engine", details={"engine": name})
         if name not in self._made:
             self._made[name] = self._create(name)
@@ -77,7 +134,7 @@ class Registry(Generic[E, C]):
 
     async def describe(self) -> list[C]:
         """The capabilities of every configured engine, in order, also of those that cannot work."""
-        return [(await self._describe(name)).capabilities for name in self._names]
+        return [(await self._describe(name)).capabilities for name in self.names]
 
     async def candidates(
         self, name: str, serves: Callable[[C], S | None], unsupported: InvalidInput
@@ -90,12 +147,12 @@ class Registry(Generic[E, C]):
         is missing) where only engines that lack something would serve, the error of an engine whose description
         failed for a while, and else `unsupported`.
         """
-        if name and name not in self._names:
+        if name and name not in self.names:
             self.get(name)
-        described = [await self._describe(one) for one in ([name] if name else self._names)]
+        described = [await self._describe(one) for one in ([name] if name else self.names)]
         served = [(one, serves(one.capabilities)) for one in described]
         found = [
-            Candidate(one.engine, one.capabilities, what)
+            Candidate(one.engine, one.capabilities, what, self._layers[one.name])
             for one, what in served
             if what is not None and one.capabilities.available and one.engine is not None
         ]
@@ -106,7 +163,7 @@ class Registry(Generic[E, C]):
 
     async def warm(self) -> None:
         """Warms every engine that can work; one that fails is logged and tries again at its first call."""
-        for name in self._names:
+        for name in self.names:
             described = await self._describe(name)
             if described.engine is None or not described.capabilities.available:
                 _log.warning("engine cannot work: %s", described.capabilities.missing, extra={"engine": name})
@@ -129,15 +186,15 @@ class Registry(Generic[E, C]):
         except ModuleNotFoundError as error:
             message = f"The engine “{name}” needs the Python package “{error.name}”."
             raise PreconditionFailed(message, reason="engine_unavailable", details={"engine": name}) from error
-        return engine if self._wrap is None else self._wrap(name, engine)
+        return engine
 
     async def _describe(self, name: str) -> _Described[E, C]:
         try:
             engine = self.get(name)
-            return _Described(engine, await engine.describe())
+            return _Described(name, engine, await engine.describe())
         except OneVoiceError as error:
             _log.warning("engine could not be described", extra={"engine": name}, exc_info=True)
-            return _Described(None, self._capabilities(info=EngineInfo(name), missing=error.message), error)
+            return _Described(name, None, self._capabilities(info=EngineInfo(name), missing=error.message), error)
 
 
 def _cause(described: Sequence[_Described[Any, Any]]) -> OneVoiceError | None:

@@ -7,7 +7,7 @@ import json
 import grpc
 
 from onevoice_kit.grpc.channel import Channel
-from onevoice_kit.grpc.identity import Tokens, shared_secrets
+from onevoice_kit.grpc.identity import signing_tokens
 from onevoice_kit.grpc.transport import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, client_credentials
 from onevoice_kit.settings import ClientSettings
 
@@ -18,15 +18,14 @@ def connect(target: str, settings: ClientSettings | None = None, *, caller: str 
 
     Calls need `timeout=` seconds, else `Internal` (reason `deadline_missing`); an enclosing deadline shortens it.
     They raise kit errors, carry the trace on, and are repeated while they end UNAVAILABLE: all our methods are
-    idempotent. Call it within the event loop. Settings default to the environment's; where they hold a shared secret,
+    idempotent. Call it within the event loop. Settings default to the environment's; where they hold a secret or keys,
     every call proves that it comes from `caller`, the name of this service in the tables of those it calls.
     """
     settings = settings or ClientSettings()
     address = target if ":/" in target or target.startswith(("unix:", "ipv4:", "ipv6:", "dns:")) else f"dns:///{target}"
     credentials = client_credentials(settings)
     options = _options(settings)
-    secrets = shared_secrets(settings)
-    tokens = Tokens(secrets, settings.grpc_token_window_s) if secrets and caller else None
+    tokens = signing_tokens(settings) if caller else None
     if credentials is None:
         return Channel(grpc.aio.insecure_channel(address, options=options), caller, tokens)
     return Channel(grpc.aio.secure_channel(address, credentials, options=options), caller, tokens)

@@ -18,8 +18,8 @@ from onevoice_kit.errors import OneVoiceError, Unavailable
 from onevoice_kit.queue.base import Message, QueueDepth, Sender
 from onevoice_kit.queue.order import AGE_S, turns
 from onevoice_kit.queue.outbox import channel_of, waiting
-from onevoice_kit.telemetry.metrics import counter, gauge
-from onevoice_kit.telemetry.names import OUTBOX_LAG_SECONDS, OUTBOX_RELAYED
+from onevoice_kit.telemetry.metrics import counter
+from onevoice_kit.telemetry.names import OUTBOX_RELAYED
 
 _log = logging.getLogger(__name__)
 BATCH = 10
@@ -128,12 +128,6 @@ class OutboxRelay:
             counter(OUTBOX_RELAYED).labels("refused").inc(len(refused))
         return len(rows)
 
-    async def lag_s(self) -> float:
-        """Age of the oldest row that is not sent; 0 where there is none. Seconds."""
-        age = func.extract("epoch", func.now() - func.min(self._table.c.created_at))
-        async with transaction(self._engine) as connection:
-            return float((await connection.execute(select(age).where(waiting(self._table)))).scalar() or 0.0)
-
     async def _send(self, rows: Sequence[Any]) -> Sequence[bool]:
         messages = [Message(row.body, row.attributes, row.group_id) for row in rows]
         try:
@@ -155,7 +149,6 @@ class OutboxRelay:
             await connection.execute(update(self._table).where(column.id.in_(refused)).values(values))
 
     async def _housekeeping(self) -> None:
-        gauge(OUTBOX_LAG_SECONDS).set(await self.lag_s())
         if time.monotonic() - self._cleaned_at > _CLEAN_EVERY_S or not self._cleaned_at:
             oldest = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, _KEEP_SENT_S)
             async with transaction(self._engine) as connection:
@@ -166,6 +159,13 @@ class OutboxRelay:
         """Exponential with full jitter, so that many relays do not come back together."""
         longest = min(self._max_pause_s, self._min_pause_s * 2 ** min(failures, 16))
         return random.uniform(self._min_pause_s, max(self._min_pause_s, longest))
+
+
+async def outbox_lag_s(engine: AsyncEngine, table: Table) -> float:
+    """Age of the oldest row that is not sent; 0 where there is none. Seconds. Measured apart from any relay."""
+    age = func.extract("epoch", func.now() - func.min(table.c.created_at))
+    async with transaction(engine) as connection:
+        return float((await connection.execute(select(age).where(waiting(table)))).scalar() or 0.0)
 
 
 def _next_statement(table: Table, outstanding: Select[str, int] | None, age_s: float) -> Select[Any]:

@@ -77,6 +77,10 @@ HTTP_CONNECTIONS_CUT = Metric(
     ("limit",),
 )
 
+BACKGROUND_RESTARTS = Metric(
+    "background_task_restarts_total", "Background tasks of a server that ended and were started again.", ("task",)
+)
+
 # --- Process
 BUILD_INFO = Metric("onevoice_process_info", "Always 1; says which service this is.", ("service",))
 

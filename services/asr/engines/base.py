@@ -1,13 +1,22 @@
-"""What an engine of this service takes, returns and says about itself."""
+"""The protocols of recognition engines: of words, of speakers, of speech; and the values that they share."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from onevoice_kit.engines import base
 from onevoice_kit.languages import best
+from services.asr.audio import Samples
+
+FRAME_SAMPLES = 512
+"""Samples (of 16 kHz) that get one probability of speech."""
+FRAME_MS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +28,7 @@ class TimeRange:
 
     @property
     def length_ms(self) -> int:
-        """How long it is."""
+        """Length of the range, milliseconds."""
         return self.end_ms - self.start_ms
 
 
@@ -36,7 +45,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What was said in one region; no words where nothing was intelligible."""
+    """The words of one region; none where nothing was intelligible."""
 
     range: TimeRange
     words: tuple[Word, ...]
@@ -51,79 +60,55 @@ class Turn:
     """`speaker_1`, `speaker_2`, …"""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineInfo:
-    """Which engine it is; goes into the lineage of a job."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities(base.Capabilities):
+    """The properties of an engine of this stage, of any of its three kinds."""
 
-    name: str
-    model: str
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What an engine can do; declared, never probed."""
-
-    info: EngineInfo
-    languages: tuple[str, ...]
+    languages: tuple[str, ...] = ()
     """BCP-47; a language without region serves all its regions. Empty for any."""
     max_chunk_ms: int = 60_000
     """Longest stretch of audio it takes in one call."""
 
     def serves(self, language: str) -> bool:
-        """Whether the engine knows a BCP-47 language."""
+        """True where the engine recognises a BCP-47 language."""
         return not self.languages or best(language, self.languages) is not None
 
 
-class TranscriptionEngine(Protocol):
+class TranscriptionEngine(base.Engine[Capabilities], Protocol):
     """Turns regions of an audio file (16 kHz, mono) into words with times."""
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """What it can do."""
-        ...
-
-    def available(self) -> bool:
-        """Whether it can work in this deployment now (its model or key is present)."""
-        ...
-
-    async def start(self) -> None:
-        """Loads what the first call would otherwise wait for."""
-        ...
-
-    def transcribe(self, audio: Path, regions: Sequence[TimeRange], language: str) -> AsyncIterator[Utterance]:
+    def transcribe(self, audio: Path, regions: Sequence[TimeRange], language: str) -> AsyncGenerator[Utterance]:
         """
         One utterance for each region, in the order of the regions, each as soon as it is ready. Closing the
-        iterator gives up what has not begun. Raises `Unavailable` where another try may help.
+        generator gives up the regions that are not begun. Raises `Unavailable` where another attempt may help.
         """
         ...
 
-    async def close(self) -> None:
-        """Gives back what it holds."""
-        ...
 
-
-class DiarizationEngine(Protocol):
-    """Says who speaks in which region."""
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What it can do."""
-        ...
+class DiarizationEngine(base.Engine[Capabilities], Protocol):
+    """Finds the speaker of each region."""
 
     @property
     def reads_audio(self) -> bool:
-        """Whether it listens at all; the audio is fetched only then."""
-        ...
-
-    def available(self) -> bool:
-        """Whether it can work in this deployment now."""
+        """True where it needs the audio; the audio is fetched only then."""
         ...
 
     async def diarize(self, audio: Path | None, regions: Sequence[TimeRange]) -> Sequence[Turn]:
         """Turns in time order that cover every region. `audio` is None for an engine that does not read it."""
         ...
 
-    async def close(self) -> None:
-        """Gives back what it holds."""
+
+class SpeechScan(Protocol):
+    """One pass over one audio, fed in order."""
+
+    def feed(self, samples: Samples) -> NDArray[np.float32]:
+        """Probability of speech, 0 to 1, for each frame; a last frame that is not full is filled with silence."""
+        ...
+
+
+class DetectionEngine(base.Engine[Capabilities], Protocol):
+    """Tells speech from everything else; safe to use from many threads, each with its own scan."""
+
+    def scan(self) -> SpeechScan:
+        """Starts a pass."""
         ...

@@ -1,19 +1,23 @@
-"""Transcription with pocketsphinx: no key, no network, US English, several regions at once in their own processes."""
+"""Engine `pocketsphinx`: no key, no network, US English, several regions at once in their own processes."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from functools import cached_property
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
-from services.asr.engines.base import Capabilities, EngineInfo, TimeRange, Utterance
+from onevoice_kit.engines.base import EngineInfo
+from services.asr.engines.base import Capabilities, TimeRange, Utterance
 from services.asr.engines.pocketsphinx_worker import Task, load, recognise
 from services.asr.engines.worker_pool import WorkerPool
 from services.asr.settings import AsrSettings
 
+NAME = "pocketsphinx"
+_MISSING = "The engine “pocketsphinx” needs the Python package “pocketsphinx”; install the extra `onevoice[asr]`."
 _CONTEXT_MS = 150
 """Word errors without it and with it: 26.8 and 25.4 % of 71 read words, 56.3 and 45.1 % over music (-12 dB)."""
 
@@ -24,16 +28,11 @@ class PocketSphinx:
     def __init__(self, workers: int) -> None:
         self._pool = WorkerPool(workers, load)
 
-    @cached_property
-    def capabilities(self) -> Capabilities:
-        """US English; regions of up to a minute."""
-        return Capabilities(EngineInfo("pocketsphinx", "en-us", _version()), languages=("en",))
+    async def describe(self) -> Capabilities:
+        missing = "" if find_spec("pocketsphinx") else _MISSING
+        return Capabilities(info=EngineInfo(NAME, "en-us", _version()), languages=("en",), missing=missing)
 
-    def available(self) -> bool:
-        """Whether the package, which brings the model, is installed."""
-        return find_spec("pocketsphinx") is not None
-
-    async def start(self) -> None:
+    async def warm(self) -> None:
         """Starts the processes; each loads the model once."""
         await self._pool.warm()
 
@@ -42,11 +41,12 @@ class PocketSphinx:
         audio: Path,
         regions: Sequence[TimeRange],
         language: str,  # noqa: ARG002 - there is one model
-    ) -> AsyncIterator[Utterance]:
-        """As `TranscriptionEngine.transcribe`; one task for each region, so that all processes have work."""
+    ) -> AsyncGenerator[Utterance]:
+        """As the protocol has it; one task for each region, so that all processes have work."""
         tasks = [Task(audio, region, heard) for region, heard in zip(regions, _heard(regions), strict=True)]
-        async for utterance in self._pool.map(recognise, tasks):
-            yield utterance
+        async with aclosing(self._pool.map(recognise, tasks)) as utterances:
+            async for utterance in utterances:
+                yield utterance
 
     async def close(self) -> None:
         """Ends the processes."""
@@ -69,6 +69,7 @@ def _heard(regions: Sequence[TimeRange]) -> list[TimeRange]:
     ]
 
 
+@cache
 def _version() -> str:
     try:
         return version("pocketsphinx")

@@ -1,80 +1,38 @@
-"""Which engines there are, by name; an engine is imported when it is first used."""
+"""The engines of this stage by name: for words, for speakers, for speech."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from importlib import import_module
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import TypeAlias
 
-from onevoice_kit.errors import InvalidInput, PreconditionFailed
-from services.asr.engines.base import Capabilities, DiarizationEngine, TranscriptionEngine
+from onevoice_kit.engines.layers import standard_layers
+from onevoice_kit.engines.registry import Registry
+from services.asr.engines.base import Capabilities, DetectionEngine, DiarizationEngine, TranscriptionEngine
 from services.asr.settings import AsrSettings
 
 TRANSCRIPTION: Mapping[str, str] = {"pocketsphinx": "services.asr.engines.pocketsphinx"}
 """Modules with a function `create(settings)`."""
 DIARIZATION: Mapping[str, str] = {"single": "services.asr.engines.single"}
+DETECTION: Mapping[str, str] = {"silero": "services.asr.engines.silero"}
+
+TranscriptionEngines: TypeAlias = Registry[TranscriptionEngine, Capabilities]
+DiarizationEngines: TypeAlias = Registry[DiarizationEngine, Capabilities]
+DetectionEngines: TypeAlias = Registry[DetectionEngine, Capabilities]
 
 
-class _Engine(Protocol):
-    @property
-    def capabilities(self) -> Capabilities: ...
-
-    def available(self) -> bool: ...
-
-    async def close(self) -> None: ...
+def transcription_engines(settings: AsrSettings, modules: Mapping[str, str] = TRANSCRIPTION) -> TranscriptionEngines:
+    """The configured engines; raises `InvalidInput` (reason `unknown_engine`) for a configured name that is none."""
+    layers = standard_layers("transcription", settings.engine_retry_budget_s)
+    return Registry(modules, settings.asr_transcription_engines, settings, capabilities=Capabilities, layers=layers)
 
 
-E = TypeVar("E", bound=_Engine)
+def diarization_engines(settings: AsrSettings, modules: Mapping[str, str] = DIARIZATION) -> DiarizationEngines:
+    """The configured engines, as `transcription_engines`."""
+    layers = standard_layers("diarization", settings.engine_retry_budget_s)
+    return Registry(modules, settings.asr_diarization_engines, settings, capabilities=Capabilities, layers=layers)
 
 
-class Registry(Generic[E]):
-    """The configured engines of one kind, in order of preference."""
-
-    def __init__(self, engines: Sequence[E]) -> None:
-        self.engines = tuple(engines)
-
-    def choose(self, name: str, language: str | None = None) -> E:
-        """
-        The engine with this name, or without a name the first that is available and serves the language.
-
-        Raises `InvalidInput` (reasons `unknown_engine`, `unsupported_language`) and `PreconditionFailed`
-        (reason `engine_unavailable`) where the engine cannot work in this deployment.
-        """
-        named = [engine for engine in self.engines if name in ("", engine.capabilities.info.name)]
-        if not named:
-            raise InvalidInput(f"There is no engine “{name}” here.", reason="unknown_engine", details={"engine": name})
-        serving = [engine for engine in named if language is None or engine.capabilities.serves(language)]
-        if not serving:
-            raise InvalidInput(
-                f"The language “{language}” cannot be recognised here.",
-                reason="unsupported_language",
-                details={"language": language or ""},
-            )
-        usable = next((engine for engine in serving if engine.available()), None)
-        if usable is None:
-            asked = serving[0].capabilities.info.name
-            raise PreconditionFailed(
-                f"The engine “{asked}” is not installed here.", reason="engine_unavailable", details={"engine": asked}
-            )
-        return usable
-
-    async def close(self) -> None:
-        """Closes every engine."""
-        for engine in self.engines:
-            await engine.close()
-
-
-def transcription_engines(settings: AsrSettings) -> Registry[TranscriptionEngine]:
-    """The configured engines; `InvalidInput` (reason `unknown_engine`) for a name that is none."""
-    return Registry([_create(name, TRANSCRIPTION, settings) for name in settings.asr_transcription_engines])
-
-
-def diarization_engines(settings: AsrSettings) -> Registry[DiarizationEngine]:
-    """The configured engines; `InvalidInput` (reason `unknown_engine`) for a name that is none."""
-    return Registry([_create(name, DIARIZATION, settings) for name in settings.asr_diarization_engines])
-
-
-def _create(name: str, modules: Mapping[str, str], settings: AsrSettings) -> Any:
-    if name not in modules:
-        raise InvalidInput(f"There is no engine “{name}”; there are {', '.join(modules)}.", reason="unknown_engine")
-    return import_module(modules[name]).create(settings)
+def detection_engines(settings: AsrSettings, modules: Mapping[str, str] = DETECTION) -> DetectionEngines:
+    """The configured engines, as `transcription_engines`."""
+    layers = standard_layers("detection", settings.engine_retry_budget_s)
+    return Registry(modules, settings.asr_detection_engines, settings, capabilities=Capabilities, layers=layers)

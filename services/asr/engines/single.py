@@ -1,23 +1,25 @@
-"""Diarization for one speaker: everything is said by `speaker_1`."""
+"""Engine `single`: diarization for one speaker, `speaker_1`, in every region."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.asr.engines.base import Capabilities, EngineInfo, TimeRange, Turn
+from onevoice_kit.engines.base import EngineInfo
+from services.asr.engines.base import Capabilities, TimeRange, Turn
 from services.asr.settings import AsrSettings
 
 
 class SingleSpeaker:
     """The engine `single`."""
 
-    capabilities = Capabilities(EngineInfo("single", "", "1"), languages=())
     reads_audio = False
 
-    def available(self) -> bool:
-        """Always."""
-        return True
+    async def describe(self) -> Capabilities:
+        return Capabilities(info=EngineInfo("single", version="1"))
+
+    async def warm(self) -> None:
+        """Has nothing to load."""
 
     async def diarize(self, audio: Path | None, regions: Sequence[TimeRange]) -> Sequence[Turn]:  # noqa: ARG002
         """One turn for each region."""

@@ -6,15 +6,17 @@ import asyncio
 import logging
 import multiprocessing
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from onevoice_kit.errors import Unavailable
 from onevoice_kit.telemetry.metrics import counter
+from onevoice_kit.telemetry.names import Metric
 from services.asr.engines import worker_process
-from services.asr.metrics import WORKERS_LOST
+
+WORKERS_LOST = Metric("asr_workers_lost_total", "Times a recognition process died and its pool was started again.")
 
 _log = logging.getLogger(__name__)
 TaskT = TypeVar("TaskT")
@@ -53,12 +55,12 @@ class WorkerPool:
             started = [asyncio.wrap_future(task) for task in tasks]
             await asyncio.wait(started, return_when=asyncio.FIRST_COMPLETED)
             for future in started:
-                future.add_done_callback(_look_at)
+                future.add_done_callback(_retrieve_error)
         except BrokenProcessPool as error:
             raise self._lost(executor) from error
 
-    async def map(self, function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT]) -> AsyncIterator[ResultT]:
-        """Results in the order of the tasks. Closing the iterator drops the tasks that no worker has taken yet."""
+    async def map(self, function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT]) -> AsyncGenerator[ResultT]:
+        """Results in the order of the tasks. Closing the generator drops the tasks that no worker has taken yet."""
         executor = self._current()
         futures = []
         try:
@@ -71,7 +73,7 @@ class WorkerPool:
         finally:
             for future in futures:
                 future.cancel()
-                future.add_done_callback(_look_at)
+                future.add_done_callback(_retrieve_error)
 
     def _lost(self, executor: ProcessPoolExecutor) -> Unavailable:
         if self._executor is executor:  # the first of its calls to see it
@@ -89,7 +91,7 @@ class WorkerPool:
             await asyncio.to_thread(executor.shutdown, wait=True, cancel_futures=True)
 
 
-def _look_at(future: asyncio.Future[Any]) -> None:
-    """Asks for the error of a task nobody waits for any more, so that asyncio does not report it as never seen."""
+def _retrieve_error(future: asyncio.Future[Any]) -> None:
+    """Retrieves the error of a task that is not awaited any more; asyncio would report it otherwise."""
     if not future.cancelled():
         future.exception()

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Column, DateTime, ForeignKey, Index, Table, Text, Uuid, func
 
 from services.gateway.database import metadata
-from services.gateway.users.models import users
+from services.gateway.users.models import Right, users
 
 api_keys = Table(
     "api_keys",
@@ -27,7 +27,12 @@ api_keys = Table(
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request."""
+    """The account and the key of a request."""
 
     user_id: UUID
     key_id: UUID
+    rights: frozenset[str] = frozenset()
+
+    def may(self, right: Right) -> bool:
+        """True where the account has this right."""
+        return right in self.rights

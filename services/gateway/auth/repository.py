@@ -27,7 +27,7 @@ async def add_key(connection: AsyncConnection, user_id: UUID, key: str, name: st
 async def find_caller(connection: AsyncConnection, key: str) -> Caller | None:
     """Whose key this is; None where it is unknown or revoked or its user disabled. Notes the use, to the minute."""
     statement = (
-        select(api_keys.c.user_id, api_keys.c.id, _is_stale().label("stale"))
+        select(api_keys.c.user_id, api_keys.c.id, users.c.rights, _is_stale().label("stale"))
         .join(users, users.c.id == api_keys.c.user_id)
         .where(api_keys.c.key_hash == hash_key(key), api_keys.c.revoked_at.is_(None), users.c.disabled_at.is_(None))
     )
@@ -36,7 +36,7 @@ async def find_caller(connection: AsyncConnection, key: str) -> Caller | None:
         return None
     if row.stale:
         await connection.execute(update(api_keys).where(api_keys.c.id == row.id).values(last_used_at=func.now()))
-    return Caller(user_id=row.user_id, key_id=row.id)
+    return Caller(user_id=row.user_id, key_id=row.id, rights=frozenset(row.rights))
 
 
 def _is_stale() -> ColumnElement[bool]:

@@ -53,6 +53,13 @@ class Voices(Output):
     items: list[VoiceOut]
 
 
+class PriceOut(Output):
+    """The vendor's list price of an engine."""
+
+    usd: str = Field(description="US dollars for one unit, a decimal number.", examples=["15.00"])
+    unit: str = Field(examples=["1M characters"])
+
+
 class EngineOut(Output):
     """An engine."""
 
@@ -60,7 +67,14 @@ class EngineOut(Output):
     model: str
     version: str
     languages: list[str] = Field(description="For translation the source languages.", examples=[["en"]])
-    available: bool = Field(description="Whether it can work here now.")
+    available: bool = Field(description="True where it can work here now.")
+    missing: str | None = Field(
+        description="What to install or set where it cannot work.", examples=["The engine needs a key."]
+    )
+    shutdown_date: str | None = Field(
+        description="Day on which the vendor ends the model, where announced.", examples=["2027-01-31"]
+    )
+    price: PriceOut | None = Field(description="Null for an engine that costs nothing per call.")
 
     @classmethod
     def of(cls, engine: EngineInfo) -> Self:
@@ -71,6 +85,9 @@ class EngineOut(Output):
             version=engine.version,
             languages=sorted(engine.languages),
             available=engine.available,
+            missing=engine.missing or None,
+            shutdown_date=engine.shutdown_date or None,
+            price=PriceOut(usd=engine.price_usd, unit=engine.price_unit) if engine.price_usd else None,
         )
 
 
@@ -78,6 +95,7 @@ class EnginesOut(Output):
     """Engines by stage, in the order in which they are tried."""
 
     asr: list[EngineOut]
+    detection: list[EngineOut]
     diarization: list[EngineOut]
     translate: list[EngineOut]
     tts: list[EngineOut]
@@ -87,6 +105,7 @@ class EnginesOut(Output):
         """From the catalogue."""
         return cls(
             asr=[EngineOut.of(engine) for engine in found.transcription],
+            detection=[EngineOut.of(engine) for engine in found.detection],
             diarization=[EngineOut.of(engine) for engine in found.diarization],
             translate=[EngineOut.of(engine) for engine in found.translation],
             tts=[EngineOut.of(engine) for engine in found.synthesis],

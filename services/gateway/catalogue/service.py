@@ -72,6 +72,7 @@ class Engines:
     diarization: tuple[EngineInfo, ...]
     translation: tuple[EngineInfo, ...]
     synthesis: tuple[EngineInfo, ...]
+    detection: tuple[EngineInfo, ...] = ()
 
 
 class Stages(Protocol):
@@ -100,7 +101,7 @@ class Catalogue:
         asr, translation, synthesis = await asyncio.gather(
             self._asr.get(), self._translation.get(), self._synthesis.get()
         )
-        return Engines(asr.transcription, asr.diarization, translation, synthesis)
+        return Engines(asr.transcription, asr.diarization, translation, synthesis, asr.detection)
 
     async def voices(self, language: str | None = None) -> tuple[VoiceInfo, ...]:
         """Every voice, or those that serve a language, the nearest first."""

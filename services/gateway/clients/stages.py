@@ -20,7 +20,7 @@ _TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """One engine of a stage; `pairs` only for translation."""
+    """One engine of a stage; `pairs` only for translation, the other fields as in `engine.proto`."""
 
     name: str
     model: str
@@ -28,6 +28,10 @@ class EngineInfo:
     languages: frozenset[str]
     available: bool
     pairs: frozenset[tuple[str, str]] = frozenset()
+    missing: str = ""
+    shutdown_date: str = ""
+    price_usd: str = ""
+    price_unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class AsrEngines:
 
     transcription: tuple[EngineInfo, ...]
     diarization: tuple[EngineInfo, ...]
+    detection: tuple[EngineInfo, ...] = ()
 
 
 class StageClient:
@@ -58,9 +63,9 @@ class StageClient:
         self._tts = TtsServiceStub(tts)
 
     async def asr_engines(self) -> AsrEngines:
-        """Engines for recognition and for telling speakers apart."""
+        """Engines for recognition, for telling speakers apart and for detecting speech."""
         answer = await self._asr.ListEngines(asr_pb.ListEnginesRequest(), timeout=_TIMEOUT_S)
-        return AsrEngines(_engines(answer.transcription), _engines(answer.diarization))
+        return AsrEngines(_engines(answer.transcription), _engines(answer.diarization), _engines(answer.detection))
 
     async def translation_engines(self) -> tuple[EngineInfo, ...]:
         """Engines for translation with their language pairs."""
@@ -89,7 +94,18 @@ def _engines(found: Iterable[engine_pb2.Engine]) -> tuple[EngineInfo, ...]:
 
 
 def _engine(item: engine_pb2.Engine, pairs: frozenset[tuple[str, str]] = frozenset()) -> EngineInfo:
-    return EngineInfo(item.name, item.model, item.version, frozenset(item.languages), item.available, pairs)
+    return EngineInfo(
+        item.name,
+        item.model,
+        item.version,
+        frozenset(item.languages),
+        item.available,
+        pairs,
+        missing=item.missing,
+        shutdown_date=item.shutdown_date,
+        price_usd=item.price.usd,
+        price_unit=item.price.unit,
+    )
 
 
 def _gender(value: tts_pb.VoiceGender.ValueType) -> str:

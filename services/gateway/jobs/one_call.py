@@ -41,6 +41,7 @@ class _Fields(Model):
     summary="Dub a file",
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM_SCHEMA}}}},
     responses=problems(
+        (403, "storage_quota_exceeded"),
         (413, "file_too_large"),
         (415, "unsupported_media_type"),
         (400, "malformed_body"),

@@ -10,12 +10,15 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from onevoice_jobs.states import JobStatus
+from onevoice_kit.errors import Forbidden
+from services.gateway.auth.models import Caller
 from services.gateway.dependencies import CallerDep, Cursor, IdempotencyKey, Limit, ServicesDep, respond
 from services.gateway.errors import problems
 from services.gateway.jobs.events import parse_last_event_id
 from services.gateway.jobs.schemas import ArtifactKind, Downloads, DubIn, JobIn, JobOut, TranscriptOut
 from services.gateway.schemas import Language, Page
 from services.gateway.uploads.router import IDEMPOTENCY_PROBLEMS
+from services.gateway.users.models import Right
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
@@ -31,7 +34,7 @@ WISH_PROBLEMS = (
     (422, "too_many_languages"),
     *IDEMPOTENCY_PROBLEMS,
 )
-SUBMIT_PROBLEMS = ((409, "video_not_ready"), *WISH_PROBLEMS)
+SUBMIT_PROBLEMS = ((403, "priority_not_allowed"), (409, "video_not_ready"), *WISH_PROBLEMS)
 
 _EVENTS_EXAMPLE = 'id: 7\nevent: job.progress\ndata: {"stage":"transcribe","percent":31.5}\n\n'
 LanguageQuery = Annotated[Language | None, Query(description="A target language, or the source's.")]
@@ -45,6 +48,12 @@ class TranscriptFormat(StrEnum):
     VTT = "vtt"
 
 
+def check_priority(caller: Caller, wanted: DubIn) -> None:
+    """Raises `Forbidden` (`priority_not_allowed`) for priority `high` from an account without that right."""
+    if wanted.priority == "high" and not caller.may(Right.HIGH_PRIORITY):
+        raise Forbidden("This account may not submit jobs with high priority.", reason="priority_not_allowed")
+
+
 @router.post(
     "",
     status_code=202,
@@ -54,6 +63,7 @@ class TranscriptFormat(StrEnum):
 )
 async def create_job(wanted: JobIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey) -> Response:
     """Reserves the credits and starts a job that dubs a video into the target languages."""
+    check_priority(caller, wanted)
     dub = DubIn.model_validate(wanted.model_dump(exclude={"video_id"}))
     return respond(await services.submission.submit(caller.user_id, wanted.video_id, dub, key))
 

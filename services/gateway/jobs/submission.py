@@ -22,6 +22,7 @@ from services.gateway.clients.mixer import Media, MixerClient
 from services.gateway.idempotency.service import Answer, Attempt, CreatingCall, Idempotency
 from services.gateway.jobs.form import ReceivedFile
 from services.gateway.jobs.schemas import DubbingJobCreated, DubIn, JobOut
+from services.gateway.uploads.quota import StorageQuota
 from services.gateway.uploads.service import safe_suffix
 from services.gateway.users.repository import get_user
 from services.gateway.videos.models import Video, VideoStatus
@@ -53,6 +54,7 @@ class Submission:
         mixer: MixerClient,
         idempotency: Idempotency,
         limits: JobLimits,
+        quota: StorageQuota,
     ) -> None:
         self._engine = engine
         self._storage = storage
@@ -61,6 +63,7 @@ class Submission:
         self._mixer = mixer
         self._idempotency = idempotency
         self._limits = limits
+        self._quota = quota
 
     async def submit(self, user_id: UUID, video_id: UUID, wanted: DubIn, key: str | None) -> Answer:
         """Dubs a video that is ready. Raises what `_submit` and `Catalogue.check` raise, and `video_not_ready`."""
@@ -94,6 +97,7 @@ class Submission:
             video = _stored(user_id, attempt.resource_id, file, place, await self._mixer.probe(ref, user_id))
 
             async def store(connection: AsyncConnection) -> None:
+                await self._quota.check(connection, user_id, video.size)
                 await add_video(connection, video)
 
             return await self._submit(attempt, video, wanted, store)

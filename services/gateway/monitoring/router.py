@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from services.gateway.dependencies import ServicesDep
+from services.gateway.dependencies import OperatorDep, ServicesDep
 from services.gateway.errors import open_problems
 from services.gateway.monitoring.schemas import HealthOut, Live
 
@@ -21,11 +21,14 @@ router = APIRouter(tags=["monitoring"])
         **open_problems((500, "internal")),
     },
 )
-async def get_health(services: ServicesDep, response: Response) -> HealthOut:
-    """Database, storage, queue, every service, and the workers' last signs of life."""
+async def get_health(services: ServicesDep, operator: OperatorDep, response: Response) -> HealthOut:
+    """
+    Database, storage, queue, every service, and the workers' heartbeats. The names of workers, which hold those of
+    machines and processes, are only for the key of an operator.
+    """
     health = await services.monitor.health()
     response.status_code = 503 if health.status == "down" else 200
-    return health
+    return health if operator is not None else health.without_names()
 
 
 @router.get("/healthz", summary="Is the process alive?", responses=open_problems((500, "internal")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -16,7 +16,7 @@ class Component(Output):
     """One thing the service needs."""
 
     status: Verdict
-    latency_ms: float | None = Field(description="How long it took to answer.", examples=[1.8])
+    latency_ms: float | None = Field(default=None, description="How long it took to answer.", examples=[1.8])
     reason: str | None = Field(default=None, description="Why it is not `ok`.", examples=["service_unreachable"])
 
 
@@ -31,7 +31,7 @@ class QueueOut(Component):
 class WorkerOut(Output):
     """A worker's last sign of life."""
 
-    id: str
+    id: str | None = Field(description="Machine and process; only for operators.")
     version: str
     slots: int = Field(description="Jobs it can work on at once.")
     busy: int = Field(description="Jobs it works on now.")
@@ -47,7 +47,12 @@ class HealthOut(Output):
     storage: Component
     queue: QueueOut
     services: dict[str, Component] = Field(description="By name: asr, translate, tts, mixer, billing.")
+    background: Component = Field(description="Background tasks of the gateway that answered.")
     workers: list[WorkerOut]
+
+    def without_names(self) -> Self:
+        """The same for anyone: without the names of machines and processes."""
+        return self.model_copy(update={"workers": [w.model_copy(update={"id": None}) for w in self.workers]})
 
 
 class Live(Output):

@@ -15,10 +15,12 @@ from onevoice_kit.db import transaction
 from onevoice_kit.errors import OneVoiceError, Unavailable
 from onevoice_kit.queue.base import Queue, QueueDepth
 from onevoice_kit.storage.base import Storage
+from services.gateway.background import Supervisor
 from services.gateway.catalogue.service import Remembered
 from services.gateway.clients.health import HealthClient
 from services.gateway.monitoring.schemas import Component, HealthOut, QueueOut, Verdict, WorkerOut
 
+_OK = Component(status="ok")
 _TIMEOUT_S = 3.0
 _REMEMBERED_S = 1.0
 """Anyone may ask; what is behind is asked at most this often."""
@@ -30,12 +32,18 @@ class Monitor:
     """Health of the whole deployment."""
 
     def __init__(
-        self, engine: AsyncEngine, storage: Storage, queue: Queue, services: Mapping[str, HealthClient]
+        self,
+        engine: AsyncEngine,
+        storage: Storage,
+        queue: Queue,
+        services: Mapping[str, HealthClient],
+        background: Supervisor,
     ) -> None:
         self._engine = engine
         self._storage = storage
         self._queue = queue
         self._services = dict(services)
+        self._background = background
         self._remembered: Remembered[HealthOut] = Remembered(self._look, _REMEMBERED_S)
 
     async def health(self) -> HealthOut:
@@ -43,7 +51,8 @@ class Monitor:
         return await self._remembered.get()
 
     async def check_ready(self) -> None:
-        """Raises `Unavailable` unless requests can be served: the database and the storage answer."""
+        """Raises `Unavailable` unless requests can be served: database and storage answer, needed tasks run."""
+        self._background.check()
         found = await asyncio.gather(_timed(self._ping), _timed(self._storage.check))
         if any(component.status == "down" for component in found):
             raise Unavailable("The gateway is not ready.", reason="not_ready")
@@ -55,12 +64,19 @@ class Monitor:
         services = dict(zip(self._services, stages, strict=True))
         needed = [*services.values(), queue]
         status: Verdict = "ok"
-        if any(component.status != "ok" for component in needed) or not any(worker.alive for worker in workers):
+        failing = self._background.failing()
+        if failing or any(part.status != "ok" for part in needed) or not any(worker.alive for worker in workers):
             status = "degraded"
         if "down" in (database.status, storage.status):
             status = "down"
         return HealthOut(
-            status=status, database=database, storage=storage, queue=queue, services=services, workers=workers
+            status=status,
+            database=database,
+            storage=storage,
+            queue=queue,
+            services=services,
+            background=Component(status="degraded", reason="background_work_failing") if failing else _OK,
+            workers=workers,
         )
 
     async def _look_at_parts(self) -> list[Component]:

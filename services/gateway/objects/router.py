@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, JSONResponse
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
 
-from onevoice_kit.errors import NotFound
+from onevoice_kit.errors import InvalidInput, NotFound
 from onevoice_kit.storage.file import FileStorage
 from services.gateway.dependencies import ServicesDep
+from services.gateway.errors import problem_response
 
 router = APIRouter(prefix="/storage", include_in_schema=False)
 
+_RANGE_ERRORS = {
+    400: ("malformed_range", "The Range header cannot be read."),
+    416: ("range_not_satisfiable", "The object does not reach as far as the requested range."),
+}
 # What users upload is shown, never run, although it comes from our own address.
 _CONTENT_POLICY = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
 
@@ -27,6 +34,28 @@ def get_file_storage(services: ServicesDep) -> FileStorage:
 FileStorageDep = Annotated[FileStorage, Depends(get_file_storage)]
 
 
+class RangedFile(FileResponse):
+    """A file whose range errors are problems, as all errors are."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the file, its ranges, or a problem."""
+        problem: JSONResponse | None = None
+
+        async def sending(message: Message) -> None:
+            nonlocal problem
+            if message["type"] == "http.response.start" and message["status"] in _RANGE_ERRORS:
+                reason, text = _RANGE_ERRORS[message["status"]]
+                problem = problem_response(InvalidInput(text, reason=reason))
+                if size := Headers(raw=message["headers"]).get("content-range"):
+                    problem.headers["Content-Range"] = size
+            elif problem is None:
+                await send(message)
+
+        await super().__call__(scope, receive, sending)
+        if problem is not None:
+            await problem(scope, receive, send)
+
+
 @router.put("/{key:path}")
 async def put_object(key: str, request: Request, storage: FileStorageDep) -> Response:
     """Takes the body of a signed upload, or of one part of it."""
@@ -37,11 +66,11 @@ async def put_object(key: str, request: Request, storage: FileStorageDep) -> Res
 
 @router.api_route("/{key:path}", methods=["GET", "HEAD"])
 async def get_object(key: str, request: Request, storage: FileStorageDep) -> FileResponse:
-    """Gives an object, or the ranges of it that are asked for."""
+    """An object, or the requested ranges of it."""
     grant = storage.verify_signature(request.method, key, request.query_params)
     path = await storage.local_path(key)
     known = await storage.head(key)
-    return FileResponse(
+    return RangedFile(
         path,
         media_type=known.content_type if known else "application/octet-stream",
         filename=grant.filename or None,

@@ -24,7 +24,9 @@ IDEMPOTENCY_PROBLEMS = (
     status_code=201,
     response_model=UploadOut,
     summary="Begin an upload",
-    responses=problems((413, "file_too_large"), (422, "empty_file"), *IDEMPOTENCY_PROBLEMS),
+    responses=problems(
+        (403, "storage_quota_exceeded"), (413, "file_too_large"), (422, "empty_file"), *IDEMPOTENCY_PROBLEMS
+    ),
 )
 async def create_upload(wanted: UploadIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey) -> Response:
     """

@@ -17,6 +17,7 @@ from onevoice_kit.storage.base import Storage, UploadedPart
 from services.gateway.idempotency.service import Answer, CreatingCall, Idempotency
 from services.gateway.uploads import repository
 from services.gateway.uploads.models import Upload, UploadStatus
+from services.gateway.uploads.quota import StorageQuota
 from services.gateway.uploads.schemas import UploadIn, UploadOut, transfer_fields
 from services.gateway.uploads.sniff import SNIFF_BYTES, fits, sniff
 from services.gateway.uploads.transfers import Transfers
@@ -30,11 +31,19 @@ _STALE_AFTER = timedelta(hours=24)
 class UploadService:
     """Uploads of one deployment."""
 
-    def __init__(self, engine: AsyncEngine, storage: Storage, transfers: Transfers, idempotency: Idempotency) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        storage: Storage,
+        transfers: Transfers,
+        idempotency: Idempotency,
+        quota: StorageQuota,
+    ) -> None:
         self._engine = engine
         self._storage = storage
         self._transfers = transfers
         self._idempotency = idempotency
+        self._quota = quota
 
     async def create(self, user_id: UUID, wanted: UploadIn, key: str | None) -> Answer:
         """Begins an upload; answers with the requests that send the file."""
@@ -56,6 +65,7 @@ class UploadService:
                 **transfer_fields(transfer),
             )
             async with transaction(self._engine) as connection:
+                await self._quota.check(connection, user_id, upload.size)
                 await repository.add_upload(connection, upload)
                 return await attempt.finish(connection, Answer(201, body.model_dump(mode="json")))
 

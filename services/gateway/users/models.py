@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Column, DateTime, Table, Text, Uuid, func
+from sqlalchemy import BigInteger, Column, DateTime, Table, Text, Uuid, func
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.gateway.database import metadata
+
+
+class Right(enum.StrEnum):
+    """Something that an account may do beyond the ordinary."""
+
+    HIGH_PRIORITY = "high_priority"
+    """Submit jobs with priority `high`."""
+    OPERATOR = "operator"
+    """See the names of machines and processes in the health report."""
+
 
 users = Table(
     "users",
@@ -18,6 +30,8 @@ users = Table(
     Column("name", Text, nullable=False, server_default=""),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("disabled_at", DateTime(timezone=True)),
+    Column("storage_quota_bytes", BigInteger),
+    Column("rights", ARRAY(Text), nullable=False, server_default="{}"),
 )
 
 

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from services.gateway.dependencies import CallerDep, Cursor, IdempotencyKey, Limit, ServicesDep, respond
 from services.gateway.errors import problems
-from services.gateway.jobs.router import SUBMIT_PROBLEMS
+from services.gateway.jobs.router import SUBMIT_PROBLEMS, check_priority
 from services.gateway.jobs.schemas import DubIn, JobOut
 from services.gateway.pagination import decode_cursor, encode_cursor
 from services.gateway.schemas import Page
@@ -28,7 +28,9 @@ _NOT_READY = (409, "video_not_ready")
     status_code=201,
     response_model=VideoCreated,
     summary="Add a video",
-    responses=problems((413, "file_too_large"), (422, "empty_file"), *IDEMPOTENCY_PROBLEMS),
+    responses=problems(
+        (403, "storage_quota_exceeded"), (413, "file_too_large"), (422, "empty_file"), *IDEMPOTENCY_PROBLEMS
+    ),
 )
 async def create_video(wanted: VideoIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey) -> Response:
     """
@@ -151,4 +153,5 @@ async def dub_video(
     video_id: UUID, wanted: DubIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey
 ) -> Response:
     """Reserves the credits and starts a job that dubs the video into the target languages."""
+    check_priority(caller, wanted)
     return respond(await services.submission.submit(caller.user_id, video_id, wanted, key))

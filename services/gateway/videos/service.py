@@ -17,6 +17,7 @@ from services.gateway.clients.mixer import MixerClient
 from services.gateway.idempotency.service import Answer, Attempt, CreatingCall, Idempotency
 from services.gateway.uploads import repository as upload_repository
 from services.gateway.uploads.models import Upload, UploadKind, UploadStatus
+from services.gateway.uploads.quota import StorageQuota
 from services.gateway.uploads.schemas import transfer_fields
 from services.gateway.uploads.service import safe_suffix
 from services.gateway.uploads.transfers import Transfer, Transfers
@@ -38,12 +39,14 @@ class VideoService:
         transfers: Transfers,
         mixer: MixerClient,
         idempotency: Idempotency,
+        quota: StorageQuota,
     ) -> None:
         self._engine = engine
         self._storage = storage
         self._transfers = transfers
         self._mixer = mixer
         self._idempotency = idempotency
+        self._quota = quota
 
     async def create(self, user_id: UUID, wanted: VideoIn, key: str | None) -> Answer:
         """Announces a video; answers with the requests that send its file."""
@@ -64,6 +67,7 @@ class VideoService:
             video=VideoOut.of(video), expires_at=upload.expires_at, **transfer_fields(transfer)
         ).model_dump(mode="json")
         async with transaction(self._engine) as connection:
+            await self._quota.check(connection, user_id, upload.size)
             await upload_repository.add_upload(connection, upload)
             await repository.add_video(connection, video)
             return await attempt.finish(connection, Answer(201, body))

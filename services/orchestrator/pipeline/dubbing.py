@@ -1,138 +1,290 @@
-"""The dubbing pipeline as data: which step follows from which."""
+"""The graph of a dubbing job as data: the handles, the tasks that give them, and which task follows from which."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
-from ..codec import load
-from ..stages.asr import Speech
-from ..steps import assembly, ending, language, source
+from onevoice_jobs.records import Artifact, JobRecord
+
+from ..policy.line import Placement, Source, Speech, Translation, join
+from ..settings import OrchestratorSettings
+from ..stages.asr import DetectedSpeech, Speakers, Transcript
+from ..stages.mixer import Media, Mix, Sound
+from ..steps import assembly, ending, language, measuring, source
+from ..steps.assembly import Captions, Muxed
 from ..steps.context import JobContext
-from ..steps.source import Line
-from .graph import Json, Step
+from ..steps.ending import LanguageEnd
+from ..steps.measuring import Measurements
+from ..steps.task import Task, bind
+from .graph import Handle, Step, item
+
+PROBE = Handle("probe", Media)
+LANGUAGE = Handle("language", str)
+EXTRACT = Handle("extract", Sound)
+DETECT = Handle("detect", DetectedSpeech)
+DIARIZE = Handle("diarize", Speakers)
+TRANSCRIPT = Handle("transcript", list[str])
+CAPTIONS = Handle("captions", Captions)
+THUMBNAIL = Handle("thumbnail", list[Artifact])
+REPORT = Handle("report", Artifact)
+MANIFEST = Handle("manifest", Artifact)
+SETTLE = Handle("settle", int)
+
+
+def _transcribe(chunk: int) -> Handle[Transcript]:
+    return Handle(f"transcribe:{chunk}", Transcript)
+
+
+def _cut(chunk: int) -> Handle[dict[str, Source]]:
+    return Handle(f"cut:{chunk}", dict[str, Source])
+
+
+def _voices(target: str) -> Handle[dict[str, str]]:
+    return Handle(f"voices:{target}", dict[str, str])
+
+
+def _translate(target: str, chunk: int) -> Handle[dict[str, Translation]]:
+    return Handle(f"translate:{target}:{chunk}", dict[str, Translation])
+
+
+def _speak(target: str, line: str) -> Handle[Speech]:
+    return Handle(f"speak:{target}:{line}", Speech)
+
+
+def _fit(target: str) -> Handle[dict[str, Placement]]:
+    return Handle(f"fit:{target}", dict[str, Placement])
+
+
+def _captions(target: str) -> Handle[Captions]:
+    return Handle(f"captions:{target}", Captions)
+
+
+def _mix(target: str) -> Handle[Mix]:
+    return Handle(f"mix:{target}", Mix)
+
+
+def _mux(target: str) -> Handle[Muxed]:
+    return Handle(f"mux:{target}", Muxed)
+
+
+def _measure(target: str) -> Handle[Measurements]:
+    return Handle(f"measure:{target}", Measurements)
+
+
+def _done(target: str) -> Handle[LanguageEnd]:
+    return Handle(f"done:{target}", LanguageEnd)
 
 
 def scope_end(scope: str) -> str:
     """The key of the step that ends a language."""
-    return f"done:{scope}"
+    return _done(scope).key
 
 
 def dubbing(ctx: JobContext) -> list[Step]:
-    """The steps a job begins with; the rest follow from what they find."""
-    return [
-        Step("probe", "mixer", partial(source.probe, ctx)),
-        Step("extract", "mixer", partial(source.extract, ctx)),
-        Step("detect", "asr", partial(source.detect, ctx), ("extract",), then=partial(_after_detection, ctx)),
-        Step("diarize", "asr", partial(source.diarize, ctx), ("extract", "detect")),
-    ]
+    """The steps a job begins with; the rest follow from their outputs."""
+    return [bind(ctx.tools, task) for task in Dubbing(ctx.job, ctx.settings).start()]
 
 
-def _after_detection(ctx: JobContext, output: Json) -> Iterable[Step]:
-    """Recognition per chunk; each language from there on; what ends the job."""
-    speech = load(Speech, output)
-    chunks = len(speech.chunks)
-    ctx.progress.expect_speech(speech.chunks)
-    cuts = tuple(f"cut:{chunk}" for chunk in range(chunks))
-    ends = tuple(scope_end(lang) for lang in ctx.job.target_languages)
-    for chunk in range(chunks):
-        yield from _recognition(ctx, chunk)
-    yield Step("transcript", "store", partial(source.transcript, chunks), cuts, pure=True)
-    yield Step(
-        "captions", "store", partial(assembly.source_captions, ctx, chunks), ("probe", "extract", "transcript", *cuts)
-    )
-    for lang in ctx.job.target_languages:
-        yield from _language(ctx, lang, chunks, cuts)
-    # After recognition, which keeps every core busy; the mix of one language does not.
-    yield Step("thumbnail", "mixer", partial(source.thumbnail, ctx), ("probe", "transcript"))
-    yield Step("report", "store", partial(ending.report, ctx), ("probe", "captions", *ends))
-    yield Step("manifest", "store", partial(ending.manifest, ctx), ("report", "thumbnail", "captions", *ends))
-    yield Step("settle", "billing", partial(ending.settle, ctx), ("probe", "manifest", *ends))
+@dataclass(frozen=True)
+class Dubbing:
+    """Builds the graph of one job; every method is a pure function of the job, the settings and its arguments."""
 
+    job: JobRecord
+    settings: OrchestratorSettings
 
-def _recognition(ctx: JobContext, chunk: int) -> Iterable[Step]:
-    yield Step(
-        f"transcribe:{chunk}", "transcribe", partial(source.transcribe, ctx, chunk), ("probe", "extract", "detect")
-    )
-    yield Step(
-        f"cut:{chunk}",
-        "store",
-        partial(source.cut, chunk),
-        (f"transcribe:{chunk}", "diarize", "detect"),
-        then=partial(_after_cut, ctx, chunk),
-        pure=True,
-    )
+    @property
+    def _name(self) -> str:
+        """The file name of the source without its extension, for the names of the files."""
+        return PurePosixPath(self.job.filename).stem or "video"
 
+    def start(self) -> Iterator[Task[Any]]:
+        """The tasks up to the regions of speech, by which the rest is cut into chunks."""
+        job = self.job
+        named, default = job.source_language or job.options.source_language, self.settings.default_source_language
+        yield source.Probe(gives=PROBE, source=job.source)
+        yield source.Extract(gives=EXTRACT, source=job.source, duration_ms=job.duration_ms)
+        yield source.Language(gives=LANGUAGE, media=PROBE, named=named, default=default)
+        yield source.Detect(gives=DETECT, sound=EXTRACT, then=self.after_detection)
+        yield source.Diarize(gives=DIARIZE, sound=EXTRACT, speech=DETECT)
 
-def _after_cut(ctx: JobContext, chunk: int, output: Json) -> Iterable[Step]:
-    """A chunk goes on to every language while later chunks are still being recognised."""
-    lines = load(list[Line], output)
-    ctx.progress.heard(chunk)
-    for lang in ctx.job.target_languages:
-        yield from _lines(ctx, lang, chunk, lines)
+    def after_detection(self, speech: DetectedSpeech) -> Iterator[Task[Any]]:
+        """Recognition by chunk; what follows from all chunks; the end of the job."""
+        chunks = len(speech.chunks)
+        cuts = tuple(map(_cut, range(chunks)))
+        for chunk in range(chunks):
+            yield from self._recognition(chunk)
+        yield source.Order(gives=TRANSCRIPT, cuts=cuts, then=partial(self.after_order, chunks))
+        yield assembly.SourceCaptions(gives=CAPTIONS, name=self._name, language=LANGUAGE, sound=EXTRACT, cuts=cuts)
+        for target in self.job.target_languages:
+            yield self._choice_of_voices(target)
+        yield from self._ending(cuts)
 
-
-def _lines(ctx: JobContext, lang: str, chunk: int, lines: list[Line]) -> Iterable[Step]:
-    ids = [line.id for line in lines]
-    translated = f"translate:{lang}:{chunk}"
-    options = ctx.options.model_dump(mode="json")
-    yield Step(
-        translated,
-        "translate",
-        partial(language.translate, ctx, lang, chunk),
-        ("probe", f"cut:{chunk}"),
-        params=[options["glossary"], options["engines"]],
-        scope=lang,
-    )
-    for line in lines:
-        yield Step(
-            f"speak:{lang}:{line.id}",
-            "tts",
-            partial(language.speak, ctx, lang, line),
-            (translated, f"voices:{lang}"),
-            scope=lang,
+    def _recognition(self, chunk: int) -> Iterator[Task[Any]]:
+        yield source.Transcribe(
+            gives=_transcribe(chunk),
+            chunk=chunk,
+            sound=EXTRACT,
+            speech=DETECT,
+            language=LANGUAGE,
+            engine=self.job.options.engines.asr or "",
         )
-    speeches = tuple(f"speak:{lang}:{line_id}" for line_id in ids)
-    gather = partial(language.spoken, lang, ids)
-    yield Step(f"spoken:{lang}:{chunk}", "store", gather, (translated, *speeches), scope=lang, pure=True)
+        yield source.Cut(
+            gives=_cut(chunk),
+            chunk=chunk,
+            transcript=_transcribe(chunk),
+            speakers=DIARIZE,
+            speech=DETECT,
+            then=partial(self.after_cut, chunk),
+        )
 
+    def _choice_of_voices(self, target: str) -> Task[Any]:
+        return language.Voices(
+            gives=_voices(target),
+            scope=target,
+            language=target,
+            speakers=DIARIZE,
+            engine=self.job.options.engines.tts or "",
+            chosen=self.job.options.voices.get(target, {}),
+        )
 
-def _language(ctx: JobContext, lang: str, chunks: int, cuts: tuple[str, ...]) -> Iterable[Step]:
-    spoken = tuple(f"spoken:{lang}:{chunk}" for chunk in range(chunks))
-    translated = tuple(f"translate:{lang}:{chunk}" for chunk in range(chunks))
-    transcribed = tuple(f"transcribe:{chunk}" for chunk in range(chunks))
-    options = ctx.options.model_dump(mode="json")
+    def after_cut(self, chunk: int, lines: dict[str, Source]) -> Iterator[Task[Any]]:
+        """A chunk goes on to every language while later chunks are still being recognised."""
+        for target in self.job.target_languages:
+            yield from self._lines(target, chunk, lines)
 
-    def step(
-        name: str,
-        stage: str,
-        run: partial[Coroutine[Any, Any, Json]],
-        deps: tuple[str, ...],
-        params: Json = None,
-        *,
-        pure: bool = False,
-    ) -> Step:
-        return Step(f"{name}:{lang}", stage, run, deps, params=params, scope=lang, pure=pure)
+    def _lines(self, target: str, chunk: int, lines: dict[str, Source]) -> Iterator[Task[Any]]:
+        options, translations = self.job.options, _translate(target, chunk)
+        yield language.Translate(
+            gives=translations,
+            scope=target,
+            target=target,
+            lines=_cut(chunk),
+            language=LANGUAGE,
+            glossary=options.glossary,
+            engine=options.engines.translate or "",
+        )
+        for line in join([lines]):
+            yield language.Speak(
+                gives=_speak(target, line.id),
+                scope=target,
+                target=target,
+                translation=item(translations, line.id),
+                voice=item(_voices(target), line.source.speaker),
+                engine=options.engines.tts or "",
+                line=line.id,
+                start_ms=line.source.start_ms,
+                end_ms=line.source.end_ms,
+            )
 
-    yield step("voices", "tts", partial(language.voices, ctx, lang), ("diarize",), options["voices"].get(lang))
-    fitted = ("extract", "transcript", *cuts, *spoken)
-    yield step("fit", "store", partial(assembly.fit, lang, chunks), fitted, pure=True)
-    yield step("captions", "store", partial(assembly.captions, ctx, lang), ("extract", f"fit:{lang}"))
-    yield step(
-        "mix",
-        "mixer",
-        partial(assembly.mix, ctx, lang),
-        ("extract", f"fit:{lang}"),
-        [options["loudness"], options["duck_gain_db"]],
-    )
-    yield step(
-        "mux",
-        "mixer",
-        partial(assembly.mux, ctx, lang),
-        ("probe", "extract", f"mix:{lang}", f"captions:{lang}"),
-        [options["burn_in_captions"], options["keep_original_audio"]],
-    )
-    parts = (f"fit:{lang}", f"captions:{lang}", f"mix:{lang}", f"mux:{lang}", *translated, *spoken)
-    once = ("probe", "extract", "detect", "diarize", "transcript", *cuts, *transcribed)
-    yield step("done", "store", partial(ending.done, ctx, lang, chunks), (*once, *parts))
+    def after_order(self, chunks: int, lines: list[str]) -> Iterator[Task[Any]]:
+        """The rest of each language, once all of its lines are fixed."""
+        # After recognition, which keeps every core busy; the mix of one language does not.
+        yield source.Thumbnail(gives=THUMBNAIL, source=self.job.source, media=PROBE)
+        for target in self.job.target_languages:
+            yield from self._assembly(target, chunks, lines)
+
+    def _assembly(self, target: str, chunks: int, lines: list[str]) -> Iterator[Task[Any]]:
+        options = self.job.options
+        cuts = tuple(map(_cut, range(chunks)))
+        translations = tuple(_translate(target, chunk) for chunk in range(chunks))
+        speech = tuple(_speak(target, line) for line in lines)
+        yield language.Fit(
+            gives=_fit(target),
+            scope=target,
+            target=target,
+            sound=EXTRACT,
+            cuts=cuts,
+            translations=translations,
+            speech=speech,
+        )
+        yield assembly.DubCaptions(
+            gives=_captions(target),
+            scope=target,
+            target=target,
+            name=self._name,
+            sound=EXTRACT,
+            cuts=cuts,
+            translations=translations,
+            placements=_fit(target),
+        )
+        yield assembly.MixDub(
+            gives=_mix(target),
+            scope=target,
+            target=target,
+            sound=EXTRACT,
+            cuts=cuts,
+            speech=speech,
+            placements=_fit(target),
+            loudness=options.loudness,
+            duck_gain_db=self.settings.duck_gain_db if options.duck_gain_db is None else options.duck_gain_db,
+        )
+        yield assembly.Mux(
+            gives=_mux(target),
+            scope=target,
+            target=target,
+            source=self.job.source,
+            media=PROBE,
+            language=LANGUAGE,
+            sound=EXTRACT,
+            mix=_mix(target),
+            captions=_captions(target),
+            burn_in=options.burn_in_captions,
+            keep_original=options.keep_original_audio,
+        )
+        yield measuring.MeasureDub(
+            gives=_measure(target),
+            scope=target,
+            sound=EXTRACT,
+            speech_regions=DETECT,
+            cuts=cuts,
+            speech=speech,
+            placements=_fit(target),
+            captions=_captions(target),
+            mix=_mix(target),
+            muxed=_mux(target),
+        )
+        yield ending.Finish(
+            gives=_done(target),
+            scope=target,
+            target=target,
+            name=self._name,
+            media=PROBE,
+            sound=EXTRACT,
+            speech_regions=DETECT,
+            speakers=DIARIZE,
+            transcripts=tuple(map(_transcribe, range(chunks))),
+            cuts=cuts,
+            translations=translations,
+            speech=speech,
+            placements=_fit(target),
+            captions=_captions(target),
+            muxed=_mux(target),
+            measurements=_measure(target),
+        )
+
+    def _ending(self, cuts: tuple[Handle[dict[str, Source]], ...]) -> Iterator[Task[Any]]:
+        job, ends = self.job, tuple(map(_done, self.job.target_languages))
+        yield ending.Report(
+            gives=REPORT,
+            job_id=str(job.id),
+            media=PROBE,
+            language=LANGUAGE,
+            speech_regions=DETECT,
+            cuts=cuts,
+            ends=ends,
+        )
+        yield ending.Manifest(
+            gives=MANIFEST,
+            job_id=str(job.id),
+            filename=job.filename,
+            source=job.source,
+            report=REPORT,
+            thumbnail=THUMBNAIL,
+            captions=CAPTIONS,
+            ends=ends,
+        )
+        yield ending.Settle(gives=SETTLE, reservation=job.reservation, media=PROBE, manifest=MANIFEST, ends=ends)

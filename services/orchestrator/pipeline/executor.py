@@ -185,7 +185,7 @@ class Executor:
         return released
 
     def _input_hash(self, step: Step) -> str:
-        return step.input_hash(self._hashes[dep] for dep in step.deps)
+        return step.input_hash(self._outputs, self._hashes)
 
     async def _attempts(self, step: Step) -> Json:
         retry = step.retry or self._retry
@@ -265,7 +265,7 @@ class _Attempts:
         self._began = self._now()
         self.count = 0
 
-    async def run(self, retry: RetryPolicy, rng: random.Random, on_retry: OnRetry) -> Json | Result:
+    async def run(self, retry: RetryPolicy, rng: random.Random, on_retry: OnRetry) -> Json | Result[Json]:
         """Retries transient errors within the budget, and once more a deadline of the step's own, whatever is left."""
         timeouts = 0
         while True:
@@ -279,7 +279,7 @@ class _Attempts:
                     raise DeadlineExceeded(reason="step_timeout", retryable=False) from error
                 await on_retry(error, self.count, 0.0)
 
-    async def _attempt(self, _: int) -> Json | Result:
+    async def _attempt(self, _: int) -> Json | Result[Json]:
         self.count += 1
         async with self._bound or contextlib.nullcontext():
             self._began = self._now()

@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar, get_args
 
-from onevoice_jobs.records import Shown
+from onevoice_jobs.records import NOTHING, Shown
 
+from ..codec import load
 from ..retrying import RetryPolicy
 
+T = TypeVar("T")
 Json: TypeAlias = Any
 """What `json` reads and writes; a step's output must survive the round trip unchanged."""
 Inputs: TypeAlias = Mapping[str, Json]
@@ -19,11 +21,43 @@ Inputs: TypeAlias = Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What a step returns where users get to see something of it, which is stored together with the output."""
+class Handle(Generic[T]):
+    """The output of a step, named before the step exists."""
 
-    output: Json
-    shown: Shown
+    key: str
+    """The step's key."""
+    kind: type[T]
+    part: str | None = None
+    """Where the handle is of one value of a dictionary: its key. A step then depends on that value alone."""
+
+
+def item(handle: Handle[dict[str, T]], name: str) -> Handle[T]:
+    """The handle of one value of a dictionary."""
+    return Handle(handle.key, get_args(handle.kind)[1], name)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The outputs that a step has declared as its inputs, decoded."""
+
+    outputs: Inputs
+
+    def __call__(self, handle: Handle[T]) -> T:
+        """The output behind a handle; `pydantic.ValidationError` where the checkpoint is not of its type."""
+        output = self.outputs[handle.key]
+        return load(handle.kind, output if handle.part is None else output[handle.part])
+
+    def each(self, handles: Iterable[Handle[T]]) -> list[T]:
+        """The outputs behind several handles, in their order."""
+        return [self(handle) for handle in handles]
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Generic[T]):
+    """The output of a step and what it publishes to users; both are stored in one write."""
+
+    output: T
+    shown: Shown = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +68,11 @@ class Step:
     """Unique in the job; stable over restarts."""
     stage: str
     """What bounds it (one semaphore per stage) and what people see."""
-    run: Callable[[Inputs], Awaitable[Json | Result]]
+    run: Callable[[Inputs], Awaitable[Json | Result[Json]]]
     deps: tuple[str, ...] = ()
     """Keys of the steps it waits for; they may be added to the graph later than this step."""
+    parts: tuple[str | None, ...] = ()
+    """For each of `deps`, the key of the only value of its output that counts; None, as everywhere where empty: all."""
     params: Json = None
     """What its result depends on besides its inputs; part of the input hash."""
     then: Callable[[Json], Iterable[Step]] | None = None
@@ -51,9 +87,14 @@ class Step:
     retry: RetryPolicy | None = None
     """None: the executor's own policy."""
 
-    def input_hash(self, input_hashes: Iterable[str]) -> str:
-        """Says whether a stored output still answers this step."""
-        return digest([self.key, self.params, *input_hashes])
+    def input_hash(self, outputs: Inputs, hashes: Mapping[str, str]) -> str:
+        """SHA-256 of all that the output depends on; `hashes` are those of whole outputs, by key."""
+        parts = self.parts or (None,) * len(self.deps)
+        inputs = [
+            hashes[dep] if part is None else digest(outputs[dep][part])
+            for dep, part in zip(self.deps, parts, strict=True)
+        ]
+        return digest([self.key, self.params, *inputs])
 
 
 def digest(value: Json) -> str:

@@ -1,11 +1,11 @@
-"""How long a translation may be, so that it can be spoken in its slot."""
+"""The length budget of a translation, so that it can be spoken in its slot."""
 
 from __future__ import annotations
 
-from services.orchestrator.policy.fitting import COMFORTABLE_SPEED
+from .fitting import COMFORTABLE_SPEED
 
 _CHARS_PER_SECOND = {"ja": 7.5, "zh": 5.0, "ko": 7.0, "th": 12.0}
-"""Languages whose script says more per character than an alphabet does."""
+"""Languages whose script carries more per character than an alphabet does."""
 _ALPHABETIC = 15.0
 """Characters, spaces included, of unhurried speech in an alphabetic script."""
 

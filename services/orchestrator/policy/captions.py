@@ -64,8 +64,8 @@ def _balance(text: str) -> list[list[str]]:
     """Pages of at most two lines. A text that needs several pages is spread evenly over them."""
     if not text:
         return []
-    limit = CJK_LINE_CHARS if _is_cjk(text) else LINE_CHARS
-    units, joint = (list(text), "") if _is_cjk(text) else (_break_words(text, limit), " ")
+    limit = CJK_LINE_CHARS if is_cjk(text) else LINE_CHARS
+    units, joint = (list(text), "") if is_cjk(text) else (_break_words(text, limit), " ")
     lines = _wrap(units, joint, limit)
     if len(lines) > 1:
         # The narrowest width that needs no more lines gives lines of even length.
@@ -93,7 +93,8 @@ def _wrap(units: list[str], joint: str, limit: int) -> list[str]:
     return lines
 
 
-def _is_cjk(text: str) -> bool:
+def is_cjk(text: str) -> bool:
+    """True where more than half of the characters are wide."""
     wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
     return wide * 2 > len(text)
 
@@ -138,7 +139,7 @@ def to_vtt(cues: Sequence[Cue]) -> str:
 
 
 def _plain(line: str) -> str:
-    """SubRip knows no escapes: what a player would take for a tag or a timing is written with look-alikes."""
+    """SubRip has no escapes: what a player would take for a tag or a timing is written with look-alikes."""
     return line.replace("<", "‹").replace(">", "›").replace("{\\", "{⧵")
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
+
+from .line import Line, Placement
 
 GAP_MS = 50
 """Silence kept before the next line."""
 MAX_EARLY_MS = 150
-"""How far before its onset a line may start."""
+"""The most that a line may start before its onset."""
 MAX_SPEED = 1.25
 COMFORTABLE_SPEED = 1.10
 """A line is spoken up to this fast before it starts early."""
 MIN_SPEED = 0.90
 """A line shorter than the original one is slowed down to this at most."""
 MIN_MEDIAN_SPEED = 0.95
-"""Where half of the lines would be slower than this, none is: a dub as a whole keeps the voice's own pace."""
+"""If half of the lines would be slower than this, none is: a dub as a whole keeps the voice's own pace."""
 SMALLEST_STRETCH = 0.005
 """A speed nearer to 1 than this is 1: the difference is inaudible, and stretching costs quality."""
 HARD_MAX_SPEED = 2.0
@@ -34,39 +35,12 @@ EARLY = "early"
 """Flag: the line starts more than `MAX_EARLY_MS` before its onset, to end before the source ends."""
 TOO_FAST = "too_fast"
 """Flag: the line is spoken faster than `MAX_SPEED`, because the whole dub would not fit the source."""
-NO_ROOM = "no_room"
-"""Flag: the line stays silent, because even at `HARD_MAX_SPEED` the whole dub would not fit the source."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A spoken line and where it belongs."""
-
-    start_ms: int
-    """Onset of the original line."""
-    end_ms: int
-    natural_ms: int
-    """Length as synthesized."""
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Start, length and speed of a line in the dub."""
-
-    start_ms: int
-    end_ms: int
-    speed: float
-    """Exactly 1, or at least `SMALLEST_STRETCH` away from it."""
-    slot_ms: int
-    """Time from the onset to `GAP_MS` before the next line, or to the end of the source."""
-    onset_error_ms: int
-    """Placed start − onset; negative is early."""
-    flags: tuple[str, ...]
 
 
 def fit(lines: Sequence[Line], duration_ms: int) -> list[Placement | None]:
     """
-    Places lines, given in order of onset, on a source of `duration_ms`; None for a line that must stay silent.
+    Places lines, given in order of onset, on a source of `duration_ms`; None for a line that has no speech, or must
+    stay silent.
 
     A line starts at its onset and may last until `GAP_MS` before the next one. Where it is too long it is first
     spoken up to `COMFORTABLE_SPEED`, then starts up to `MAX_EARLY_MS` early, then is spoken up to `MAX_SPEED`.
@@ -87,12 +61,13 @@ def fit(lines: Sequence[Line], duration_ms: int) -> list[Placement | None]:
 
 def _kept(lines: Sequence[Line], duration_ms: int) -> list[int]:
     """Indexes of the lines that fit the source at `HARD_MAX_SPEED`, in order."""
-    shortest_first = sorted(range(len(lines)), key=lambda i: lines[i].natural_ms)
+    spoken = [i for i, line in enumerate(lines) if line.speech and line.speech.audio]
+    shortest_first = sorted(spoken, key=lambda i: lines[i].natural_ms)
 
     def too_many(count: int) -> bool:
         return not _all_fit([lines[i] for i in shortest_first[:count]], duration_ms, HARD_MAX_SPEED)
 
-    return sorted(shortest_first[: bisect_left(range(1, len(lines) + 1), True, key=too_many)])
+    return sorted(shortest_first[: bisect_left(range(1, len(spoken) + 1), True, key=too_many)])
 
 
 def _place_all(lines: Sequence[Line], duration_ms: int, slowest: float) -> list[Placement]:
@@ -132,7 +107,7 @@ def _speed(natural_ms: int, soft_ms: int, hard_ms: int, limit: float) -> float:
 
 def _slowed(line: Line, start: int, end: int, slowest: float) -> float:
     """The speed that brings a short line nearest to the original's length; it ends no later than the original."""
-    room = min(line.end_ms - line.start_ms, line.end_ms - start, end - start)
+    room = min(line.source.end_ms - line.source.start_ms, line.source.end_ms - start, end - start)
     if room <= line.natural_ms:
         return 1.0
     speed = _ceil4(max(slowest, line.natural_ms / room))
@@ -169,20 +144,20 @@ def _wanted_starts(lines: Sequence[Line], duration_ms: int) -> list[int]:
     wanted = [0] * len(lines)
     end = duration_ms
     for i in reversed(range(len(lines))):
-        missing = lines[i].natural_ms / COMFORTABLE_SPEED - (end - lines[i].start_ms)
+        missing = lines[i].natural_ms / COMFORTABLE_SPEED - (end - lines[i].source.start_ms)
         early = min(max(int(missing), 0), MAX_EARLY_MS)
-        wanted[i] = max(0, lines[i].start_ms - early)
+        wanted[i] = max(0, lines[i].source.start_ms - early)
         end = wanted[i] - GAP_MS
     return wanted
 
 
 def _slot(lines: Sequence[Line], i: int, duration_ms: int) -> int:
-    end = lines[i + 1].start_ms - GAP_MS if i + 1 < len(lines) else duration_ms
-    return max(0, end - lines[i].start_ms)
+    end = lines[i + 1].source.start_ms - GAP_MS if i + 1 < len(lines) else duration_ms
+    return max(0, end - lines[i].source.start_ms)
 
 
 def _place(line: Line, slot_ms: int, start: int, end: int, speed: float, soft_end: int) -> Placement:
-    error = start - line.start_ms
+    error = start - line.source.start_ms
     # A line that is not worth stretching may end this much later, and does not count as overrunning.
     tolerance = TOLERANCE_MS + line.natural_ms * SMALLEST_STRETCH
     flags = (

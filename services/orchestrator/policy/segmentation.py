@@ -1,4 +1,4 @@
-"""Cuts recognised words into dubbing segments: one breath of one speaker each."""
+"""Cuts recognised words into lines: one breath of one speaker each."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 from onevoice_jobs.records import Word
 
+from .line import Source
+
 PAUSE_MS = 350
-"""A pause this long between two words ends a segment."""
+"""A pause this long between two words ends a line."""
 MAX_MS = 9_000
-"""A segment longer than this is cut at its longest inner pause."""
+"""A line longer than this is cut at its longest inner pause."""
 MAX_CHARS = 160
-"""A segment with more text than this is cut at its longest inner pause."""
+"""A line with more text than this is cut at its longest inner pause."""
 MIN_MS = 500
 """A shorter segment is joined to a neighbour that is near enough."""
 JOIN_GAP_MS = 600
@@ -30,31 +32,18 @@ class Turn:
     speaker: str
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Speech that is dubbed as one line."""
-
-    start_ms: int
-    end_ms: int
-    speaker: str
-    words: tuple[Word, ...]
-
-    @property
-    def text(self) -> str:
-        """The words, joined by spaces."""
-        return " ".join(word.text for word in self.words)
-
-
-def cut_segments(utterances: Sequence[Sequence[Word]], turns: Sequence[Turn]) -> list[Segment]:
+def cut_lines(utterances: Sequence[Sequence[Word]], turns: Sequence[Turn], until_ms: int) -> list[Source]:
     """
-    Segments in time order. A segment never spans two utterances' speakers, a pause of `PAUSE_MS`, nor exceeds
-    `MAX_MS` and `MAX_CHARS` unless it is a single word. Every word is in exactly one segment.
+    The lines in time order; the slot of the last one ends at `until_ms`. A line never spans two utterances' speakers, a
+    pause of `PAUSE_MS`, nor exceeds `MAX_MS` and `MAX_CHARS` unless it is a single word. Every word is in exactly one.
     """
-    pieces: list[Segment] = []
+    pieces: list[Source] = []
     for words in utterances:
         for run in _runs(list(words)):
-            pieces.extend(_segment(part, turns) for part in _halves(run))
-    return _join_short(_by_speaker(sorted(pieces, key=lambda piece: piece.start_ms), turns))
+            pieces.extend(_piece(part, turns) for part in _halves(run))
+    lines = _join_short(_by_speaker(sorted(pieces, key=lambda piece: piece.start_ms), turns))
+    ends = [line.start_ms for line in lines[1:]] + [until_ms]
+    return [replace(line, slot_ms=max(0, end - line.start_ms)) for line, end in zip(lines, ends, strict=False)]
 
 
 def _runs(words: list[Word]) -> list[list[Word]]:
@@ -87,9 +76,10 @@ def _best_cut(words: list[Word]) -> int:
     )
 
 
-def _segment(words: list[Word], turns: Sequence[Turn]) -> Segment:
+def _piece(words: list[Word], turns: Sequence[Turn]) -> Source:
+    """A line whose slot is not known yet."""
     start, end = words[0].start_ms, words[-1].end_ms
-    return Segment(start, end, _speaker(start, end, turns), tuple(words))
+    return Source(start, end, _speaker(start, end, turns), tuple(words), slot_ms=0)
 
 
 def _speaker(start_ms: int, end_ms: int, turns: Sequence[Turn]) -> str:
@@ -99,32 +89,32 @@ def _speaker(start_ms: int, end_ms: int, turns: Sequence[Turn]) -> str:
     return max(turns, key=shared).speaker if turns else DEFAULT_SPEAKER
 
 
-def _by_speaker(pieces: list[Segment], turns: Sequence[Turn]) -> list[Segment]:
+def _by_speaker(pieces: list[Source], turns: Sequence[Turn]) -> list[Source]:
     """Cuts a piece where its words belong to different speakers."""
-    result: list[Segment] = []
+    result: list[Source] = []
     for piece in pieces:
         run: list[Word] = []
         for word in piece.words:
             if run and _speaker(word.start_ms, word.end_ms, turns) != _speaker(run[0].start_ms, run[0].end_ms, turns):
-                result.append(_segment(run, turns))
+                result.append(_piece(run, turns))
                 run = []
             run.append(word)
-        result.append(_segment(run, turns))
+        result.append(_piece(run, turns))
     return result
 
 
-def _join_short(segments: list[Segment]) -> list[Segment]:
-    joined: list[Segment] = []
-    for segment in segments:
-        if joined and _joinable(joined[-1], segment):
-            words = joined[-1].words + segment.words
-            joined[-1] = replace(joined[-1], end_ms=segment.end_ms, words=words)
+def _join_short(pieces: list[Source]) -> list[Source]:
+    joined: list[Source] = []
+    for piece in pieces:
+        if joined and _joinable(joined[-1], piece):
+            words = joined[-1].words + piece.words
+            joined[-1] = replace(joined[-1], end_ms=piece.end_ms, words=words)
         else:
-            joined.append(segment)
+            joined.append(piece)
     return joined
 
 
-def _joinable(first: Segment, second: Segment) -> bool:
+def _joinable(first: Source, second: Source) -> bool:
     short = min(first.end_ms - first.start_ms, second.end_ms - second.start_ms) < MIN_MS
     near = second.start_ms - first.end_ms <= JOIN_GAP_MS
     return first.speaker == second.speaker and short and near and not _too_long([*first.words, *second.words])

@@ -16,22 +16,28 @@ from onevoice_kit.grpc.refs import ref_to_proto
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.storage.base import ObjectRef
 
+from ..policy.line import EngineUse
 from ..policy.segmentation import Turn
 from . import deadlines
-from .lineage import EngineUse
+from .lineage import engine_from_proto
 
 Region = tuple[int, int]
 """Start and end of speech, milliseconds from the start of the source."""
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
-    """Where speech is."""
+class DetectedSpeech:
+    """The regions of speech, before recognition."""
 
     chunks: tuple[tuple[Region, ...], ...]
     """Parts that can be transcribed by themselves."""
     duration_ms: int
     detector: EngineUse
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions of all chunks."""
+        return tuple(region for chunk in self.chunks for region in chunk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +62,13 @@ class AsrStage:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = AsrServiceStub(channel)
 
-    async def detect(self, audio: ObjectRef, duration_ms: int) -> Speech:
+    async def detect(self, audio: ObjectRef, duration_ms: int) -> DetectedSpeech:
         """Finds speech; `PreconditionFailed` `no_speech` where there is none."""
         request = pb.DetectSpeechRequest(audio=ref_to_proto(audio))
         call = self._stub.DetectSpeech(request, timeout=deadlines.for_media(duration_ms, 0.5))
         result: pb.DetectSpeechResult = await final_result(call)
         chunks = tuple(_regions(chunk.regions) for chunk in result.chunks)
-        return Speech(chunks, result.duration_ms, EngineUse.from_proto(result.detector))
+        return DetectedSpeech(chunks, result.duration_ms, engine_from_proto(result.detector))
 
     async def transcribe(self, audio: ObjectRef, regions: Sequence[Region], language: str, engine: str) -> Transcript:
         """Recognises the words of the regions."""
@@ -78,7 +84,7 @@ class AsrStage:
             utterances.append(tuple(_word(word) for word in message.utterance.words))
 
         result: pb.TranscribeResult = await final_result(call, on_other=keep)
-        return Transcript(tuple(utterances), EngineUse.from_proto(result.engine))
+        return Transcript(tuple(utterances), engine_from_proto(result.engine))
 
     async def diarize(self, audio: ObjectRef, regions: Sequence[Region], engine: str, duration_ms: int) -> Speakers:
         """Says who speaks when."""
@@ -86,7 +92,7 @@ class AsrStage:
         call = self._stub.Diarize(request, timeout=deadlines.for_media(duration_ms, 1))
         result: pb.DiarizeResult = await final_result(call)
         turns = tuple(Turn(t.range.start_ms, t.range.end_ms, t.speaker) for t in result.turns)
-        return Speakers(turns, EngineUse.from_proto(result.engine))
+        return Speakers(turns, engine_from_proto(result.engine))
 
 
 def _regions(ranges: Sequence[TimeRange]) -> tuple[Region, ...]:

@@ -15,6 +15,7 @@ from onevoice_kit.grpc.refs import ref_from_proto, ref_to_proto
 from onevoice_kit.grpc.streams import OnProgress, final_result
 from onevoice_kit.storage.base import ObjectRef
 
+from ..policy.line import Measured
 from . import deadlines
 
 _PRESETS = {
@@ -62,8 +63,8 @@ class Mix:
     loudness_lufs: float
     true_peak_dbtp: float
     voice_gain_db: float
-    voice: ObjectRef | None = None
-    """The voice stem; None in checkpoints of the release before, whose mixer made none."""
+    voice: ObjectRef
+    """The voice stem: the dub's lines alone, on the timeline of the mix and as loud as in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,46 +103,28 @@ class MuxOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedLine:
-    """A line as it was planned: its clip's place on the timeline."""
-
-    id: str
-    start_ms: int
-    end_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class MeasureOrder:
     """A finished file, and what is expected in it."""
 
     media: ObjectRef
     voice: ObjectRef
     original: ObjectRef
-    """Its sound as it was extracted: speech or programme."""
-    lines: tuple[PlannedLine, ...]
+    """The sound that is meant to vanish under the dub."""
+    lines: tuple[tuple[str, int, int], ...]
+    """Id, start and end of the clip of each line that is spoken."""
     speech_regions: tuple[tuple[int, int], ...]
+    """Detected speech of the original."""
     duration_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class MeasuredLine:
-    """A line as it was found in a finished file; all but `id` and `present` is 0 where it was not."""
-
-    id: str
-    present: bool
-    onset_ms: int
-    end_ms: int
-    overlap_ms: int
-    correlation: float
-    level_db: float
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """A finished file, measured."""
 
-    lines: tuple[MeasuredLine, ...]
+    lines: dict[str, Measured]
+    """By line id."""
     residue_db: float
+    """Gain at which the original is left where it speaks."""
     loudness_lufs: float
     true_peak_dbtp: float
     duration_ms: int
@@ -222,19 +205,19 @@ class MixerStage:
         result: pb.MuxResult = await final_result(call)
         return ref_from_proto(result.media), result.info.duration_ms
 
-    async def measure(self, order: MeasureOrder, on_progress: OnProgress) -> Measurement:
+    async def measure(self, order: MeasureOrder) -> Measurement:
         """Measures the dub in a finished file, which is its first sound track."""
         request = pb.MeasureRequest(
             media=ref_to_proto(order.media),
             voice=ref_to_proto(order.voice),
             original=ref_to_proto(order.original),
-            lines=[pb.PlannedLine(id=line.id, start_ms=line.start_ms, end_ms=line.end_ms) for line in order.lines],
+            lines=[pb.PlannedLine(id=line_id, start_ms=start, end_ms=end) for line_id, start, end in order.lines],
             speech_regions=_ranges(order.speech_regions),
         )
         call = self._stub.Measure(request, timeout=deadlines.for_media(order.duration_ms, 1))
-        result: pb.MeasureResult = await final_result(call, on_progress=on_progress)
+        result: pb.MeasureResult = await final_result(call)
         return Measurement(
-            tuple(_measured(line) for line in result.lines),
+            {line.id: _measured(line) for line in result.lines},
             result.residue_db,
             result.loudness_lufs,
             result.true_peak_dbtp,
@@ -246,7 +229,14 @@ def _ranges(ranges: Sequence[tuple[int, int]]) -> list[TimeRange]:
     return [TimeRange(start_ms=start, end_ms=end) for start, end in ranges]
 
 
-def _measured(line: pb.MeasuredLine) -> MeasuredLine:
-    return MeasuredLine(
-        line.id, line.present, line.onset_ms, line.end_ms, line.overlap_ms, line.correlation, line.level_db
+def _measured(line: pb.MeasuredLine) -> Measured:
+    return Measured(
+        line.present,
+        line.onset_ms,
+        line.end_ms,
+        line.shift_ms,
+        line.overlap_ms,
+        line.cut_ms,
+        round(line.correlation, 3),
+        round(line.level_db, 2),
     )

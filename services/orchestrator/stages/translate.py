@@ -12,8 +12,9 @@ from onevoice.translate.v1.translate_service_pb2_grpc import TranslateServiceStu
 from onevoice_jobs.options import GlossaryTerm
 from onevoice_kit.grpc.streams import final_result
 
+from ..policy.line import Translation
 from . import deadlines
-from .lineage import EngineUse
+from .lineage import engine_from_proto
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +26,6 @@ class SourceLine:
     max_chars: int
 
 
-@dataclass(frozen=True, slots=True)
-class TranslatedLine:
-    """A translated line."""
-
-    id: str
-    text: str
-    unknown_words: tuple[str, ...]
-    within_budget: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Translations:
-    """Translated lines, in the order they were given."""
-
-    lines: tuple[TranslatedLine, ...]
-    engine: EngineUse
-
-
 class TranslateStage:
     """Translation."""
 
@@ -51,8 +34,8 @@ class TranslateStage:
 
     async def translate(
         self, source: str, target: str, lines: Sequence[SourceLine], glossary: Sequence[GlossaryTerm], engine: str
-    ) -> Translations:
-        """Translates lines from `source` to `target` (BCP-47)."""
+    ) -> dict[str, Translation]:
+        """Translates lines from `source` to `target` (BCP-47); returns the translations by line id."""
         request = pb.TranslateRequest(
             source_language=source,
             target_language=target,
@@ -62,8 +45,8 @@ class TranslateStage:
         )
         call = self._stub.Translate(request, timeout=deadlines.SHORT_S * 4)
         result: pb.TranslateResult = await final_result(call)
-        translated = tuple(
-            TranslatedLine(line.id, line.text, tuple(line.unknown_words), line.within_budget)
+        engine_used = engine_from_proto(result.engine)
+        return {
+            line.id: Translation(line.text, tuple(line.unknown_words), line.within_budget, engine_used)
             for line in result.segments
-        )
-        return Translations(translated, EngineUse.from_proto(result.engine))
+        }

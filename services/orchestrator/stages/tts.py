@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import grpc
 
 from onevoice.tts.v1 import tts_service_pb2 as pb
 from onevoice.tts.v1.tts_service_pb2_grpc import TtsServiceStub
 from onevoice_kit.grpc.refs import ref_from_proto
-from onevoice_kit.storage.base import ObjectRef
 
+from ..policy.line import Speech
 from ..policy.voices import Voice
 from . import deadlines
-from .lineage import EngineUse
-
-
-@dataclass(frozen=True, slots=True)
-class Speech:
-    """A spoken line."""
-
-    audio: ObjectRef
-    natural_ms: int
-    voice: str
-    engine: EngineUse
+from .lineage import engine_from_proto
 
 
 class TtsStage:
@@ -48,5 +36,5 @@ class TtsStage:
         )
         response = await self._stub.Synthesize(request, timeout=deadlines.SHORT_S * 2)
         return Speech(
-            ref_from_proto(response.audio), response.natural_ms, response.voice, EngineUse.from_proto(response.engine)
+            ref_from_proto(response.audio), response.natural_ms, response.voice, engine_from_proto(response.engine)
         )

@@ -1,34 +1,36 @@
-"""Steps of one target language as a whole: fit in time, captions, mix, mux."""
+"""Steps that make the files of a language: captions, mix, mux."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from onevoice_jobs.records import Artifact, Shown, Translation
+from onevoice_jobs.options import Loudness
+from onevoice_jobs.records import Artifact, Shown
 from onevoice_kit.storage.base import ObjectRef
 
-from ..codec import dump, load
-from ..pipeline.graph import Inputs, Json, Result
-from ..policy import fitting
+from ..pipeline.graph import Given, Handle, Result
 from ..policy.captions import Spoken, make_cues, to_srt, to_vtt
-from ..policy.fitting import NO_ROOM, Placement
-from ..policy.quality import DubbedLine
+from ..policy.line import Placement, Source, Speech, Translation, join
 from ..stages.mixer import Clip, Media, Mix, MixOrder, MuxOrder, Sound, Track
-from .context import JobContext
-from .language import SpokenLine
-from .source import Line, all_lines
+from .context import Tools
+from .task import Task
 
 SRT, VTT = "application/x-subrip", "text/vtt"
 
 
 @dataclass(frozen=True, slots=True)
-class FittedLine:
-    """A line of the dub and its speech."""
+class Captions:
+    """The captions of one language in both forms."""
 
-    line: DubbedLine
-    audio: ObjectRef | None
-    """None where the line is silent."""
+    srt: Artifact
+    vtt: Artifact
+
+    @property
+    def files(self) -> tuple[Artifact, ...]:
+        """Both forms."""
+        return self.srt, self.vtt
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,131 +41,124 @@ class Muxed:
     duration_ms: int
 
 
-async def fit(language: str, chunks: int, inputs: Inputs) -> Result:
-    """→ the `FittedLine`s of the language, in order, silent ones included; users see them as translations."""
-    sound = load(Sound, inputs["extract"])
-    spoken = {s.id: s for c in range(chunks) for s in load(list[SpokenLine], inputs[f"spoken:{language}:{c}"])}
-    lines = all_lines(inputs, chunks)
-    placements = _placements(lines, spoken, sound.duration_ms)
-    fitted = [_fitted(index, line, spoken[line.id], placements.get(line.id)) for index, line in enumerate(lines)]
-    shown = Shown(translations=tuple(_translation(language, item) for item in fitted))
-    return Result(dump(list[FittedLine], fitted), shown)
+@dataclass(frozen=True, kw_only=True)
+class SourceCaptions(Task[Captions]):
+    """Makes the captions of the source."""
+
+    stage: ClassVar = "store"
+    name: str
+    """The file name of the source without its extension."""
+    language: Handle[str]
+    sound: Handle[Sound]
+    cuts: tuple[Handle[dict[str, Source]], ...]
+
+    async def run(self, tools: Tools, given: Given) -> Result[Captions]:
+        """Returns the files; they are published."""
+        sources = [line.source for line in join(given.each(self.cuts))]
+        spoken = [Spoken(source.start_ms, source.end_ms, source.text) for source in sources]
+        return await _save(tools, self.name, given(self.language), spoken, given(self.sound).duration_ms)
 
 
-def _placements(lines: Sequence[Line], spoken: Mapping[str, SpokenLine], duration_ms: int) -> dict[str, Placement]:
-    """By line id; a line without speech, or without room for it, has none."""
-    audible = [line for line in lines if spoken[line.id].audio]
-    to_fit = [fitting.Line(i.segment.start_ms, i.segment.end_ms, spoken[i.id].natural_ms) for i in audible]
-    placed = zip(audible, fitting.fit(to_fit, duration_ms), strict=True)
-    return {line.id: placement for line, placement in placed if placement}
+@dataclass(frozen=True, kw_only=True)
+class DubCaptions(Task[Captions]):
+    """Makes the captions of the dub. The text of a silent line is shown while the original speaks."""
+
+    stage: ClassVar = "store"
+    target: str
+    name: str
+    """The file name of the source without its extension."""
+    sound: Handle[Sound]
+    cuts: tuple[Handle[dict[str, Source]], ...]
+    translations: tuple[Handle[dict[str, Translation]], ...]
+    placements: Handle[dict[str, Placement]]
+
+    async def run(self, tools: Tools, given: Given) -> Result[Captions]:
+        """Returns the files; they are published."""
+        cuts, translations = given.each(self.cuts), given.each(self.translations)
+        lines = join(cuts, translations, placements=given(self.placements))
+        spoken = [Spoken(*(line.span or (line.source.start_ms, line.source.end_ms)), line.text) for line in lines]
+        return await _save(tools, self.name, self.target, spoken, given(self.sound).duration_ms)
 
 
-def _fitted(index: int, line: Line, spoken: SpokenLine, placed: Placement | None) -> FittedLine:
-    left_out = (NO_ROOM,) if spoken.audio and not placed else ()
-    dubbed = DubbedLine(
-        index=index,
-        start_ms=line.segment.start_ms,
-        end_ms=line.segment.end_ms,
-        speaker=line.segment.speaker,
-        source_text=line.segment.text,
-        text=spoken.text,
-        slot_ms=placed.slot_ms if placed else line.slot_ms,
-        natural_ms=spoken.natural_ms,
-        placed_start_ms=placed.start_ms if placed else None,
-        placed_end_ms=placed.end_ms if placed else None,
-        speed=placed.speed if placed else None,
-        onset_error_ms=placed.onset_error_ms if placed else None,
-        flags=spoken.flags + (placed.flags if placed else left_out),
-    )
-    return FittedLine(dubbed, spoken.audio if placed else None)
-
-
-def _translation(language: str, item: FittedLine) -> Translation:
-    line = item.line
-    return Translation(
-        language=language,
-        index=line.index,
-        text=line.text,
-        audio=item.audio,
-        natural_ms=line.natural_ms,
-        start_ms=line.placed_start_ms,
-        end_ms=line.placed_end_ms,
-        speed=line.speed,
-        onset_error_ms=line.onset_error_ms,
-        flags=line.flags,
-    )
-
-
-async def captions(ctx: JobContext, language: str, inputs: Inputs) -> Result:
-    """→ the caption `Artifact`s of the dub: SRT, VTT. The text of a silent line is shown when the original speaks."""
-    lines = [item.line for item in load(list[FittedLine], inputs[f"fit:{language}"])]
-    spoken = [Spoken(*(line.span or (line.start_ms, line.end_ms)), line.text) for line in lines]
-    return await save_captions(ctx, language, spoken, load(Sound, inputs["extract"]).duration_ms)
-
-
-async def source_captions(ctx: JobContext, chunks: int, inputs: Inputs) -> Result:
-    """→ the caption `Artifact`s of the source: SRT, VTT."""
-    spoken = [
-        Spoken(line.segment.start_ms, line.segment.end_ms, line.segment.text) for line in all_lines(inputs, chunks)
-    ]
-    language = load(Media, inputs["probe"]).audio_language
-    return await save_captions(ctx, language, spoken, load(Sound, inputs["extract"]).duration_ms)
-
-
-async def save_captions(ctx: JobContext, language: str, spoken: Sequence[Spoken], duration_ms: int) -> Result:
-    """Stores both forms of the captions and returns their artifacts."""
+async def _save(tools: Tools, name: str, language: str, spoken: Sequence[Spoken], duration_ms: int) -> Result[Captions]:
     cues = make_cues(spoken, duration_ms)
-    artifacts = [
-        await ctx.save_text("captions_srt", language, "srt", to_srt(cues), SRT),
-        await ctx.save_text("captions_vtt", language, "vtt", to_vtt(cues), VTT),
-    ]
-    return Result(dump(list[Artifact], artifacts), Shown(artifacts=tuple(artifacts)))
-
-
-async def mix(ctx: JobContext, language: str, inputs: Inputs) -> Json:
-    """→ `Mix`."""
-    sound = load(Sound, inputs["extract"])
-    # Where the dub is silent the original stays as loud as it is: its line is not lost.
-    dubbed = [
-        (Clip(item.audio, item.line.span[0], item.line.speed), _ducked(item.line, item.line.span))
-        for item in load(list[FittedLine], inputs[f"fit:{language}"])
-        if item.audio and item.line.span and item.line.speed
-    ]
-
-    async def on_progress(fraction: float) -> None:
-        await ctx.progress.mixing(language, fraction)
-
-    gain = ctx.options.duck_gain_db
-    order = MixOrder(
-        background=sound.programme,
-        clips=tuple(clip for clip, _ in dubbed),
-        duration_ms=sound.duration_ms,
-        duck_ranges=tuple(ducked for _, ducked in dubbed),
-        duck_gain_db=ctx.settings.duck_gain_db if gain is None else gain,
-        loudness=ctx.options.loudness,
-        source_loudness_lufs=sound.loudness_lufs,
+    captions = Captions(
+        await tools.save("captions_srt", language, f"{name}.{language}.srt", to_srt(cues), SRT),
+        await tools.save("captions_vtt", language, f"{name}.{language}.vtt", to_vtt(cues), VTT),
     )
-    return dump(Mix, await ctx.stages.mixer.mix(order, ctx.prefix("mixer"), on_progress))
+    return Result(captions, Shown(artifacts=captions.files))
 
 
-def _ducked(line: DubbedLine, span: tuple[int, int]) -> tuple[int, int]:
+@dataclass(frozen=True, kw_only=True)
+class MixDub(Task[Mix]):
+    """Mixes the speech over the ducked original."""
+
+    stage: ClassVar = "mixer"
+    target: str
+    sound: Handle[Sound]
+    cuts: tuple[Handle[dict[str, Source]], ...]
+    speech: tuple[Handle[Speech], ...]
+    placements: Handle[dict[str, Placement]]
+    loudness: Loudness
+    duck_gain_db: float
+
+    async def run(self, tools: Tools, given: Given) -> Mix:
+        """Returns the mix with its measurements."""
+
+        async def on_progress(fraction: float) -> None:
+            await tools.progress.mixing(self.target, fraction)
+
+        return await tools.stages.mixer.mix(self._order(given), tools.prefix("mixer"), on_progress)
+
+    def _order(self, given: Given) -> MixOrder:
+        sound = given(self.sound)
+        lines = join(given.each(self.cuts), speech=given.each(self.speech), placements=given(self.placements))
+        # Where the dub is silent the original stays as loud as it is: its line is not lost.
+        dubbed = [(line.source, line.audio, line.placement) for line in lines if line.audio and line.placement]
+        return MixOrder(
+            background=sound.programme,
+            clips=tuple(Clip(audio, placed.start_ms, placed.speed) for _, audio, placed in dubbed),
+            duration_ms=sound.duration_ms,
+            duck_ranges=tuple(_ducked(source, placed) for source, _, placed in dubbed),
+            duck_gain_db=self.duck_gain_db,
+            loudness=self.loudness,
+            source_loudness_lufs=sound.loudness_lufs,
+        )
+
+
+def _ducked(source: Source, placed: Placement) -> tuple[int, int]:
     """The original is turned down while it speaks and while the dub does."""
-    return min(line.start_ms, span[0]), max(line.end_ms, span[1])
+    return min(source.start_ms, placed.start_ms), max(source.end_ms, placed.end_ms)
 
 
-async def mux(ctx: JobContext, language: str, inputs: Inputs) -> Json:
-    """→ `Muxed`."""
-    await ctx.progress.muxing(language)
-    media, sound = load(Media, inputs["probe"]), load(Sound, inputs["extract"])
-    mixed = load(Mix, inputs[f"mix:{language}"])
-    srt = next(a for a in load(list[Artifact], inputs[f"captions:{language}"]) if a.kind == "captions_srt")
-    order = MuxOrder(
-        source=ctx.job.source,
-        dub=Track(mixed.audio, language, f"Dub ({language})"),
-        original_language=media.audio_language if ctx.options.keep_original_audio else None,
-        subtitles=(Track(srt.ref, language, f"Captions ({language})"),) if media.has_video else (),
-        burn_in=srt.ref if ctx.options.burn_in_captions and media.has_video else None,
-        duration_ms=sound.duration_ms,
-    )
-    file, duration_ms = await ctx.stages.mixer.mux(order, ctx.prefix("mixer"))
-    return dump(Muxed, Muxed(file, duration_ms))
+@dataclass(frozen=True, kw_only=True)
+class Mux(Task[Muxed]):
+    """Puts picture, mix and captions into one file."""
+
+    stage: ClassVar = "mixer"
+    target: str
+    source: ObjectRef
+    media: Handle[Media]
+    language: Handle[str]
+    sound: Handle[Sound]
+    mix: Handle[Mix]
+    captions: Handle[Captions]
+    burn_in: bool
+    keep_original: bool
+
+    async def run(self, tools: Tools, given: Given) -> Muxed:
+        """Returns the file and its length."""
+        await tools.progress.muxing(self.target)
+        file, duration_ms = await tools.stages.mixer.mux(self._order(given), tools.prefix("mixer"))
+        return Muxed(file, duration_ms)
+
+    def _order(self, given: Given) -> MuxOrder:
+        has_video, srt = given(self.media).has_video, given(self.captions).srt.ref
+        return MuxOrder(
+            source=self.source,
+            dub=Track(given(self.mix).audio, self.target, f"Dub ({self.target})"),
+            original_language=given(self.language) if self.keep_original else None,
+            subtitles=(Track(srt, self.target, f"Captions ({self.target})"),) if has_video else (),
+            burn_in=srt if self.burn_in and has_video else None,
+            duration_ms=given(self.sound).duration_ms,
+        )

@@ -1,12 +1,12 @@
-"""What every step of a job has at hand."""
+"""One job under one lease, and the part of it that steps work with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from uuid import UUID
 
 from onevoice_jobs.keys import artifact_key, stage_prefix
-from onevoice_jobs.options import JobOptions
 from onevoice_jobs.records import Artifact, JobRecord
 from onevoice_jobs.store import JobStore
 from onevoice_kit.storage.base import Storage
@@ -28,22 +28,33 @@ class JobContext:
     progress: Progress
 
     @property
-    def options(self) -> JobOptions:
-        """What the user chose."""
-        return self.job.options
+    def tools(self) -> Tools:
+        """The part of it that steps work with."""
+        return Tools(self.job.user_id, self.job.id, self.stages, self.storage, self.progress)
 
-    @property
-    def name(self) -> str:
-        """The file name of the source without its extension, for the names of the results."""
-        return PurePosixPath(self.job.filename).stem or "video"
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """All that a step works with besides its declared inputs; nothing here decides its output."""
+
+    user_id: UUID
+    job_id: UUID
+    stages: Stages
+    storage: Storage
+    progress: Progress
 
     def prefix(self, stage: str) -> str:
-        """Where a stage stores its outputs."""
-        return stage_prefix(self.job.user_id, self.job.id, stage)
+        """The folder for the outputs of a stage."""
+        return stage_prefix(self.user_id, self.job_id, stage)
 
-    async def save_text(self, kind: str, language: str | None, suffix: str, text: str, content_type: str) -> Artifact:
-        """Stores a text as a result the user can download, named `NAME.LANGUAGE.SUFFIX`, or `SUFFIX` alone."""
-        plain = f"{kind}.{language or 'job'}.{suffix}"
-        key = artifact_key(self.job.user_id, self.job.id, plain)
+    async def save(self, kind: str, language: str | None, filename: str, text: str, content_type: str) -> Artifact:
+        """Stores a text as a file for the user; `filename` is its name at download."""
+        # The key keeps the user's file name out of storage.
+        suffix = PurePosixPath(filename).suffix.lstrip(".") if language else filename
+        key = artifact_key(self.user_id, self.job_id, f"{kind}.{language or 'job'}.{suffix}")
         ref = await self.storage.put_bytes(key, text.encode(), content_type)
-        return Artifact(kind, language, f"{self.name}.{language}.{suffix}" if language else suffix, ref)
+        return Artifact(kind, language, filename, ref)
+
+    async def read(self, artifact: Artifact) -> str:
+        """The text that `save` stored."""
+        return (await self.storage.get_bytes(self.storage.key(artifact.ref.uri))).decode()

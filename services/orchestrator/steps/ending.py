@@ -3,73 +3,107 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 from onevoice_jobs.records import Artifact, CompletedLanguage, JobError, Shown
 from onevoice_kit.storage.base import ObjectRef
 
 from ..codec import dump, load
-from ..pipeline.graph import Inputs, Json, Result
-from ..policy.quality import Sound as MeasuredSound
-from ..policy.quality import measure
-from ..stages.asr import Speakers, Speech, Transcript
-from ..stages.mixer import Media, Mix, Sound
-from ..stages.translate import Translations
-from .assembly import FittedLine, Muxed
-from .context import JobContext
-from .language import SpokenLine
+from ..pipeline.graph import Given, Handle, Json, Result
+from ..policy import quality
+from ..policy.line import EngineUse, Line, Placement, Source, Speech, Translation, join
+from ..stages.asr import DetectedSpeech, Speakers, Transcript
+from ..stages.mixer import Media, Sound
+from .assembly import Captions, Muxed
+from .context import JobContext, Tools
+from .measuring import Measurements
+from .task import Task
 
 _SUFFIX = {"video/mp4": "mp4", "audio/mp4": "m4a", "video/x-matroska": "mkv", "video/webm": "webm"}
 
 
-async def done(ctx: JobContext, language: str, chunks: int, inputs: Inputs) -> Result:
-    """→ the language's part of the report, and its `Artifact`s as `files`; the language is completed."""
-    muxed = load(Muxed, inputs[f"mux:{language}"])
-    suffix = _SUFFIX.get(muxed.media.content_type, "mp4")
-    video = Artifact("video", language, f"{ctx.name}.{language}.{suffix}", muxed.media)
-    section = _section(language, chunks, inputs)
-    ctx.progress.ended(language)
-    shown = Shown(artifacts=(video,), completed=(CompletedLanguage(language, section["metrics"]),))
-    files = [dump(Artifact, video), *inputs[f"captions:{language}"]]
-    return Result({"section": section, "files": files}, shown)
+@dataclass(frozen=True, slots=True)
+class LanguageEnd:
+    """The end of a language, whether completed or failed."""
+
+    section: dict[str, Any]
+    """Its part of the report."""
+    files: tuple[Artifact, ...]
+
+    @property
+    def completed(self) -> bool:
+        """True unless the language failed."""
+        return bool(self.section["status"] == "completed")
 
 
-def _section(language: str, chunks: int, inputs: Inputs) -> dict[str, Any]:
-    fitted = [item.line for item in load(list[FittedLine], inputs[f"fit:{language}"])]
-    mixed, sound = load(Mix, inputs[f"mix:{language}"]), load(Sound, inputs["extract"])
-    length = load(Muxed, inputs[f"mux:{language}"]).duration_ms
-    delta = length - load(Media, inputs["probe"]).duration_ms
-    measured = MeasuredSound(mixed.loudness_lufs, sound.loudness_lufs, mixed.true_peak_dbtp, delta)
-    return {
-        "language": language,
-        "status": "completed",
-        "segments": [asdict(line) for line in fitted],
-        "metrics": asdict(measure(fitted, measured)),
-        "lineage": _lineage(language, chunks, inputs),
-    }
+@dataclass(frozen=True, kw_only=True)
+class Finish(Task[LanguageEnd]):
+    """Ends a language well: gathers its files and its part of the report."""
+
+    stage: ClassVar = "store"
+    target: str
+    name: str
+    """The file name of the source without its extension."""
+    media: Handle[Media]
+    sound: Handle[Sound]
+    speech_regions: Handle[DetectedSpeech]
+    speakers: Handle[Speakers]
+    transcripts: tuple[Handle[Transcript], ...]
+    cuts: tuple[Handle[dict[str, Source]], ...]
+    translations: tuple[Handle[dict[str, Translation]], ...]
+    speech: tuple[Handle[Speech], ...]
+    placements: Handle[dict[str, Placement]]
+    captions: Handle[Captions]
+    muxed: Handle[Muxed]
+    measurements: Handle[Measurements]
+
+    async def run(self, tools: Tools, given: Given) -> Result[LanguageEnd]:
+        """Returns the end; it is published with the dubbed file."""
+        media = given(self.muxed).media
+        suffix = _SUFFIX.get(media.content_type, "mp4")
+        video = Artifact("video", self.target, f"{self.name}.{self.target}.{suffix}", media)
+        end = LanguageEnd(self._section(given), (video, *given(self.captions).files))
+        tools.progress.ended(self.target)
+        completed = CompletedLanguage(self.target, end.section["metrics"])
+        return Result(end, Shown(artifacts=(video,), completed=(completed,)))
+
+    def _section(self, given: Given) -> dict[str, Any]:
+        cuts, translations = given.each(self.cuts), given.each(self.translations)
+        found = given(self.measurements)
+        lines = join(cuts, translations, given.each(self.speech), given(self.placements), found.dub.lines)
+        sound = quality.Sound(
+            found.dub.loudness_lufs,
+            given(self.sound).loudness_lufs,
+            found.dub.true_peak_dbtp,
+            given(self.muxed).duration_ms - given(self.media).duration_ms,
+            found.dub.residue_db,
+        )
+        return {
+            "language": self.target,
+            "status": "completed",
+            "segments": [quality.report_line(index, line) for index, line in enumerate(lines)],
+            "metrics": quality.metrics(lines, given(self.speech_regions).regions, sound, found.captions),
+            "lineage": self._lineage(given, lines),
+        }
+
+    def _lineage(self, given: Given, lines: Iterable[Line]) -> dict[str, Any]:
+        """Engine, model and version by stage; a stage that used several engines lists them all."""
+        used: dict[str, list[EngineUse]] = {
+            "detection": [given(self.speech_regions).detector],
+            "asr": [transcript.engine for transcript in given.each(self.transcripts)],
+            "diarization": [given(self.speakers).engine],
+            "translate": [line.translation.engine for line in lines if line.translation],
+            "tts": [line.speech.engine for line in lines if line.speech and line.speech.engine],
+        }
+        distinct = {stage: [asdict(engine) for engine in dict.fromkeys(engines)] for stage, engines in used.items()}
+        return {stage: engines[0] if len(engines) == 1 else engines for stage, engines in distinct.items()}
 
 
-def _lineage(language: str, chunks: int, inputs: Inputs) -> dict[str, Any]:
-    """Engine, model and version by stage, from the first result of each; a stage that used several lists them all."""
-    every = range(chunks)
-    used = {
-        "detection": [load(Speech, inputs["detect"]).detector],
-        "asr": [load(Transcript, inputs[f"transcribe:{c}"]).engine for c in every],
-        "diarization": [load(Speakers, inputs["diarize"]).engine],
-        "translate": [load(Translations, inputs[f"translate:{language}:{c}"]).engine for c in every],
-        "tts": [s.engine for c in every for s in load(list[SpokenLine], inputs[f"spoken:{language}:{c}"]) if s.engine],
-    }
-    lineage: dict[str, Any] = {}
-    for stage, engines in used.items():
-        distinct = [asdict(engine) for engine in dict.fromkeys(engines)]
-        lineage[stage] = distinct[0] if len(distinct) == 1 else distinct
-    return lineage
-
-
-def failed_section(language: str, error: JobError) -> Json:
-    """→ as `done`: what the report says of a language that failed."""
+def failed_language(language: str, error: JobError) -> Json:
+    """The end of a language that failed, as its checkpoint."""
     section = {
         "language": language,
         "status": "failed",
@@ -78,45 +112,68 @@ def failed_section(language: str, error: JobError) -> Json:
         "metrics": {},
         "lineage": {},
     }
-    return {"section": section, "files": []}
+    return dump(LanguageEnd, LanguageEnd(section, ()))
 
 
 async def language_failed(ctx: JobContext, failed: Json) -> None:
-    """Ends a language as its section says; nothing is changed or told where it has ended."""
-    section = failed["section"]
+    """Ends a language as its checkpoint states; a language that has ended stays as it ended."""
+    section = load(LanguageEnd, failed).section
     await ctx.store.language_failed(section["language"], JobError(**section["error"]))
     ctx.progress.ended(section["language"])
 
 
-async def report(ctx: JobContext, inputs: Inputs) -> Json:
-    """→ the report's `Artifact`."""
-    media = load(Media, inputs["probe"])
-    text = {
-        "job_id": str(ctx.job.id),
-        "source": {"language": media.audio_language, "duration_ms": media.duration_ms},
-        "languages": [inputs[f"done:{language}"]["section"] for language in ctx.job.target_languages],
-    }
-    artifact = await ctx.save_text("report", None, "report.json", _json(text), "application/json")
-    return dump(Artifact, artifact)
+@dataclass(frozen=True, kw_only=True)
+class Report(Task[Artifact]):
+    """Makes the report."""
+
+    stage: ClassVar = "store"
+    job_id: str
+    media: Handle[Media]
+    language: Handle[str]
+    speech_regions: Handle[DetectedSpeech]
+    cuts: tuple[Handle[dict[str, Source]], ...]
+    ends: tuple[Handle[LanguageEnd], ...]
+
+    async def run(self, tools: Tools, given: Given) -> Artifact:
+        """Returns the file; the manifest publishes it."""
+        unheard = quality.unheard(given(self.speech_regions).regions, join(given.each(self.cuts)))
+        source = {
+            "language": given(self.language),
+            "duration_ms": given(self.media).duration_ms,
+            "unheard": [{"start_ms": start, "end_ms": end} for start, end in unheard],
+        }
+        sections = [end.section for end in given.each(self.ends)]
+        text = _json({"job_id": self.job_id, "source": source, "languages": sections})
+        return await tools.save("report", None, "report.json", text, "application/json")
 
 
-async def manifest(ctx: JobContext, inputs: Inputs) -> Result:
-    """→ the manifest's `Artifact`: every file of the job by name, size and checksum."""
-    own = [load(Artifact, inputs["report"])]
-    if inputs["thumbnail"]:
-        own.append(Artifact("thumbnail", None, "thumbnail.jpg", load(ObjectRef, inputs["thumbnail"])))
-    by_language = [load(list[Artifact], inputs[f"done:{lang}"]["files"]) for lang in ctx.job.target_languages]
-    files = [*own, *load(list[Artifact], inputs["captions"]), *chain.from_iterable(by_language)]
-    text = {
-        "job_id": str(ctx.job.id),
-        "source": {"filename": ctx.job.filename, "sha256": ctx.job.source.sha256, "size": ctx.job.source.size},
-        "files": [_entry(artifact) for artifact in files],
-    }
-    made = await ctx.save_text("manifest", None, "manifest.json", _json(text), "application/json")
-    return Result(dump(Artifact, made), Shown(artifacts=(*own, made)))
+@dataclass(frozen=True, kw_only=True)
+class Manifest(Task[Artifact]):
+    """Makes the manifest: every file of the job by name, size and checksum."""
+
+    stage: ClassVar = "store"
+    job_id: str
+    filename: str
+    source: ObjectRef
+    report: Handle[Artifact]
+    thumbnail: Handle[list[Artifact]]
+    captions: Handle[Captions]
+    ends: tuple[Handle[LanguageEnd], ...]
+
+    async def run(self, tools: Tools, given: Given) -> Result[Artifact]:
+        """Returns the file; it is published with the other files of the whole job."""
+        own = (given(self.report), *given(self.thumbnail))
+        by_language = chain.from_iterable(end.files for end in given.each(self.ends))
+        text = {
+            "job_id": self.job_id,
+            "source": {"filename": self.filename, "sha256": self.source.sha256, "size": self.source.size},
+            "files": [_entry(artifact) for artifact in (*own, *given(self.captions).files, *by_language)],
+        }
+        made = await tools.save("manifest", None, "manifest.json", _json(text), "application/json")
+        return Result(made, Shown(artifacts=(*own, made)))
 
 
-def _entry(artifact: Artifact) -> dict[str, Any]:
+def _entry(artifact: Artifact) -> Mapping[str, Any]:
     ref = artifact.ref
     return {
         "kind": artifact.kind,
@@ -128,18 +185,23 @@ def _entry(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-async def settle(ctx: JobContext, inputs: Inputs) -> Json:
-    """→ credits spent: the measured length for each completed language. Where none is, its end releases the credits."""
-    duration_ms = load(Media, inputs["probe"]).duration_ms
-    completed = [lang for lang in ctx.job.target_languages if _completed(inputs[f"done:{lang}"])]
-    if not completed:
-        return 0
-    amount = await ctx.stages.billing.price(duration_ms, len(completed))
-    return await ctx.stages.billing.settle(ctx.job.reservation, amount)
+@dataclass(frozen=True, kw_only=True)
+class Settle(Task[int]):
+    """Settles the credits: the measured length for each completed language."""
 
+    stage: ClassVar = "billing"
+    reservation: str
+    media: Handle[Media]
+    manifest: Handle[Artifact]
+    ends: tuple[Handle[LanguageEnd], ...]
 
-def _completed(done: Json) -> bool:
-    return bool(done["section"]["status"] == "completed")
+    async def run(self, tools: Tools, given: Given) -> int:
+        """Returns the credits spent; a repeat returns those of the first time. 0 where no language is completed."""
+        completed = sum(end.completed for end in given.each(self.ends))
+        if not completed:
+            return 0  # the job fails, and its end releases the credits
+        amount = await tools.stages.billing.price(given(self.media).duration_ms, completed)
+        return await tools.stages.billing.settle(self.reservation, amount)
 
 
 def _json(value: Json) -> str:

@@ -1,123 +1,142 @@
-"""Steps of one target language, line by line: voices, translation, speech."""
+"""Steps of one target language up to its sound: voices, translation, speech, the fit in time."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
 
+from onevoice_jobs import records
+from onevoice_jobs.options import GlossaryTerm
 from onevoice_jobs.records import Event, Shown
 from onevoice_kit.errors import Internal, OneVoiceError
-from onevoice_kit.storage.base import ObjectRef
 
-from ..codec import dump, load
-from ..pipeline.graph import Inputs, Json, Result
+from ..pipeline.graph import Given, Handle, Result
 from ..policy.budget import max_chars
+from ..policy.fitting import fit
+from ..policy.line import NOTHING_TO_SPEAK, SILENCE, Line, Placement, Source, Speech, Translation, join
 from ..policy.segmentation import DEFAULT_SPEAKER
 from ..policy.voices import choose_voices
 from ..stages.asr import Speakers
-from ..stages.lineage import EngineUse
-from ..stages.mixer import Media
-from ..stages.translate import SourceLine, TranslatedLine, Translations
-from ..stages.tts import Speech
-from .context import JobContext
-from .source import Line
+from ..stages.mixer import Sound
+from ..stages.translate import SourceLine
+from .context import Tools
+from .task import Task
 
 
-@dataclass(frozen=True, slots=True)
-class SpokenLine:
-    """A translated line and its speech, or its silence."""
+@dataclass(frozen=True, kw_only=True)
+class Voices(Task[dict[str, str]]):
+    """Chooses a voice for each speaker."""
 
-    id: str
-    start_ms: int
-    """Onset of the original line."""
-    text: str
-    audio: ObjectRef | None
-    """None: the line is silent, and a flag names the reason."""
-    natural_ms: int
-    """Length as synthesized; 0 where silent."""
-    voice: str
-    flags: tuple[str, ...]
-    engine: EngineUse | None
+    stage: ClassVar = "tts"
+    language: str
+    speakers: Handle[Speakers]
+    engine: str
+    """Empty: every configured one."""
+    chosen: Mapping[str, str] | str
+    """The user's choice: one voice for everyone, or a voice by speaker."""
 
-
-UNKNOWN_WORDS = "unknown_words"
-"""Flag: the translator passed words through that it did not know."""
-OVER_BUDGET = "over_budget"
-"""Flag: the translation is longer than its slot asks for."""
-NOTHING_TO_SPEAK = "nothing_to_speak"
-"""Flag, and reason of synthesis: the line has no words (“♪”, an empty translation), so it is silent."""
+    async def run(self, tools: Tools, given: Given) -> dict[str, str]:
+        """Returns the voice id by speaker; errors as of `choose_voices`."""
+        # Where diarization found no turns, segmentation gives every line to the default speaker.
+        names = sorted({turn.speaker for turn in given(self.speakers).turns}) or [DEFAULT_SPEAKER]
+        available = await tools.stages.tts.voices(self.language, self.engine)
+        chosen = {"*": self.chosen} if isinstance(self.chosen, str) else self.chosen
+        return choose_voices(names, self.language, available, chosen)
 
 
-async def voices(ctx: JobContext, language: str, inputs: Inputs) -> Json:
-    """→ voice id by speaker."""
-    speakers = load(Speakers, inputs["diarize"])
-    # Where diarization found no turns, segmentation gives every line to the default speaker.
-    names = sorted({turn.speaker for turn in speakers.turns}) or [DEFAULT_SPEAKER]
-    available = await ctx.stages.tts.voices(language, ctx.options.engines.tts or "")
-    return choose_voices(names, language, available, _wishes(ctx, language))
+@dataclass(frozen=True, kw_only=True)
+class Translate(Task[dict[str, Translation]]):
+    """Translates the lines of one chunk."""
+
+    stage: ClassVar = "translate"
+    target: str
+    lines: Handle[dict[str, Source]]
+    language: Handle[str]
+    glossary: tuple[GlossaryTerm, ...]
+    engine: str
+    """Empty: the first configured one that serves the languages."""
+
+    async def run(self, tools: Tools, given: Given) -> dict[str, Translation]:
+        """Returns the translations by line id; `Internal` `incomplete_translation` where one is missing."""
+        lines = join([given(self.lines)])
+        asked = [SourceLine(line.id, line.source.text, max_chars(line.source.slot_ms, self.target)) for line in lines]
+        translate = tools.stages.translate.translate
+        done = await translate(given(self.language), self.target, asked, self.glossary, self.engine)
+        if missing := [line.id for line in lines if line.id not in done]:
+            details = {"line": missing[0]}
+            raise Internal("Translation left out a line.", reason="incomplete_translation", details=details)
+        return done
 
 
-def _wishes(ctx: JobContext, language: str) -> dict[str, str]:
-    """The user's wishes for one language as `choose_voices` takes them: by speaker, or `*` for everyone."""
-    wish = ctx.options.voices.get(language, {})
-    return {"*": wish} if isinstance(wish, str) else dict(wish)
+@dataclass(frozen=True, kw_only=True)
+class Speak(Task[Speech]):
+    """Synthesizes one line."""
+
+    stage: ClassVar = "tts"
+    target: str
+    translation: Handle[Translation]
+    voice: Handle[str]
+    engine: str
+    """Empty: that of the voice."""
+    line: str = field(compare=False)
+    """Id and times of the line, for users alone: the sound does not depend on them."""
+    start_ms: int = field(compare=False)
+    end_ms: int = field(compare=False)
+
+    async def run(self, tools: Tools, given: Given) -> Result[Speech]:
+        """Returns the speech, or `SILENCE` where the translation has nothing to speak; the line is published."""
+        text = given(self.translation).text
+        speech = await self._speech(tools, text, given(self.voice))
+        await tools.progress.line_spoken(self.target, self.end_ms - self.start_ms)
+        ready = {"language": self.target, "id": self.line, "start_ms": self.start_ms, "text": text}
+        return Result(speech, Shown(events=(Event("line.ready", ready),)))
+
+    async def _speech(self, tools: Tools, text: str, voice: str) -> Speech:
+        try:
+            return await tools.stages.tts.speak(text, self.target, voice, tools.prefix("tts"), self.engine)
+        except OneVoiceError as error:
+            if error.reason != NOTHING_TO_SPEAK:
+                raise
+            return SILENCE
 
 
-async def translate(ctx: JobContext, language: str, chunk: int, inputs: Inputs) -> Json:
-    """→ `Translations` of one chunk."""
-    lines = load(list[Line], inputs[f"cut:{chunk}"])
-    source = load(Media, inputs["probe"]).audio_language
-    asked = [SourceLine(line.id, line.segment.text, max_chars(line.slot_ms, language)) for line in lines]
-    engine = ctx.options.engines.translate or ""
-    done = await ctx.stages.translate.translate(source, language, asked, ctx.options.glossary, engine)
-    return dump(Translations, done)
+@dataclass(frozen=True, kw_only=True)
+class Fit(Task[dict[str, Placement]]):
+    """Places the lines of the language in time."""
+
+    stage: ClassVar = "store"
+    pure: ClassVar = True
+    target: str
+    sound: Handle[Sound]
+    cuts: tuple[Handle[dict[str, Source]], ...]
+    translations: tuple[Handle[dict[str, Translation]], ...]
+    speech: tuple[Handle[Speech], ...]
+    """In the time order of the lines."""
+
+    async def run(self, tools: Tools, given: Given) -> Result[dict[str, Placement]]:
+        """Returns the placements by line id, without those of silent lines; users see all lines as translations."""
+        facts = given.each(self.cuts), given.each(self.translations), given.each(self.speech)
+        lines = join(*facts)
+        placed = zip(lines, fit(lines, given(self.sound).duration_ms), strict=True)
+        placements = {line.id: placement for line, placement in placed if placement}
+        return Result(placements, Shown(translations=_translations(self.target, join(*facts, placements))))
 
 
-async def speak(ctx: JobContext, language: str, line: Line, inputs: Inputs) -> Result:
-    """→ `SpokenLine`; a silent one where the translation has nothing to speak."""
-    translated = _find(load(Translations, inputs[f"translate:{language}:{line.chunk}"]), line.id)
-    voice = inputs[f"voices:{language}"][line.segment.speaker]
-    engine = ctx.options.engines.tts or ""
-    speech = await _speech(ctx, translated.text, language, voice, engine)
-    await ctx.progress.line_spoken(language, line.segment.end_ms - line.segment.start_ms)
-    flags = (
-        (UNKNOWN_WORDS, bool(translated.unknown_words)),
-        (OVER_BUDGET, not translated.within_budget),
-        (NOTHING_TO_SPEAK, speech is None),
+def _translations(language: str, lines: Sequence[Line]) -> tuple[records.Translation, ...]:
+    return tuple(
+        records.Translation(
+            language=language,
+            index=index,
+            text=line.text,
+            audio=line.audio,
+            natural_ms=line.natural_ms,
+            start_ms=placed.start_ms if placed else None,
+            end_ms=placed.end_ms if placed else None,
+            speed=placed.speed if placed else None,
+            onset_error_ms=placed.onset_error_ms if placed else None,
+            flags=line.flags,
+        )
+        for index, line in enumerate(lines)
+        for placed in (line.placement,)
     )
-    spoken = SpokenLine(
-        line.id,
-        line.segment.start_ms,
-        translated.text,
-        speech.audio if speech else None,
-        speech.natural_ms if speech else 0,
-        speech.voice if speech else "",
-        tuple(flag for flag, raised in flags if raised),
-        speech.engine if speech else None,
-    )
-    return Result(dump(SpokenLine, spoken), Shown(events=(_line_ready(language, spoken),)))
-
-
-async def _speech(ctx: JobContext, text: str, language: str, voice: str, engine: str) -> Speech | None:
-    """None where there is nothing to speak."""
-    try:
-        return await ctx.stages.tts.speak(text, language, voice, ctx.prefix("tts"), engine)
-    except OneVoiceError as error:
-        if error.reason != NOTHING_TO_SPEAK:
-            raise
-        return None
-
-
-def _find(translations: Translations, line_id: str) -> TranslatedLine:
-    for line in translations.lines:
-        if line.id == line_id:
-            return line
-    raise Internal("Translation left out a line.", reason="incomplete_translation", details={"line": line_id})
-
-
-def _line_ready(language: str, line: SpokenLine) -> Event:
-    return Event("line.ready", {"language": language, "id": line.id, "start_ms": line.start_ms, "text": line.text})
-
-
-async def spoken(language: str, ids: list[str], inputs: Inputs) -> Json:
-    """→ the `SpokenLine`s of one chunk, in order."""
-    return [inputs[f"speak:{language}:{line_id}"] for line_id in ids]

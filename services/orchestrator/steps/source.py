@@ -1,132 +1,195 @@
-"""Steps done once for a job: look at the source, take its sound, find and recognise speech, cut it into lines."""
+"""Steps done once for a job: inspect the source, extract its sound, find and recognise speech, cut it into lines."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-from onevoice_jobs import records
+from onevoice_jobs.records import Artifact, Event, Segment, Shown
 from onevoice_kit.errors import PreconditionFailed
 from onevoice_kit.storage.base import ObjectRef
 
-from ..codec import dump, load
-from ..pipeline.graph import Inputs, Json, Result
-from ..policy.segmentation import Segment, cut_segments
-from ..stages.asr import Region, Speakers, Speech, Transcript
+from ..pipeline.graph import Given, Handle, Result
+from ..policy.line import Line, Source, join
+from ..policy.segmentation import cut_lines
+from ..stages.asr import DetectedSpeech, Region, Speakers, Transcript
 from ..stages.mixer import Media, Sound
-from .context import JobContext
+from .context import Tools
+from .task import Task
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A dubbing segment with its identity and the time it may take."""
+@dataclass(frozen=True, kw_only=True)
+class Probe(Task[Media]):
+    """Inspects the source; refuses one that is damaged or has no sound."""
 
-    id: str
-    """`CHUNK.N`: known before the chunks before it are."""
+    stage: ClassVar = "mixer"
+    source: ObjectRef
+
+    async def run(self, tools: Tools, given: Given) -> Media:
+        """Returns the facts of the file."""
+        return await tools.stages.mixer.probe(self.source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Language(Task[str]):
+    """Decides on the language of the source: the user's choice, else the file's tag, else the deployment's default."""
+
+    stage: ClassVar = "store"
+    pure: ClassVar = True
+    media: Handle[Media]
+    named: str | None
+    default: str
+
+    async def run(self, tools: Tools, given: Given) -> str:
+        """Returns the tag, BCP-47."""
+        return self.named or given(self.media).audio_language or self.default
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extract(Task[Sound]):
+    """Extracts the sound. Reads the source itself, so it need not wait for `Probe`."""
+
+    stage: ClassVar = "mixer"
+    source: ObjectRef
+    duration_ms: int
+
+    async def run(self, tools: Tools, given: Given) -> Sound:
+        """Returns the sound for recognition and for the mix."""
+
+        async def on_progress(fraction: float) -> None:
+            await tools.progress.prepare(0.5 * fraction)
+
+        sound = await tools.stages.mixer.extract(self.source, self.duration_ms, tools.prefix("mixer"), on_progress)
+        await tools.progress.prepare(0.5)
+        return sound
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thumbnail(Task[list[Artifact]]):
+    """Takes a picture from the first third of the video."""
+
+    stage: ClassVar = "mixer"
+    source: ObjectRef
+    media: Handle[Media]
+
+    async def run(self, tools: Tools, given: Given) -> list[Artifact]:
+        """Returns the picture; nothing where there is no video."""
+        media = given(self.media)
+        if not media.has_video:
+            return []
+        at_ms = min(media.duration_ms // 3, 60_000)
+        image = await tools.stages.mixer.thumbnail(self.source, at_ms, tools.prefix("mixer"))
+        return [Artifact("thumbnail", None, "thumbnail.jpg", image)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detect(Task[DetectedSpeech]):
+    """Finds the regions of speech."""
+
+    stage: ClassVar = "asr"
+    sound: Handle[Sound]
+
+    async def run(self, tools: Tools, given: Given) -> DetectedSpeech:
+        """Returns the regions, by chunk; `PreconditionFailed` `no_speech` where there is none."""
+        sound = given(self.sound)
+        speech = await tools.stages.asr.detect(sound.speech, sound.duration_ms)
+        await tools.progress.prepare(1.0)
+        return speech
+
+    def follow(self, tools: Tools, output: DetectedSpeech) -> None:
+        """Sets how much speech there is to recognise."""
+        tools.progress.expect_speech(output.chunks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diarize(Task[Speakers]):
+    """Finds which speaker speaks when."""
+
+    stage: ClassVar = "asr"
+    sound: Handle[Sound]
+    speech: Handle[DetectedSpeech]
+
+    async def run(self, tools: Tools, given: Given) -> Speakers:
+        """Returns the turns; there may be none."""
+        sound = given(self.sound)
+        regions = [region for chunk in given(self.speech).chunks for region in chunk]
+        return await tools.stages.asr.diarize(sound.speech, regions, "", sound.duration_ms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcribe(Task[Transcript]):
+    """Recognises the words of one chunk."""
+
+    stage: ClassVar = "transcribe"
     chunk: int
-    segment: Segment
-    slot_ms: int
-    """Time until the next speech begins, as far as the chunk and the detected regions tell."""
+    sound: Handle[Sound]
+    speech: Handle[DetectedSpeech]
+    language: Handle[str]
+    engine: str
+    """Empty: the first configured one that serves the language."""
+
+    async def run(self, tools: Tools, given: Given) -> Transcript:
+        """Returns the words, by utterance."""
+        sound, regions = given(self.sound), given(self.speech).chunks[self.chunk]
+        transcript = await tools.stages.asr.transcribe(sound.speech, regions, given(self.language), self.engine)
+        await tools.progress.transcribed(self.chunk)
+        return transcript
 
 
-def source_language(ctx: JobContext, media: Media) -> str:
-    """What the user says, else what the file says, else the deployment's default; BCP-47."""
-    named = ctx.job.source_language or ctx.options.source_language
-    return named or media.audio_language or ctx.settings.default_source_language
+@dataclass(frozen=True, kw_only=True)
+class Cut(Task[dict[str, Source]]):
+    """Cuts the words of one chunk into lines."""
+
+    stage: ClassVar = "store"
+    pure: ClassVar = True
+    chunk: int
+    transcript: Handle[Transcript]
+    speakers: Handle[Speakers]
+    speech: Handle[DetectedSpeech]
+
+    async def run(self, tools: Tools, given: Given) -> Result[dict[str, Source]]:
+        """Returns the lines by id; each is published."""
+        until = _next_speech(given(self.speech), self.chunk)
+        lines = cut_lines(given(self.transcript).utterances, given(self.speakers).turns, until)
+        by_id = {f"{self.chunk}.{n}": line for n, line in enumerate(lines)}
+        return Result(by_id, Shown(events=tuple(_recognised(*line) for line in by_id.items())))
+
+    def follow(self, tools: Tools, output: dict[str, Source]) -> None:
+        """Counts the chunk as recognised."""
+        tools.progress.heard(self.chunk)
 
 
-async def probe(ctx: JobContext, _: Inputs) -> Json:
-    """→ `Media`."""
-    media = await ctx.stages.mixer.probe(ctx.job.source)
-    media = replace(media, audio_language=source_language(ctx, media))
-    return dump(Media, media)
+def _next_speech(speech: DetectedSpeech, chunk: int) -> int:
+    """Start of the first speech after a chunk, or the end of the source."""
+    later: list[Region] = [region for regions in speech.chunks[chunk + 1 :] for region in regions]
+    return later[0][0] if later else speech.duration_ms
 
 
-async def extract(ctx: JobContext, _: Inputs) -> Json:
-    """→ `Sound`. Looks at the source itself, so it need not wait for `probe`."""
-
-    async def on_progress(fraction: float) -> None:
-        await ctx.progress.prepare(0.5 * fraction)
-
-    sound = await ctx.stages.mixer.extract(ctx.job.source, ctx.job.duration_ms, ctx.prefix("mixer"), on_progress)
-    await ctx.progress.prepare(0.5)
-    return dump(Sound, sound)
+def _recognised(line_id: str, line: Source) -> Event:
+    times = {"start_ms": line.start_ms, "end_ms": line.end_ms}
+    return Event("segment.recognised", {"id": line_id, **times, "speaker": line.speaker, "text": line.text})
 
 
-async def thumbnail(ctx: JobContext, inputs: Inputs) -> Json:
-    """→ the picture's `ObjectRef`, or None where there is no picture."""
-    media = load(Media, inputs["probe"])
-    if not media.has_video:
-        return None
-    at_ms = min(media.duration_ms // 3, 60_000)
-    image = await ctx.stages.mixer.thumbnail(ctx.job.source, at_ms, ctx.prefix("mixer"))
-    return dump(ObjectRef, image)
+@dataclass(frozen=True, kw_only=True)
+class Order(Task[list[str]]):
+    """Puts the lines of all chunks into time order."""
+
+    stage: ClassVar = "store"
+    pure: ClassVar = True
+    cuts: tuple[Handle[dict[str, Source]], ...]
+
+    async def run(self, tools: Tools, given: Given) -> Result[list[str]]:
+        """Returns the ids; a line's place is its index. `PreconditionFailed` `no_speech` where there is no line."""
+        lines = join(given.each(self.cuts))
+        if not lines:
+            raise PreconditionFailed("No intelligible speech was found in the video.", reason="no_speech")
+        return Result([line.id for line in lines], Shown(segments=_segments(lines)))
 
 
-async def detect(ctx: JobContext, inputs: Inputs) -> Json:
-    """→ `Speech`."""
-    sound = load(Sound, inputs["extract"])
-    speech = await ctx.stages.asr.detect(sound.speech, sound.duration_ms)
-    await ctx.progress.prepare(1.0)
-    return dump(Speech, speech)
-
-
-async def diarize(ctx: JobContext, inputs: Inputs) -> Json:
-    """→ `Speakers`."""
-    sound, speech = load(Sound, inputs["extract"]), load(Speech, inputs["detect"])
-    regions = [region for chunk in speech.chunks for region in chunk]
-    return dump(Speakers, await ctx.stages.asr.diarize(sound.speech, regions, "", sound.duration_ms))
-
-
-async def transcribe(ctx: JobContext, chunk: int, inputs: Inputs) -> Json:
-    """→ `Transcript` of one chunk."""
-    media, sound = load(Media, inputs["probe"]), load(Sound, inputs["extract"])
-    regions = load(Speech, inputs["detect"]).chunks[chunk]
-    engine = ctx.options.engines.asr or ""
-    transcript = await ctx.stages.asr.transcribe(sound.speech, regions, media.audio_language, engine)
-    await ctx.progress.transcribed(chunk)
-    return dump(Transcript, transcript)
-
-
-async def cut(chunk: int, inputs: Inputs) -> Result:
-    """→ the `Line`s of one chunk."""
-    transcript = load(Transcript, inputs[f"transcribe:{chunk}"])
-    speakers, speech = load(Speakers, inputs["diarize"]), load(Speech, inputs["detect"])
-    segments = cut_segments(transcript.utterances, speakers.turns)
-    after = _next_speech(speech.chunks, chunk, speech.duration_ms)
-    ends = [segment.start_ms for segment in segments[1:]] + [after]
-    lines = [
-        Line(f"{chunk}.{n}", chunk, segment, max(0, end - segment.start_ms))
-        for n, (segment, end) in enumerate(zip(segments, ends, strict=True))
-    ]
-    return Result(dump(list[Line], lines), records.Shown(events=tuple(_recognised(line) for line in lines)))
-
-
-def _next_speech(chunks: tuple[tuple[Region, ...], ...], chunk: int, duration_ms: int) -> int:
-    return chunks[chunk + 1][0][0] if chunk + 1 < len(chunks) else duration_ms
-
-
-def _recognised(line: Line) -> records.Event:
-    segment = line.segment
-    times = {"start_ms": segment.start_ms, "end_ms": segment.end_ms}
-    data = {"id": line.id, **times, "speaker": segment.speaker, "text": segment.text}
-    return records.Event("segment.recognised", data)
-
-
-async def transcript(chunks: int, inputs: Inputs) -> Result:
-    """→ ids of all lines in time order, which is their index. `PreconditionFailed` `no_speech` where there is none."""
-    lines = all_lines(inputs, chunks)
-    if not lines:
-        raise PreconditionFailed("No intelligible speech was found in the video.", reason="no_speech")
-    segments = tuple(_segment(index, line) for index, line in enumerate(lines))
-    return Result([line.id for line in lines], records.Shown(segments=segments))
-
-
-def _segment(index: int, line: Line) -> records.Segment:
-    heard = line.segment
-    return records.Segment(index, line.chunk, heard.start_ms, heard.end_ms, heard.speaker, heard.text, heard.words)
-
-
-def all_lines(inputs: Inputs, chunks: int) -> list[Line]:
-    """The lines of every chunk in time order."""
-    lines = [line for chunk in range(chunks) for line in load(list[Line], inputs[f"cut:{chunk}"])]
-    return sorted(lines, key=lambda line: (line.segment.start_ms, line.chunk))
+def _segments(lines: Sequence[Line]) -> tuple[Segment, ...]:
+    return tuple(
+        Segment(index, line.chunk, source.start_ms, source.end_ms, source.speaker, source.text, source.words)
+        for index, line in enumerate(lines)
+        for source in (line.source,)
+    )

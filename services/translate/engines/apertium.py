@@ -8,11 +8,13 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from onevoice_kit.engines.base import EngineInfo
 from services.translate.engines import apertium_stream
 from services.translate.engines.apertium_modes import Mode, installed
 from services.translate.engines.apertium_pool import Pool
 from services.translate.engines.apertium_stream import Encoded, Encoder, replace_words
-from services.translate.engines.base import Capabilities, EngineInfo, LanguagePair, Line, Term, Translation
+from services.translate.engines.apertium_text import Restored, finish, restore
+from services.translate.engines.base import Capabilities, LanguagePair, Line, Term, Translation
 from services.translate.settings import TranslateSettings
 
 NAME = "apertium"
@@ -45,8 +47,10 @@ class Apertium:
             self._versions = await asyncio.to_thread(_versions, {mode.package for mode in modes.values()})
             self._modes = modes
         info = EngineInfo(NAME, "", self._versions.get(NAME, ""))
-        available = bool(self._modes)
-        return Capabilities(info, tuple(self._modes), available, missing="" if available else _MISSING)
+        return Capabilities(info=info, pairs=tuple(self._modes), missing="" if self._modes else _MISSING)
+
+    async def warm(self) -> None:
+        """Nothing to load: a pipeline starts with the first line of its pair, because each takes 100 MB and more."""
 
     def used_for(self, pair: LanguagePair) -> EngineInfo:
         mode = self._modes[pair]
@@ -57,18 +61,20 @@ class Apertium:
         self, pair: LanguagePair, lines: Sequence[Line], terms: Sequence[Term], report: Callable[[float], None]
     ) -> list[Translation]:
         encoder = Encoder(terms)
-        mode = self._modes[pair]
+        mode, kept = self._modes[pair], [term.target for term in terms]
         done: list[Translation] = []
         while len(done) < len(lines):
             batch = lines[len(done) : len(done) + _BATCH]
-            done += await self._batch(mode, batch, encoder)
+            sources = await asyncio.to_thread(_restored, batch, pair.source)
+            found = await self._batch(mode, sources, encoder)
+            done += await asyncio.to_thread(_finished, found, sources, pair.target, kept)
             report(len(done) / len(lines))
         return done
 
     async def close(self) -> None:
         await self._pool.close()
 
-    async def _batch(self, mode: Mode, lines: Sequence[Line], encoder: Encoder) -> list[Translation]:
+    async def _batch(self, mode: Mode, lines: Sequence[Restored], encoder: Encoder) -> list[Translation]:
         first = await self._texts(mode, [line.text for line in lines], encoder)
         # A name in lower case is an unknown word; with a capital it may be a known one.
         again = [i for i, line in enumerate(lines) if line.recased and _lower_case(first[i].unknown_words)]
@@ -94,6 +100,17 @@ class Apertium:
         pieces = [apertium_stream.decode(answer, ()) for answer in raw]
         kept = [piece or Translation(source) for piece, source in zip(pieces, line.pieces, strict=True)]
         return apertium_stream.join(line, kept)
+
+
+def _restored(lines: Sequence[Line], language: str) -> list[Restored]:
+    return [restore(line.text, language) for line in lines]
+
+
+def _finished(
+    found: Sequence[Translation], sources: Sequence[Restored], language: str, kept: Sequence[str]
+) -> list[Translation]:
+    pairs = zip(found, sources, strict=True)
+    return [Translation(finish(one.text, source, language, kept), one.unknown_words) for one, source in pairs]
 
 
 def _lower_case(words: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What an engine of this service takes, returns and says about itself."""
+"""The protocol of translation engines: the lines they take, the translations they give, their capabilities."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from onevoice_kit.engines import base
+from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.languages import best, ranked
 
 
@@ -17,27 +19,13 @@ class LanguagePair:
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class EngineInfo:
-    """Which engine it is; goes into the lineage of a job."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities(base.Capabilities):
+    """The properties of a translation engine in this deployment."""
 
-    name: str
-    model: str
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What an engine can do in this deployment."""
-
-    info: EngineInfo
-    pairs: tuple[LanguagePair, ...]
-    available: bool
-    """Whether it can work now: its program or key is present."""
+    pairs: tuple[LanguagePair, ...] = ()
     can_shorten: bool = False
-    """Whether it can keep a translation within `max_chars`."""
-    missing: str = ""
-    """What to install or set where it is not available; a sentence."""
+    """True where it can keep a translation within `max_chars`."""
 
     def pair_for(self, source: str, target: str) -> LanguagePair | None:
         """The pair that serves these languages best by `onevoice_kit.languages`; the target's fit counts first."""
@@ -51,13 +39,11 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A text to translate, with sentence case and end punctuation."""
+    """A text to translate, on one line, as it was recognised or written: case and punctuation may be missing."""
 
     text: str
     max_chars: int = 0
     """Longest translation wanted, 0 for no limit."""
-    recased: bool = False
-    """Whether the text came without case, so that names in it may lack their capital."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +59,25 @@ class Translation:
     """A line in the other language."""
 
     text: str
+    """A sentence as people write it in the target language; empty where the engine found no translation."""
     unknown_words: tuple[str, ...] = ()
     """Words passed through as they were, each once."""
 
 
-class TranslationEngine(Protocol):
+class TranslationEngine(base.Engine[Capabilities], Protocol):
     """Translates lines."""
-
-    async def describe(self) -> Capabilities:
-        """What it can do here and now. Cheap after the first time."""
-        ...
 
     async def translate(
         self, pair: LanguagePair, lines: Sequence[Line], terms: Sequence[Term], report: Callable[[float], None]
     ) -> list[Translation]:
         """
         One translation for each line, in order; `pair` is one of its own. Lines stand in time order, as context.
+        `report` gets the share done, 0 to 1.
 
-        Raises `Unavailable` where another try may help, `Busy` where it is full. Cancelling gives up the work.
+        Raises `Unavailable` where another attempt may help, `Busy` where it is full. Cancelling gives up the work.
         """
         ...
 
     def used_for(self, pair: LanguagePair) -> EngineInfo:
         """The engine and the model that serve one of its pairs."""
-        ...
-
-    async def close(self) -> None:
-        """Gives back what it holds."""
         ...

@@ -1,15 +1,24 @@
-"""Engine `espeak`: the program espeak-ng, started for each line; it needs about 20 ms."""
+"""
+Engine `espeak`: the program espeak-ng, started for each line; it needs about 20 ms.
+
+Each of its languages is spoken by several variants, so that speakers can be told apart.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from onevoice_kit.errors import DeadlineExceeded, Unavailable
-from services.tts.engines.base import Capabilities, EngineInfo, Voice
-from services.tts.engines.espeak_voices import parse_voices
+from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.errors import DeadlineExceeded, InvalidInput, Unavailable
+from onevoice_kit.languages import normalise
+from services.tts.engines.base import Capabilities, Gender, Voice
 from services.tts.settings import TtsSettings
+
+_log = logging.getLogger(__name__)
 
 NAME = "espeak"
 SAMPLE_RATE = 22_050
@@ -21,6 +30,20 @@ _MAX_BYTES = 64 << 20
 """Of one line: 25 minutes."""
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 _MISSING = "The engine “espeak” needs the program espeak-ng; install the Debian package `espeak-ng`."
+
+_VARIANTS = (
+    ("", Gender.MALE, "male"),
+    ("f2", Gender.FEMALE, "female 2"),
+    ("m3", Gender.MALE, "male 3"),
+    ("f4", Gender.FEMALE, "female 4"),
+    ("m7", Gender.MALE, "male 7"),
+    ("f5", Gender.FEMALE, "female 5"),
+    ("m1", Gender.MALE, "male 1"),
+    ("f3", Gender.FEMALE, "female 3"),
+)
+"""In the order in which speakers get them: neighbours differ most."""
+_TAGS = {"piqd": "tlh", "chr-US-Qaaa-x-west": "chr-US-x-west", "en-us-nyc": "en-US-x-nyc"}
+"""Languages that the program lists by another tag than BCP-47's."""
 
 
 def create(settings: TtsSettings) -> Espeak:
@@ -36,20 +59,24 @@ class Espeak:
         self._timeout_s = timeout_s
         self._program = program
         self._names: dict[str, str] = {}
-        """By voice id, what the program calls the voice."""
+        """Names that the program has for the voices, by voice id."""
         self._described: Capabilities | None = None
 
     async def describe(self) -> Capabilities:
         if shutil.which(self._program) is None:
-            return Capabilities(EngineInfo(NAME, "", ""), (), SAMPLE_RATE, available=False, missing=_MISSING)
+            return Capabilities(info=EngineInfo(NAME), sample_rate=SAMPLE_RATE, missing=_MISSING)
         if self._described is None:
             version = (await self._run(["--version"])).decode(errors="replace")
             listed = parse_voices((await self._run(["--voices"])).decode(errors="replace"), NAME)
             self._names = {one.voice.id: one.name for one in listed}
-            # The answer reads: eSpeak NG text-to-speech: 1.51  Data at: …
-            info = EngineInfo(NAME, "", next(iter(version.partition(":")[2].split()), ""))
-            self._described = Capabilities(info, tuple(one.voice for one in listed), SAMPLE_RATE, available=True)
+            # For example: eSpeak NG text-to-speech: 1.51  Data at: …
+            info = EngineInfo(NAME, version=next(iter(version.partition(":")[2].split()), ""))
+            voices = tuple(one.voice for one in listed)
+            self._described = Capabilities(info=info, voices=voices, sample_rate=SAMPLE_RATE)
         return self._described
+
+    async def warm(self) -> None:
+        await self.describe()
 
     async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
         options = [
@@ -96,3 +123,41 @@ class Espeak:
 def _without_phonemes(text: str) -> str:
     """The text without `[[`, behind which the program reads phonemes instead of words."""
     return text.replace("[", " [ ")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVoice:
+    """A voice and the name that the program has for it."""
+
+    voice: Voice
+    name: str
+    """For `-v`, for example `roa/es-419+f2`."""
+
+
+def parse_voices(listing: str, engine: str) -> list[ListedVoice]:
+    """
+    The voices in the output of `espeak-ng --voices`:
+
+        Pty Language       Age/Gender VoiceName          File                 Other Languages
+         5  es-419          --/M      Spanish_(Latin_America) roa/es-419           (es-mx 6)
+    """
+    languages: dict[str, tuple[str, str]] = {}
+    for row in listing.splitlines()[1:]:
+        columns = row.split()
+        # Spellings of one language in Latin letters read another text than people write.
+        if len(columns) >= 5 and "-latn" not in columns[1].lower():
+            try:
+                tag = normalise(_TAGS.get(columns[1], columns[1]))
+            except InvalidInput:
+                _log.warning("eSpeak's voice %s is left out: its language is no BCP-47 tag", columns[1])
+                continue
+            languages.setdefault(tag, (columns[4], columns[3].replace("_", " ").strip()))
+    return [one for tag, (file, name) in languages.items() for one in _variants(tag, file, name, engine)]
+
+
+def _variants(tag: str, file: str, name: str, engine: str) -> list[ListedVoice]:
+    suffixes = [(f"+{variant}" if variant else "", gender, sound) for variant, gender, sound in _VARIANTS]
+    return [
+        ListedVoice(Voice(f"{engine}:{tag}{suffix}", f"{name}, {sound}", tag, gender, engine), file + suffix)
+        for suffix, gender, sound in suffixes
+    ]

@@ -1,12 +1,13 @@
-"""Which engines there are, by name; an engine is imported when it is first used."""
+"""The synthesis engines by name, and the choice of the voice that speaks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib import import_module
+from typing import TypeAlias
 
-from onevoice_kit.errors import InvalidInput, PreconditionFailed
+from onevoice_kit.engines.layers import standard_layers
+from onevoice_kit.engines.registry import Candidate, Registry
+from onevoice_kit.errors import InvalidInput
 from onevoice_kit.languages import distance, ranked
 from services.tts.engines.base import Capabilities, SynthesisEngine, Voice
 from services.tts.settings import TtsSettings
@@ -14,86 +15,42 @@ from services.tts.settings import TtsSettings
 ENGINES: Mapping[str, str] = {"espeak": "services.tts.engines.espeak"}
 """Modules with a function `create(settings)`."""
 
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Who speaks."""
-
-    engine: SynthesisEngine
-    capabilities: Capabilities
-    voice: Voice
+Engines: TypeAlias = Registry[SynthesisEngine, Capabilities]
+Choice: TypeAlias = Candidate[SynthesisEngine, Capabilities, Voice]
+"""An engine and the voice of it that speaks."""
 
 
-class Registry:
-    """The configured engines, in order of preference."""
+def synthesis_engines(settings: TtsSettings, modules: Mapping[str, str] = ENGINES) -> Engines:
+    """The configured engines; raises `InvalidInput` (reason `unknown_engine`) for a configured name that is none."""
+    layers = standard_layers("synthesis", settings.engine_retry_budget_s)
+    return Registry(modules, settings.tts_engines, settings, capabilities=Capabilities, layers=layers)
 
-    def __init__(self, names: Sequence[str], settings: TtsSettings, modules: Mapping[str, str] = ENGINES) -> None:
-        """Raises `InvalidInput` (reason `unknown_engine`) for a configured name that is no engine."""
-        for name in names:
-            if name not in modules:
-                raise InvalidInput(
-                    f"There is no engine “{name}”; there are {', '.join(modules)}.", reason="unknown_engine"
-                )
-        self._names = tuple(names)
-        self._settings = settings
-        self._modules = modules
-        self._made: dict[str, SynthesisEngine] = {}
 
-    def get(self, name: str) -> SynthesisEngine:
-        """The engine with this name; `InvalidInput` (reason `unknown_engine`) where none is configured."""
-        if name not in self._names:
-            raise InvalidInput(f"There is no engine “{name}” here.", reason="unknown_engine", details={"engine": name})
-        if name not in self._made:
-            self._made[name] = import_module(self._modules[name]).create(self._settings)
-        return self._made[name]
+async def choose(engines: Engines, engine: str, voice_id: str, language: str) -> Choice:
+    """
+    The voice with this id, or without an id the first of the language, of the engine named or the first that can work.
 
-    def all(self) -> list[SynthesisEngine]:
-        """Every configured engine, in order."""
-        return [self.get(name) for name in self._names]
+    One engine alone: another one would mean another voice, and recasting a speaker concerns the whole job. Raises
+    `InvalidInput` (reasons `unknown_engine`, `unknown_voice`, `unsupported_language`, `voice_language_mismatch`),
+    `PreconditionFailed` (`engine_unavailable`).
+    """
+    owner = voice_id.partition(":")[0]
+    if owner and owner not in engines.names:
+        raise _unsupported(voice_id, language)
+    candidates = await engines.candidates(
+        engine or owner, lambda one: _pick(one.voices, voice_id, language), _unsupported(voice_id, language)
+    )
+    return candidates[0]
 
-    async def voices(self, language: str = "") -> list[Voice]:
-        """Voices by engine in the configured order, then by language, the best for `language` first; empty: all."""
-        found = []
-        for engine in self.all():
-            found += voices_for((await engine.describe()).voices, language)
-        return found
 
-    async def choose(self, engine_name: str, voice_id: str, language: str) -> Choice:
-        """
-        The voice with this id, or without an id the first of the language, of the engine named or the first that
-        can work.
-
-        Raises `InvalidInput` (reasons `unknown_engine`, `unknown_voice`, `unsupported_language`,
-        `voice_language_mismatch`), `PreconditionFailed` (`engine_unavailable`).
-        """
-        owner = engine_name or self._owner_of(voice_id)
-        engines = [self.get(owner)] if owner else self.all()
-        described = [(engine, await engine.describe()) for engine in engines]
-        usable = [(engine, capabilities) for engine, capabilities in described if capabilities.available]
-        if described and not usable:
-            missing = " ".join(capabilities.missing for _, capabilities in described)
-            raise PreconditionFailed(missing, reason="engine_unavailable")
-        for engine, capabilities in usable:
-            voice = _pick(capabilities.voices, voice_id, language)
-            if voice is not None:
-                return Choice(engine, capabilities, voice)
-        raise _nobody(voice_id, language)
-
-    async def close(self) -> None:
-        """Closes every engine that was used."""
-        for engine in self._made.values():
-            await engine.close()
-
-    def _owner_of(self, voice_id: str) -> str:
-        """The engine a voice id names; `InvalidInput` (reason `unknown_voice`) where there is none."""
-        name = voice_id.partition(":")[0]
-        if voice_id and name not in self._names:
-            raise _nobody(voice_id, "")
-        return name
+async def list_voices(engines: Engines, language: str = "") -> list[Voice]:
+    """Voices by engine in the configured order, then by language, the best for `language` first; empty: all."""
+    described = await engines.describe()
+    return [voice for one in described for voice in voices_for(one.voices, language)]
 
 
 def voices_for(voices: Sequence[Voice], language: str) -> list[Voice]:
-    """The voices that serve a language, best first; all of them where none is asked for."""
+    """The voices that serve a language, best first; all of them for an empty one."""
     if not language:
         return list(voices)
     by_language: dict[str, list[Voice]] = {}
@@ -115,7 +72,7 @@ def _pick(voices: Sequence[Voice], voice_id: str, language: str) -> Voice | None
     return voice
 
 
-def _nobody(voice_id: str, language: str) -> InvalidInput:
+def _unsupported(voice_id: str, language: str) -> InvalidInput:
     if voice_id:
         return InvalidInput(f"There is no voice “{voice_id}”.", reason="unknown_voice", details={"voice": voice_id})
     return InvalidInput(

@@ -64,7 +64,8 @@ async def test_the_engines_are_listed_with_their_lineage(service):
     assert (engine.name, engine.model, list(engine.languages)) == ("pocketsphinx", "en-us", ["en"])
     assert engine.available
     assert engine.version
-    assert [engine.name for engine in listed.diarization] == ["single"]
+    assert [(engine.name, engine.available) for engine in listed.diarization] == [("single", True)]
+    assert [(engine.name, engine.available) for engine in listed.detection] == [("silero", True)]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ async def test_a_worker_that_dies_costs_one_retry(start, tmp_path):
         audio = await service.store(tmp_path, samples.reading(samples.NAMES[0]))
         await service.wiring.warm()
         call = asyncio.create_task(service.transcribe(audio, regions))
-        await eventually(lambda: service.wiring.transcription.engines[0]._pool._executor._pending_work_items)
+        await eventually(lambda: service.wiring.transcription.get("pocketsphinx")._pool._executor._pending_work_items)
         for child in psutil.Process().children(recursive=True):
             if "spawn_main" in " ".join(child.cmdline()):
                 child.kill()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import operator
 import os
+import subprocess
 import sys
 import time
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -48,12 +51,20 @@ async def test_warming_starts_every_worker(pool):
     assert len(workers() - before) == 2
 
 
-async def test_closing_the_iterator_drops_what_no_worker_has_taken(pool, tmp_path):
+async def test_closing_the_results_drops_the_tasks_that_no_worker_has_taken(pool, tmp_path):
     marks = [tmp_path / str(i) for i in range(50)]
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    opened = os.open(gate, os.O_RDWR)
+    # Both workers are held by these, so that they cannot finish every task before the results are closed.
+    held = [partial(subprocess.run, ["head", "-c1", str(gate)], check=True, stdout=subprocess.DEVNULL)] * 2
+    tasks = [partial(os.mkdir, tmp_path / "first"), *held, *(partial(os.mkdir, mark) for mark in marks)]
     await pool.warm()
-    async with aclosing(pool.map(os.mkdir, marks)) as results:
+    async with aclosing(pool.map(operator.call, tasks)) as results:
         await anext(results)
+    os.write(opened, b"go")
     assert await collect(pool, abs, [-1]) == [1]
+    os.close(opened)
     assert sum(mark.exists() for mark in marks) < len(marks)
 
 

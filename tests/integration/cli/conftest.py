@@ -186,7 +186,7 @@ class RestServer:
         return JSONResponse({"items": [self._item(kind, language) for kind, language in self._contents()]})
 
     def _contents(self) -> dict[tuple[str, str | None], bytes]:
-        metrics = {"coverage": 1.0, "speed_p50": 1.02, "loudness_lufs": -20.0}
+        metrics = {"planned": {"speed_p50": 1.02}, "measured": {"coverage": 1.0, "loudness_lufs": -20.0}}
         report = {"job_id": JOB, "languages": [{"language": "es", "metrics": metrics}]}
         return {
             ("video", "es"): b"video" * 100_000,

@@ -24,6 +24,7 @@ CALLS = (
     "Synthesize[speak:es:0.1]",
     "Mix[mix:ca]",
     "Mux[mux:es]",
+    "Measure[measure:ca]",
 )
 """Every kind of call, as a step makes it."""
 

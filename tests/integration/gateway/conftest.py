@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -30,7 +32,9 @@ from onevoice.tts.v1 import tts_service_pb2 as tts_pb
 from onevoice.tts.v1 import tts_service_pb2_grpc as tts_grpc
 from onevoice_jobs import migrations as jobs_migrations
 from onevoice_kit.db import asyncpg_dsn, create_engine, migrate
+from onevoice_kit.engines.base import Capabilities, EngineInfo, Price
 from onevoice_kit.errors import OneVoiceError
+from onevoice_kit.grpc.engines import engine_to_proto
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings
 from onevoice_local.databases import PostgresDatabases
@@ -42,6 +46,7 @@ from services.gateway.app import create_app
 from services.gateway.create_user import create_user
 from services.gateway.services import Services
 from services.gateway.settings import GatewaySettings
+from services.gateway.users.models import Right
 from tests.support.access import ACCESS
 
 FREE_CREDITS = 600
@@ -84,7 +89,8 @@ class Asr(asr_grpc.AsrServiceServicer):
     async def ListEngines(self, request, context):
         engine = engine_pb2.Engine(name="pocketsphinx", model="en-us", version="5", languages=["en"], available=True)
         single = engine_pb2.Engine(name="single", version="1", languages=["en"], available=True)
-        return asr_pb.ListEnginesResponse(transcription=[engine], diarization=[single])
+        silero = engine_pb2.Engine(name="silero", model="v6", version="3", available=True)
+        return asr_pb.ListEnginesResponse(transcription=[engine], diarization=[single], detection=[silero])
 
 
 class Translate(translate_grpc.TranslateServiceServicer):
@@ -95,7 +101,8 @@ class Translate(translate_grpc.TranslateServiceServicer):
         self._world.count("translation_engines")
         pairs = [translate_pb.LanguagePair(source="en", target=target) for target in ("es", "ca", "eo")]
         engine = engine_pb2.Engine(name="apertium", version="3", languages=["en"], available=True)
-        away = engine_pb2.Engine(name="openai", version="1", languages=["en"], available=False)
+        vendor = EngineInfo("openai", "large", "1", date(2027, 1, 31), Price(Decimal("2.50"), "1M tokens"))
+        away = engine_to_proto(Capabilities(info=vendor, missing="The engine “openai” needs a key."), ["en"])
         french = [translate_pb.LanguagePair(source="en", target="fr")]
         return translate_pb.ListEnginesResponse(
             engines=[
@@ -146,9 +153,9 @@ class Gateway:
         services: Services = self.app.state.services
         return services
 
-    async def user(self, email: str) -> User:
-        """A new user."""
-        made = await create_user(self.settings, email, "", "test")
+    async def user(self, email: str, *rights: Right) -> User:
+        """A new user with these rights."""
+        made = await create_user(self.settings, email, "", "test", rights)
         headers = {"Authorization": f"Bearer {made['api_key']}"}
         client = await self.stack.enter_async_context(self.client(headers=headers))
         return User(UUID(made["user_id"]), made["api_key"], client)

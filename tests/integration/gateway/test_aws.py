@@ -7,9 +7,13 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
+from onevoice_kit.queue.relay import OutboxRelay
 from onevoice_kit.queue.sqs import SqsQueue
+from onevoice_kit.testing.waiting import eventually
 from onevoice_local.aws import Aws
+from services.gateway.services import LAG, RELAY
 from tests.integration.gateway.conftest import MP4, Gateway, User, announce, assert_problem
 
 
@@ -56,6 +60,54 @@ async def test_a_job_for_a_video_in_s3_reaches_the_queue(gateway: Gateway, ada: 
     assert (body["messageType"], body["jobId"], body["videoId"]) == ("DUBBING_JOB", job.json()["id"], video_id)
     health = (await ada.client.get("/api/monitoring/health")).json()
     assert (health["storage"]["status"], health["queue"]["status"]) == ("ok", "ok")
+
+
+async def test_a_relay_that_dies_is_started_again_and_jobs_reach_the_queue(
+    gateway: Gateway, ada: User, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dies(_relay: OutboxRelay) -> None:
+        raise RuntimeError("an error of the code")
+
+    async def failing() -> bool:
+        return RELAY in background.failing()
+
+    background = gateway.services.background
+    with monkeypatch.context() as patched:
+        patched.setattr(OutboxRelay, "run", dies)
+        running = background.running(RELAY)
+        assert running is not None
+        running.cancel()
+        await eventually(failing, 30)
+        assert_problem(await ada.client.get("/readyz"), 503, "background_work_failing")
+        job = await ada.client.post(f"/api/videos/{await ready_video(ada)}/dub", json={"target_languages": ["es"]})
+        assert job.status_code == 202, job.text
+    queue = SqsQueue(aws.queue_settings())
+    try:
+        (delivery,) = await queue.receive(wait_s=20)
+    finally:
+        await queue.close()
+    assert json.loads(delivery.body)["jobId"] == job.json()["id"]
+
+
+async def test_the_lag_of_the_outbox_is_measured_while_the_relay_is_dead(
+    gateway: Gateway, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dies(_relay: OutboxRelay) -> None:
+        raise RuntimeError("an error of the code")
+
+    async def seen() -> bool:
+        return (REGISTRY.get_sample_value("outbox_lag_seconds") or 0) > 0
+
+    monkeypatch.setattr(OutboxRelay, "run", dies)
+    monkeypatch.setattr("services.gateway.services._LAG_INTERVAL_S", 0.05)
+    background = gateway.services.background
+    for name in (RELAY, LAG):
+        running = background.running(name)
+        if running is not None:
+            running.cancel()
+    job = await ada.client.post(f"/api/videos/{await ready_video(ada)}/dub", json={"target_languages": ["es"]})
+    assert job.status_code == 202, job.text
+    await eventually(seen, 30)
 
 
 async def test_the_original_is_read_from_s3(gateway: Gateway, ada: User) -> None:

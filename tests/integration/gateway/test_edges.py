@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -13,8 +14,8 @@ from onevoice_jobs.workers import heartbeat
 from onevoice_kit.db import transaction
 from services.gateway.auth.models import api_keys
 from services.gateway.create_user import create_user
-from services.gateway.users.models import users
-from tests.integration.gateway.conftest import FREE_CREDITS, Gateway, User, add_video, announce, assert_problem
+from services.gateway.users.models import Right, users
+from tests.integration.gateway.conftest import FREE_CREDITS, MP4, Gateway, User, add_video, announce, assert_problem
 
 
 async def test_without_a_key_nothing_is_answered(gateway: Gateway) -> None:
@@ -175,10 +176,27 @@ async def test_the_catalogue_shows_what_can_be_dubbed_here(ada: User) -> None:
     engines = (await ada.client.get("/api/engines")).json()
     assert {stage: [engine["name"] for engine in found] for stage, found in engines.items()} == {
         "asr": ["pocketsphinx"],
+        "detection": ["silero"],
         "diarization": ["single"],
         "translate": ["apertium", "openai"],
         "tts": ["espeak"],
     }
+
+
+async def test_an_engine_that_cannot_work_is_shown_with_what_is_missing_its_price_and_its_end(ada: User) -> None:
+    [works, away] = (await ada.client.get("/api/engines")).json()["translate"]
+    assert away == {
+        "name": "openai",
+        "model": "large",
+        "version": "1",
+        "languages": ["en"],
+        "available": False,
+        "missing": "The engine “openai” needs a key.",
+        "shutdown_date": "2027-01-31",
+        "price": {"usd": "2.50", "unit": "1M tokens"},
+    }
+    assert works["available"]
+    assert (works["missing"], works["shutdown_date"], works["price"]) == (None, None, None)
 
 
 async def test_health_tells_about_everything(gateway: Gateway) -> None:
@@ -192,7 +210,79 @@ async def test_health_tells_about_everything(gateway: Gateway) -> None:
     assert set(health["services"]) == {"asr", "translate", "tts", "mixer", "billing"}
     assert health["database"]["latency_ms"] > 0
     assert (health["queue"]["visible"], health["queue"]["in_flight"], health["queue"]["oldest_age_s"]) == (0, 0, None)
-    assert [(worker["id"], worker["busy"], worker["alive"]) for worker in health["workers"]] == [("worker-1", 1, True)]
+    assert [(worker["busy"], worker["alive"]) for worker in health["workers"]] == [(1, True)]
+
+
+async def test_only_operators_see_the_names_of_workers(gateway: Gateway, ada: User) -> None:
+    await heartbeat(gateway.database, "host-7:4242", service="orchestrator", version="1", slots=2, busy=1)
+    operator = await gateway.user("ops@example.com", Right.OPERATOR)
+    async with gateway.client() as nobody, gateway.client(headers={"Authorization": "Bearer wrong"}) as wrong:
+        for client in (nobody, wrong, ada.client):
+            assert "host-7" not in (await client.get("/api/monitoring/health")).text
+    (worker,) = (await operator.client.get("/api/monitoring/health")).json()["workers"]
+    assert worker["id"] == "host-7:4242"
+
+
+async def test_a_slash_too_many_is_no_redirect_to_the_host_a_client_names(gateway: Gateway, ada: User) -> None:
+    response = await ada.client.get("/api/videos/", headers={"Host": "evil.example"})
+    assert_problem(response, 404, "route_not_found")
+    assert "location" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/videos", "GET, POST"),
+        ("PUT", "/api/videos/0199f1c0-0000-7000-8000-000000000000", "DELETE, GET, PATCH"),
+        ("DELETE", "/storage/users/x", "GET, HEAD, PUT"),
+    ],
+)
+async def test_allow_lists_every_method_of_the_path(
+    gateway: Gateway, ada: User, method: str, path: str, allowed: str
+) -> None:
+    response = await ada.client.request(method, path)
+    assert_problem(response, 405, "method_not_allowed")
+    assert response.headers["Allow"] == allowed
+
+
+async def test_high_priority_is_a_right_of_the_account(gateway: Gateway, ada: User) -> None:
+    video = await add_video(ada)
+    wanted = {"target_languages": ["es"], "priority": "high"}
+    refused = await ada.client.post(f"/api/videos/{video['id']}/dub", json=wanted)
+    assert_problem(refused, 403, "priority_not_allowed")
+    refused = await ada.client.post("/api/jobs", json={**wanted, "video_id": video["id"]})
+    assert_problem(refused, 403, "priority_not_allowed")
+    assert await gateway.credits(ada) == (FREE_CREDITS, 0)
+    await create_user(gateway.settings, "ada@example.com", "", "second", [Right.HIGH_PRIORITY])
+    accepted = await ada.client.post(f"/api/videos/{video['id']}/dub", json=wanted)
+    assert accepted.status_code == 202, accepted.text
+
+
+class TestStorageQuota:
+    @pytest.fixture
+    def options(self) -> dict[str, Any]:
+        return {"storage_quota_bytes": 2 * len(MP4)}
+
+    async def test_what_a_user_stores_is_bounded(self, gateway: Gateway, ada: User, bob: User) -> None:
+        video = await add_video(ada)
+        subtitle = announce(kind="subtitle", filename="talk.srt", content_type="application/x-subrip")
+        assert (await ada.client.post("/api/uploads", json=subtitle)).status_code == 201
+        form = {"file": ("talk.mp4", MP4, "video/mp4")}
+        for refused in (
+            await ada.client.post("/api/videos", json=announce()),
+            await ada.client.post("/api/uploads", json=subtitle),
+            await ada.client.post("/api/dubbing-jobs", files=form, data={"target_language": "es"}),
+        ):
+            problem = assert_problem(refused, 403, "storage_quota_exceeded")
+            assert problem["used_bytes"] == problem["quota_bytes"] == str(2 * len(MP4))
+        assert (await bob.client.post("/api/videos", json=announce())).status_code == 201
+        assert (await ada.client.delete(f"/api/videos/{video['id']}")).status_code == 204
+        assert (await ada.client.post("/api/videos", json=announce())).status_code == 201
+
+    async def test_calls_at_the_same_time_do_not_exceed_it_together(self, gateway: Gateway, ada: User) -> None:
+        calls = [ada.client.post("/api/videos", json=announce()) for _ in range(6)]
+        statuses = sorted(response.status_code for response in await asyncio.gather(*calls))
+        assert statuses == [201, 201, 403, 403, 403, 403]
 
 
 async def test_health_is_degraded_without_a_stage_or_a_worker(gateway: Gateway) -> None:

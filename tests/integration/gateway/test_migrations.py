@@ -35,4 +35,4 @@ async def test_the_migrated_schema_is_that_of_the_models(gateway: Gateway) -> No
 
 async def test_migrating_again_changes_nothing(database_url: str) -> None:
     first = await migrate(database_url, migrations_path(), SCHEMA)
-    assert await migrate(database_url, migrations_path(), SCHEMA) == first == "0001"
+    assert await migrate(database_url, migrations_path(), SCHEMA) == first == "0002"

@@ -48,7 +48,13 @@ async def test_a_range_is_answered_with_that_range(gateway: Gateway, url: str, r
 async def test_a_range_beyond_the_end_is_refused(gateway: Gateway, url: str) -> None:
     async with gateway.client() as nobody:
         response = await nobody.get(url, headers={"Range": f"bytes={len(CONTENT)}-"})
-    assert response.status_code == 416
+    assert_problem(response, 416, "range_not_satisfiable")
+    assert response.headers["Content-Range"] == f"bytes */{len(CONTENT)}"
+
+
+async def test_a_range_that_cannot_be_read_is_a_problem(gateway: Gateway, url: str) -> None:
+    async with gateway.client() as nobody:
+        assert_problem(await nobody.get(url, headers={"Range": "bytes=x-y"}), 400, "malformed_range")
 
 
 async def test_a_changed_address_opens_nothing(gateway: Gateway, url: str) -> None:

@@ -14,10 +14,12 @@ from onevoice_jobs.records import JobError
 from onevoice_jobs.store import PostgresJobStore
 from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import transaction, uuid7
+from services.gateway.create_user import create_user
 from services.gateway.idempotency import repository
 from services.gateway.idempotency.models import idempotency_keys
 from services.gateway.idempotency.service import CreatingCall
 from services.gateway.jobs.resume import RESUME_JOB
+from services.gateway.users.models import Right
 from tests.integration.gateway import working
 from tests.integration.gateway.conftest import FREE_CREDITS, Gateway, User, assert_problem
 from tests.integration.gateway.test_jobs import SECONDS, count, dub
@@ -169,6 +171,7 @@ async def test_a_job_knows_whom_to_tell_of_its_end(gateway: Gateway, ada: User) 
 async def test_a_job_is_queued_with_its_priority_and_resumed_with_it(
     gateway: Gateway, ada: User, priority: str, value: int
 ) -> None:
+    await create_user(gateway.settings, "ada@example.com", "", "second", [Right.HIGH_PRIORITY])
     job = await dub(ada, ["es"], priority=priority)
     await working.fail(gateway, job["id"], "engine_failed")
     assert (await ada.client.post(f"/api/jobs/{job['id']}/resume")).status_code == 202

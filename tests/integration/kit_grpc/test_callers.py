@@ -14,7 +14,16 @@ from onevoice.asr.v1 import asr_service_pb2
 from onevoice.tts.v1 import tts_service_pb2, tts_service_pb2_grpc
 from onevoice_kit.errors import PreconditionFailed, Unavailable
 from onevoice_kit.grpc.client import connect
-from onevoice_kit.grpc.identity import CALLER_KEY, TOKEN_KEY, Calling, Tokens, identification
+from onevoice_kit.grpc.identity import (
+    CALLER_KEY,
+    TOKEN_KEY,
+    Calling,
+    Tokens,
+    caller_key,
+    derived_keys,
+    identification,
+    process_keys,
+)
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import ClientSettings, GrpcServerSettings
 from tests.support.certificates import Authority
@@ -50,7 +59,7 @@ async def sent_with(address: str, token: str, request: Any = REQUEST, caller: st
 
 def token(at: float, secret: str = NEW, **facts: Any) -> str:
     calling = {"caller": "tests", "method": METHOD, "scope": "", "request": REQUEST.SerializeToString()} | facts
-    return dict(Tokens([secret.encode()], clock=lambda: at).metadata(Calling(**calling)))[TOKEN_KEY]
+    return dict(Tokens(derived_keys([secret.encode()]), clock=lambda: at).metadata(Calling(**calling)))[TOKEN_KEY]
 
 
 async def test_a_caller_that_proves_its_name_is_served(open_stage):
@@ -120,6 +129,64 @@ async def test_a_token_serves_its_own_request_within_its_time_and_nothing_else(o
         assert await sent_with(address, token(now, scope="users/ann")) == invalid
         for at in (now - 3600, now + 3600):
             assert (await sent_with(address, token(at))).startswith("UNAUTHENTICATED: The caller's token has expired")
+
+
+TTS, ASR = "onevoice.tts.v1.TtsService", "onevoice.asr.v1.AsrService"
+
+
+def keys(served: str, caller: str, called: list[str], *secrets: str) -> dict[str, Any]:
+    """The settings of a process that has keys in place of the secrets."""
+    derived = process_keys([secret.encode() for secret in secrets or (NEW,)], served, caller, called)
+    return {name.lower(): value for name, value in derived.items()}
+
+
+async def result(open_stage: Any, server: dict[str, Any], holder: dict[str, Any], caller: str) -> str:
+    """The response to a call of the holder of these settings, or the reason of its refusal."""
+    settings = ClientSettings(grpc_client_max_attempts=1, **holder)
+    async with open_stage(client=settings, caller=caller, **server) as stage:
+        try:
+            return str((await stage.tts.Synthesize(REQUEST, timeout=10)).voice)
+        except Unavailable as error:
+            return error.reason
+
+
+@pytest.mark.parametrize(
+    ("holder", "caller", "expected"),
+    [
+        (keys("onevoice.x", "tests", [TTS]), "tests", "heard"),
+        (keys("onevoice.x", "tests", [TTS]), "gateway", "caller_token_invalid"),
+        (keys("onevoice.x", "stranger", [TTS]), "tests", "caller_token_invalid"),
+        (keys("onevoice.x", "stranger", [TTS]), "stranger", "caller_not_allowed"),
+        (keys("onevoice.x", "tests", [ASR]), "tests", "caller_unidentified"),
+        (keys(ASR, "asr", []), "tests", "caller_unidentified"),
+    ],
+    ids=["its own", "another name", "another's key", "not in the table", "another service", "a stage has none"],
+)
+async def test_a_key_calls_one_service_under_one_name_and_nothing_else(open_stage, holder, caller, expected):
+    assert await result(open_stage, keys(TTS, "tts", []), holder, caller) == expected
+
+
+async def test_a_stolen_server_key_forges_calls_to_its_own_service_only(open_stage):
+    stolen = bytes.fromhex(keys(ASR, "asr", [])["grpc_server_keys"].partition("=")[2])
+    forged = {"grpc_caller_keys": f"{TTS}={caller_key(stolen, 'tests').hex()}"}
+    assert await result(open_stage, keys(TTS, "tts", []), forged, "tests") == "caller_token_invalid"
+
+
+async def test_processes_with_keys_and_with_the_secret_accept_each_other_and_keys_rotate(open_stage):
+    secret, server = {"grpc_shared_secrets": NEW}, keys(TTS, "tts", [])
+    assert await result(open_stage, secret, keys("onevoice.x", "tests", [TTS]), "tests") == "heard"
+    assert await result(open_stage, server, secret, "tests") == "heard"
+    both = keys(TTS, "tts", [], OLD, NEW)
+    for one in (OLD, NEW):
+        assert await result(open_stage, both, keys("onevoice.x", "tests", [TTS], one), "tests") == "heard"
+
+
+@pytest.mark.parametrize("setting", ["ab" * 32, "x=abab", f"={'ab' * 32}", f"x={'zz' * 32}"])
+def test_an_unreadable_key_is_refused_and_not_shown(setting):
+    with pytest.raises(PreconditionFailed) as caught:
+        identification(GrpcServerSettings(grpc_server_keys=setting))
+    assert caught.value.reason == "key_unreadable"
+    assert setting.strip("x=") not in str(caught.value)
 
 
 @pytest.mark.parametrize("garbage", ["", "v1", "v1..", "v1.0.", "v2.0.aa", "v1.x.y", "v1.9.9.9", "."])

@@ -163,7 +163,8 @@ async def test_in_a_clean_file_every_line_is_found_where_it_is(studio, film, lef
         assert line.end_ms == pytest.approx(planned.end_ms, abs=60)
         assert line.correlation > 0.8
         assert line.level_db == pytest.approx(0, abs=0.5)
-        assert line.overlap_ms == 0
+        assert (line.overlap_ms, line.cut_ms) == (0, 0)
+        assert abs(line.shift_ms) <= 1
     assert measured.duration_ms == pytest.approx(LENGTH_S * 1000, abs=25)
     assert left_over() == []
 
@@ -186,6 +187,7 @@ async def test_a_line_that_is_late_or_early_is_found_there(studio, film, shift):
     measured = await studio.measure(await studio.finished(film.voice({5: shift})))
     assert missing(measured) == []
     assert misplaced(measured, {5: shift}) == []
+    assert measured.lines[5].shift_ms == pytest.approx(shift, abs=1)
 
 
 async def test_lines_that_sound_at_once_are_both_found_with_their_overlap(studio, film):
@@ -213,6 +215,8 @@ async def test_a_line_whose_beginning_was_cut_off_begins_later(studio, film):
     line = (await studio.measure(await studio.finished(voice))).lines[4]
     assert line.present
     assert line.onset_ms == pytest.approx(STARTS_MS[4] + 600, abs=60)
+    assert line.cut_ms == pytest.approx(600, abs=60)
+    assert abs(line.shift_ms) <= 1
 
 
 async def test_lines_under_loud_music_are_found(studio, film):

@@ -106,13 +106,13 @@ class Deployment:
         async with transaction(self.engine) as connection:
             return (await queries.get_job(connection, self.user_id, job_id)).job
 
-    async def ended(self, job_id: UUID) -> JobRecord:
+    async def ended(self, job_id: UUID, timeout: float = 60) -> JobRecord:
         """The job once it has ended."""
 
         async def terminal() -> bool:
             return (await self.job(job_id)).status.terminal
 
-        await eventually(terminal, timeout=60)
+        await eventually(terminal, timeout=timeout)
         return await self.job(job_id)
 
     async def waiting(self, job_id: UUID) -> JobRecord:

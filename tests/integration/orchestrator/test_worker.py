@@ -36,7 +36,8 @@ async def test_a_job_goes_from_its_message_to_its_results(deployment, script: Sc
     first = report["languages"][0]
     assert [s["text"] for s in first["segments"]][:1] == ["es: one two three."]
     assert [s["index"] for s in first["segments"]] == list(range(script.segments))
-    assert (first["metrics"]["coverage"], first["metrics"]["dropped"]) == (1.0, 0)
+    measured = first["metrics"]["measured"]
+    assert (measured["coverage"], measured["dropped"], report["source"]["unheard"]) == (1.0, 0, [])
     assert first["lineage"]["tts"] == {"name": "instant", "model": "none", "version": "1"}
     depth = await deployment.queue.depth()
     assert (depth.visible, depth.in_flight) == (0, 0)
@@ -93,8 +94,9 @@ async def test_a_line_with_nothing_to_speak_is_silent_and_flagged_and_its_langua
     assert (job.status, job.error) == (JobStatus.COMPLETED, None)
     (spanish,) = (await _report(deployment, job))["languages"]
     (silent,) = [segment for segment in spanish["segments"] if segment["flags"] == ["nothing_to_speak"]]
-    assert (silent["placed_start_ms"], silent["speed"], silent["natural_ms"]) == (None, None, 0)
-    assert (spanish["metrics"]["dropped"], spanish["metrics"]["coverage"]) == (1, 0.96)
+    assert (silent["planned"], silent["measured"], silent["natural_ms"]) == (None, None, 0)
+    measured = spanish["metrics"]["measured"]
+    assert (measured["dropped"], measured["coverage"], spanish["metrics"]["planned"]["silent"]) == (1, 0.96, 1)
     (mix,) = script.requests("Mix")
     assert (len(mix.clips), len(mix.duck_ranges)) == (script.segments - 1, script.segments - 1)
 
@@ -106,7 +108,8 @@ async def test_a_language_with_nothing_to_speak_at_all_completes_in_silence(depl
         job = await deployment.ended(job_id)
     assert job.status is JobStatus.COMPLETED
     (spanish,) = (await _report(deployment, job))["languages"]
-    assert (spanish["metrics"]["dropped"], spanish["metrics"]["coverage"]) == (script.segments, 0.0)
+    measured = spanish["metrics"]["measured"]
+    assert (measured["dropped"], measured["coverage"]) == (script.segments, 0.0)
 
 
 async def test_one_failed_language_does_not_fail_the_others_and_costs_nothing(deployment, script: Script) -> None:

@@ -10,7 +10,7 @@ import pytest
 from onevoice_kit.errors import DeadlineExceeded, PreconditionFailed, Unavailable
 from onevoice_kit.testing.waiting import eventually
 from services.tts.engines.espeak import Espeak
-from services.tts.engines.registry import Registry
+from services.tts.engines.registry import choose, synthesis_engines
 from services.tts.settings import TtsSettings
 
 LISTING = "Pty Language Age/Gender VoiceName File\n 5 es --/M Spanish roa/es\n"
@@ -41,11 +41,12 @@ def is_running(pid_file: Path) -> bool:
 
 
 async def test_a_missing_program_makes_the_engine_unavailable_and_names_the_package(tmp_path):
-    registry = Registry(["espeak"], TtsSettings())
-    registry._made["espeak"] = Espeak(5, program="no-such-program-here")
-    assert not (await registry.get("espeak").describe()).available
+    engines = synthesis_engines(TtsSettings())
+    engines._made["espeak"] = Espeak(5, program="no-such-program-here")
+    [described] = await engines.describe()
+    assert not described.available
     with pytest.raises(PreconditionFailed, match="`espeak-ng`") as caught:
-        await registry.choose("", "", "es")
+        await choose(engines, "", "", "es")
     assert caught.value.reason == "engine_unavailable"
 
 

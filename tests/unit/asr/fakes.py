@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.registry import Registry
 from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.storage.base import ObjectRef
 from services.asr.audio import AudioFile
-from services.asr.engines.base import Capabilities, EngineInfo, TimeRange, Utterance, Word
+from services.asr.engines.base import Capabilities, TimeRange, Utterance, Word
 
 REF = ObjectRef("file:///speech.wav", "0" * 64, 1, "audio/wav")
 
@@ -20,8 +22,9 @@ class FakeTranscription:
     """Finds one word in each region; `gate` holds it back, `failure` makes it fail."""
 
     def __init__(self, name: str = "fake", languages: tuple[str, ...] = ("en",), installed: bool = True) -> None:
-        self.capabilities = Capabilities(EngineInfo(name, "words", "1"), languages)
-        self.installed = installed
+        missing = "" if installed else f"The engine “{name}” needs a model."
+        self.capabilities = Capabilities(info=EngineInfo(name, "words", "1"), languages=languages, missing=missing)
+        self.name = name
         self.gate = asyncio.Event()
         self.gate.set()
         self.failure: OneVoiceError | None = None
@@ -29,13 +32,13 @@ class FakeTranscription:
         self.given_up = 0
         self.closed = False
 
-    def available(self) -> bool:
-        return self.installed
+    async def describe(self) -> Capabilities:
+        return self.capabilities
 
-    async def start(self) -> None:
+    async def warm(self) -> None:
         """Has nothing to load."""
 
-    async def transcribe(self, audio: Path, regions: Sequence[TimeRange], language: str) -> AsyncIterator[Utterance]:
+    async def transcribe(self, audio: Path, regions: Sequence[TimeRange], language: str) -> AsyncGenerator[Utterance]:
         with AudioFile(audio):
             pass
         finished = 0
@@ -52,6 +55,14 @@ class FakeTranscription:
 
     async def close(self) -> None:
         self.closed = True
+
+
+def registry_of(*engines: Any) -> Registry[Any, Capabilities]:
+    """A registry that holds these engines, in order, by their names."""
+    names = [getattr(engine, "name", f"engine{place}") for place, engine in enumerate(engines)]
+    registry: Registry[Any, Capabilities] = Registry(dict.fromkeys(names, ""), names, None, capabilities=Capabilities)
+    registry._made.update(zip(names, engines, strict=True))
+    return registry
 
 
 class CountingStorage:

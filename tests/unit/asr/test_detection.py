@@ -8,9 +8,9 @@ import pytest
 from onevoice_kit.errors import InvalidInput, PreconditionFailed
 from services.asr.audio_cache import AudioCache
 from services.asr.detection import SpeechDetection
-from services.asr.detectors.silero import SileroDetector
+from services.asr.engines.silero import Silero
 from tests.unit.asr import samples
-from tests.unit.asr.fakes import REF, any_storage
+from tests.unit.asr.fakes import REF, any_storage, registry_of
 
 PAUSE_S = 1.2
 ONSETS_S = {"0870": 0.24, "0880": 0.26, "0890": 0.28, "0920": 0.28, "0930": 0.28}
@@ -22,7 +22,7 @@ def detect(tmp_path):
     async def run(sound, *, max_chunk_ms=0, max_audio_ms=600_000, suffix="flac", report=lambda fraction: None):
         path = samples.write(tmp_path / f"a.{suffix}", sound)
         use_case = SpeechDetection(
-            AudioCache(any_storage(path)), SileroDetector(), chunk_ms=15_000, max_audio_ms=max_audio_ms
+            AudioCache(any_storage(path)), registry_of(Silero()), chunk_ms=15_000, max_audio_ms=max_audio_ms
         )
         return await use_case.detect(REF, max_chunk_ms, report)
 

@@ -7,8 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from services.asr.detectors.base import FRAME_MS
-from services.asr.engines.base import TimeRange
+from services.asr.engines.base import FRAME_MS, TimeRange
 from services.asr.regions import FrameScores, RegionRules, find_regions, plan_chunks
 
 RULES = RegionRules(pad_start_ms=0, pad_end_ms=0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from services.asr.detectors import silero
-from services.asr.detectors.base import FRAME_SAMPLES
-from services.asr.detectors.silero import SileroDetector
+from services.asr.engines import silero
+from services.asr.engines.base import FRAME_SAMPLES
+from services.asr.engines.silero import Silero
 from tests.unit.asr import samples
 
 
@@ -16,8 +16,8 @@ def pcm(sound: samples.Sound) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def detector() -> SileroDetector:
-    return SileroDetector()
+def detector() -> Silero:
+    return Silero()
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,11 @@ def test_it_decides_as_the_package_that_brings_the_model(detector):
     assert np.mean((ours > 0.5) == (theirs > 0.5)) > 0.98
 
 
-def test_it_declares_its_model(detector):
-    assert detector.info.name == "silero"
-    assert detector.info.model.startswith("silero-v")
-    assert detector.info.version
+async def test_it_is_described_by_its_model(detector):
+    info = (await detector.describe()).info
+    assert info.name == "silero"
+    assert info.model.startswith("silero-v")
+    assert info.version
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path):

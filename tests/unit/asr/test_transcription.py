@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import Busy, InvalidInput, Unavailable
 from onevoice_kit.testing.waiting import eventually
 from services.asr.audio_cache import AudioCache
 from services.asr.diarization import Diarization
 from services.asr.engines.base import TimeRange
-from services.asr.engines.registry import Registry
 from services.asr.engines.single import SingleSpeaker
 from services.asr.transcription import Transcription
 from tests.unit.asr import samples
-from tests.unit.asr.fakes import REF, CountingStorage, FakeTranscription
+from tests.unit.asr.fakes import REF, CountingStorage, FakeTranscription, registry_of
 
 REGIONS = [TimeRange(0, 1000), TimeRange(1000, 1500), TimeRange(2000, 4500)]
 
@@ -33,8 +34,9 @@ def engine():
 class Call:
     """Runs Transcribe and keeps what comes."""
 
-    def __init__(self, storage, engine, max_calls=2):
-        self._use_case = Transcription(AudioCache(storage), Registry([engine]), max_calls=max_calls)
+    def __init__(self, storage, *engines, max_calls=2):
+        limit = Limit(max_calls, 0, subject="Speech recognition", retry_after_s=5.0)
+        self._use_case = Transcription(AudioCache(storage), registry_of(*engines), limit)
         self.utterances = []
         self.fractions = []
 
@@ -110,8 +112,33 @@ async def test_the_failure_of_an_engine_frees_the_place(storage, engine):
     assert (await call()).name == "fake"
 
 
+async def test_the_next_engine_takes_over_before_the_first_utterance_and_the_result_names_it(storage):
+    first, second = FakeTranscription("first"), FakeTranscription("second")
+    first.failure = Unavailable("gone", reason="worker_lost")
+    call = Call(storage, first, second)
+    assert (await call()).name == "second"
+    assert [utterance.range for utterance in call.utterances] == REGIONS
+    assert storage.opened == 1
+
+
+async def test_an_engine_that_was_named_is_not_replaced(storage):
+    first, second = FakeTranscription("first"), FakeTranscription("second")
+    first.failure = Unavailable("gone", reason="worker_lost")
+    with pytest.raises(Unavailable):
+        await Call(storage, first, second)(engine="first")
+    assert second.begun == []
+
+
+async def test_regions_longer_than_an_engine_takes_go_to_one_that_takes_them(storage):
+    short, long = FakeTranscription("short"), FakeTranscription("long")
+    short.capabilities = replace(short.capabilities, max_chunk_ms=1_000)
+    call = Call(storage, short, long)
+    assert (await call()).name == "long"
+    assert (await call(REGIONS[:1])).name == "short"
+
+
 async def test_a_single_speaker_has_every_line_and_no_audio_is_fetched(storage):
-    diarization = Diarization(AudioCache(storage), Registry([SingleSpeaker()]))
+    diarization = Diarization(AudioCache(storage), registry_of(SingleSpeaker()))
     speakers = await diarization.diarize(REF, REGIONS, "")
     assert [turn.range for turn in speakers.turns] == REGIONS
     assert {turn.speaker for turn in speakers.turns} == {"speaker_1"}
@@ -120,7 +147,7 @@ async def test_a_single_speaker_has_every_line_and_no_audio_is_fetched(storage):
 
 
 async def test_diarization_checks_its_regions_and_its_engine(storage):
-    diarization = Diarization(AudioCache(storage), Registry([SingleSpeaker()]))
+    diarization = Diarization(AudioCache(storage), registry_of(SingleSpeaker()))
     with pytest.raises(InvalidInput) as no_regions:
         await diarization.diarize(REF, [], "")
     with pytest.raises(InvalidInput) as unknown:

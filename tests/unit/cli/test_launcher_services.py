@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from onevoice_cli.launcher.services import GRPC_SERVICES, Machine, database_specs, stage_specs
+from onevoice_cli.launcher.services import GRPC_SERVICES, Machine, database_specs, internal_keys, stage_specs
 from onevoice_kit.grpc.identity import identification
 from onevoice_kit.settings import GrpcServerSettings, Settings
+from tests.support.access import ACCESS
 
 PORTS = {name: 50_000 + number for number, name in enumerate(GRPC_SERVICES)}
 
@@ -31,9 +32,23 @@ def test_each_service_has_a_metrics_port_of_its_own(tmp_path, monkeypatch, first
 
 
 def test_every_grpc_service_identifies_its_callers_without_a_setting_of_the_user(tmp_path, monkeypatch):
-    for name, env in environments(tmp_path).items():
-        if name == "gateway":
-            continue
-        monkeypatch.setenv("GRPC_SHARED_SECRETS", env["GRPC_SHARED_SECRETS"])
-        monkeypatch.setenv("GRPC_HOST", env["GRPC_HOST"])
+    for env in environments(tmp_path).values():
+        for setting in ("GRPC_SHARED_SECRETS", "GRPC_SERVER_KEYS", "GRPC_HOST"):
+            monkeypatch.setenv(setting, env[setting])
         assert identification(GrpcServerSettings()) is not None
+
+
+def test_only_callers_get_keys_to_call_and_no_process_gets_the_secret(tmp_path):
+    found = environments(tmp_path)
+    assert {name for name, env in found.items() if env["GRPC_CALLER_KEYS"]} == {"gateway", "orchestrator"}
+    assert not any("1" * 64 in value for env in found.values() for value in env.values())
+
+
+@pytest.mark.parametrize("service", sorted(ACCESS))
+def test_every_service_has_its_server_key_and_its_callers_have_theirs(service):
+    keys = internal_keys("1" * 64)
+    assert [name for name, own in keys.items() if own["GRPC_SERVER_KEYS"].startswith(f"{service}=")] == [
+        service.split(".")[1]
+    ]
+    for caller in {name for names in ACCESS[service].values() for name in names}:
+        assert f"{service}=" in keys[caller]["GRPC_CALLER_KEYS"]

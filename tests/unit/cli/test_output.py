@@ -33,11 +33,8 @@ def test_without_a_terminal_each_change_is_one_plain_line():
 
 def test_the_summary_names_every_measure_and_a_missing_one_is_a_dash():
     metrics = {
-        "coverage": 1.0,
-        "speed_p50": 1.034,
-        "onset_error_p95_ms": 88,
-        "loudness_lufs": -20.44,
-        "length_delta_ms": 0,
+        "planned": {"speed_p50": 1.034},
+        "measured": {"coverage": 1.0, "onset_error_p95_ms": 88, "loudness_lufs": -20.44, "length_delta_ms": 0},
     }
     text = text_of(metrics_table({"languages": [{"language": "es", "metrics": metrics}, {"language": "ca"}]}))
     for expected in ("es", "ca", "100%", "1.03", "88 ms", "-20.4 LUFS", "+0 ms", "–"):

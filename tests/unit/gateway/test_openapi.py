@@ -9,6 +9,7 @@ import pytest
 from openapi_spec_validator import validate
 from pydantic import SecretStr
 
+from services.gateway import openapi
 from services.gateway.app import TAGS, create_app
 from services.gateway.errors import MEDIA_TYPE
 from services.gateway.settings import GatewaySettings
@@ -92,3 +93,9 @@ def test_every_body_has_an_example_or_describes_its_fields(document):
 def test_there_is_no_trace_of_the_frameworks_own_errors(document):
     assert "HTTPValidationError" not in document["components"]["schemas"]
     assert not [path for path in document["paths"] if path.startswith("/storage")]
+
+
+def test_the_document_that_is_checked_in_is_the_one_of_the_code():
+    assert openapi.PATH.read_text(encoding="utf-8") == openapi.document(), (
+        "services/gateway/openapi.json differs from the code: run `make openapi` and commit the difference"
+    )

@@ -9,18 +9,9 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from onevoice_kit.engines import (
-    Candidate,
-    Capabilities,
-    EngineInfo,
-    Instrument,
-    Layer,
-    Limit,
-    RetryLayer,
-    call,
-    fallback,
-    stream,
-)
+from onevoice_kit.engines.base import Capabilities, EngineInfo
+from onevoice_kit.engines.layers import Instrument, Layer, Limit, RetryLayer, call, stream
+from onevoice_kit.engines.registry import Candidate, fallback
 from onevoice_kit.errors import Busy, InvalidInput, Unavailable
 from onevoice_kit.retry import Backoff, Retry
 from onevoice_kit.testing.waiting import eventually
@@ -173,7 +164,9 @@ def candidates(*calls: Calls) -> list[Candidate[Any, Capabilities, None]]:
 
 
 async def fall(*calls: Calls) -> list[tuple[str, int]]:
-    async with aclosing(fallback("testing", candidates(*calls), lambda one: one.engine())) as items:
+    async with aclosing(
+        fallback("testing", candidates(*calls), lambda one: one.stream(lambda engine: engine()))
+    ) as items:
         return [(candidate.capabilities.info.name, item) async for candidate, item in items]
 
 

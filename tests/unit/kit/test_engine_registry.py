@@ -10,8 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from onevoice_kit.engines import Capabilities, EngineInfo, Price, Registry
-from onevoice_kit.errors import InvalidInput, OneVoiceError, PreconditionFailed, Unavailable
+from onevoice_kit.engines.base import Capabilities, EngineInfo, Price
+from onevoice_kit.engines.layers import Layer, Limit
+from onevoice_kit.engines.registry import Registry
+from onevoice_kit.errors import Busy, InvalidInput, OneVoiceError, PreconditionFailed, Unavailable
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,17 +156,18 @@ async def test_an_engine_whose_package_is_not_installed_is_shown_and_passed_over
     assert (await refusal(registry, "es")).reason == "engine_unavailable"
 
 
-async def test_wrappers_are_put_around_an_engine_once(registry_of):
-    wrapped: list[str] = []
+async def test_the_calls_of_a_candidate_go_through_the_wrappers_of_its_name(registry_of):
+    limits: dict[str, Limit] = {}
 
-    def wrap(name: str, engine: Fake) -> Fake:
-        wrapped.append(name)
-        return engine
+    def layers(name: str) -> list[Layer]:
+        limits[name] = Limit(0, 0, subject=name, retry_after_s=1)
+        return [limits[name]]
 
-    registry = registry_of(Fake("one"), wrap=wrap)
-    registry.get("one")
-    registry.get("one")
-    assert wrapped == ["one"]
+    registry = registry_of(Fake("one", "es"), Fake("two", "es"), layers=layers)
+    [_, second] = await registry.candidates("", lambda _: True, UNSUPPORTED)
+    with pytest.raises(Busy, match="two is full"):
+        await second.call(lambda engine: engine.describe())
+    assert list(limits) == ["one", "two"]
 
 
 async def test_only_engines_that_can_work_are_warmed_and_a_failure_stays_alone(registry_of):

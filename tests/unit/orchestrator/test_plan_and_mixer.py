@@ -5,15 +5,15 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onevoice_kit.storage.base import ObjectRef
 from services.mixer.mixing.blocks import RATE
 from services.mixer.mixing.clips import in_range, placed_length
 from services.mixer.mixing.plan import Clip, Loudness, MixJob, check
 from services.mixer.mixing.wav import WavHeader
-from services.orchestrator.policy.fitting import GAP_MS, Line, Placement, fit
+from services.orchestrator.policy.fitting import GAP_MS, fit
+from services.orchestrator.policy.line import Line, Placement
 from services.tts.audio import BYTES_PER_SAMPLE, HEADER_BYTES, length_ms
+from tests.support.lines import AUDIO, spoken
 
-AUDIO = ObjectRef("file:///clip.wav", "0" * 64, 1, "audio/wav")
 RATES = st.sampled_from([16_000, 22_050, 24_000, 44_100, 48_000])
 
 
@@ -26,11 +26,11 @@ def plans(draw: st.DrawFn) -> tuple[list[Line], list[WavHeader], int]:
         rate = draw(RATES)
         frames = round(original * draw(st.floats(0.3, 3.0)) * rate / 1000) + draw(st.integers(0, 40))
         natural = length_ms(frames * BYTES_PER_SAMPLE + HEADER_BYTES, rate)
-        lines.append(Line(at, at + original, natural))
+        lines.append(spoken(at, at + original, natural))
         headers.append(WavHeader(rate, 1, 1, 16, HEADER_BYTES, frames))
         at += original + draw(st.sampled_from([0, 50, 300, 2_000]))
     # Near the end of the last line as it was spoken: where planned and real lengths could part.
-    duration = lines[-1].start_ms + lines[-1].natural_ms + draw(st.integers(-200, 200))
+    duration = lines[-1].source.start_ms + lines[-1].natural_ms + draw(st.integers(-200, 200))
     return lines, headers, max(300, duration)
 
 

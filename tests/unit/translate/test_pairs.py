@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.translate.engines.base import Capabilities, EngineInfo, LanguagePair
+from onevoice_kit.engines.base import EngineInfo
+from services.translate.engines.base import Capabilities, LanguagePair
 
 PAIRS = (
     LanguagePair("en", "es"),
@@ -32,5 +33,5 @@ PAIRS = (
     ],
 )
 def test_the_nearest_pair_serves_a_request(source, target, served_by):
-    capabilities = Capabilities(EngineInfo("any", "", ""), PAIRS, available=True)
+    capabilities = Capabilities(info=EngineInfo("any"), pairs=PAIRS)
     assert capabilities.pair_for(source, target) == served_by

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import pytest
 
+from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import Busy, InvalidInput, PreconditionFailed, Unavailable
-from services.translate.engines.base import EngineInfo, Line, Term
-from services.translate.engines.registry import Registry
+from services.translate.engines.base import LanguagePair, Line, Term
+from services.translate.engines.registry import translation_engines
 from services.translate.settings import TranslateSettings
 from services.translate.translation import Request, Segment, Translator
 from tests.support.translation_engine import FakeEngine
 
 
-class _One(Registry):
-    """A registry with the engines of the test."""
-
-    def __init__(self, *engines: FakeEngine) -> None:
-        modules = {f"fake{i}": "tests.support.translation_engine" for i in range(len(engines))}
-        super().__init__(tuple(modules), TranslateSettings(), modules)
-        self._made = {f"fake{i}": engine for i, engine in enumerate(engines)}
+def translator_of(*engines: FakeEngine, max_calls: int = 2) -> Translator:
+    """The use case with the engines of the test, in order."""
+    modules = {engine.name: "tests.support.translation_engine" for engine in engines}
+    registry = translation_engines(TranslateSettings(translate_engines=tuple(modules)), modules)
+    registry._made.update({engine.name: engine for engine in engines})
+    return Translator(registry, Limit(max_calls, 0, subject="Translation", retry_after_s=5.0))
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def engine():
 
 @pytest.fixture
 def translator(engine):
-    return Translator(_One(engine), max_calls=2)
+    return translator_of(engine)
 
 
 def request(*texts: str, **changes) -> Request:
@@ -49,17 +50,25 @@ async def reason(translator, asked):
 async def test_the_same_ids_come_back_in_the_same_order(translator):
     result = await run(translator, request("one", "", "two", "42", "three"))
     assert [(one.id, one.text) for one in result.segments] == [
-        ("s0", "ONE."),
+        ("s0", "ONE"),
         ("s1", ""),
-        ("s2", "TWO."),
+        ("s2", "TWO"),
         ("s3", "42"),
-        ("s4", "THREE."),
+        ("s4", "THREE"),
     ]
 
 
-async def test_the_engine_gets_sentence_case_and_punctuation_and_only_what_has_words(translator, engine):
-    await run(translator, request("what is this", "…", "Written here"))
-    assert engine.seen == [Line("What is this?", 0, recased=True), Line("Written here.", 0, recased=False)]
+async def test_the_engine_gets_each_line_with_words_cleaned_and_as_it_was_written(translator, engine):
+    await run(translator, request("what  is\x00 this", "…", "Written\u200b here"))
+    assert engine.seen == [Line("what is this"), Line("Written here")]
+
+
+@pytest.mark.parametrize("mark", ["¿", "¡", "؟", "。"])
+async def test_the_marks_that_an_engine_sets_reach_the_result_whatever_the_target(mark):
+    # The rules that add and remove such marks are Apertium's own; another engine writes the language itself.
+    engine = FakeEngine(pairs=(LanguagePair("en", "gl"),))
+    result = await run(translator_of(engine), request(f"{mark}who goes{mark}", target_language="gl"))
+    assert result.segments[0].text == f"{mark}WHO GOES{mark}"
 
 
 async def test_the_result_names_the_engine_and_the_words_it_did_not_know(translator):
@@ -70,19 +79,19 @@ async def test_the_result_names_the_engine_and_the_words_it_did_not_know(transla
 
 async def test_a_line_the_engine_returns_nothing_for_is_passed_through_as_unknown(translator):
     result = await run(translator, request("silence please"))
-    assert result.segments[0].text == "Silence please."
-    assert result.segments[0].unknown_words == ("Silence", "please.")
+    assert result.segments[0].text == "silence please"
+    assert result.segments[0].unknown_words == ("silence", "please")
 
 
 async def test_a_translation_reports_whether_it_is_within_its_budget(translator):
-    segments = tuple(Segment(str(limit), "four", limit) for limit in (0, 4, 5))
+    segments = tuple(Segment(str(limit), "four!", limit) for limit in (0, 4, 5))
     result = await run(translator, request(segments=segments))
     assert [one.within_budget for one in result.segments] == [True, False, True]
 
 
 async def test_a_glossary_term_keeps_its_case(translator):
     result = await run(translator, request("phone home", glossary=(Term("phone", "iPhone"),)))
-    assert result.segments[0].text == "iPhone HOME."
+    assert result.segments[0].text == "iPhone HOME"
 
 
 async def test_nothing_to_translate_is_fine(translator, engine):
@@ -118,14 +127,14 @@ async def test_the_longest_request_is_served(translator):
 
 
 async def test_an_engine_that_lacks_something_is_passed_over():
-    second = FakeEngine()
-    await run(Translator(_One(FakeEngine(available=False), second), max_calls=1), request("hello"))
-    assert [line.text for line in second.seen] == ["Hello."]
+    second = FakeEngine(name="second")
+    await run(translator_of(FakeEngine(available=False), second), request("hello"))
+    assert [line.text for line in second.seen] == ["hello"]
 
 
 async def test_where_no_engine_can_work_the_error_names_what_is_missing():
     with pytest.raises(PreconditionFailed, match="needs a key") as caught:
-        await run(Translator(_One(FakeEngine(available=False)), max_calls=1), request("hello"))
+        await run(translator_of(FakeEngine(available=False)), request("hello"))
     assert caught.value.reason == "engine_unavailable"
 
 
@@ -138,5 +147,21 @@ async def test_an_engines_error_is_passed_on_and_frees_the_place(translator):
 
 async def test_one_call_too_many_gets_the_time_to_retry_after():
     with pytest.raises(Busy) as caught:
-        await run(Translator(_One(FakeEngine()), max_calls=0), request("hello"))
+        await run(translator_of(FakeEngine(), max_calls=0), request("hello"))
     assert (caught.value.reason, caught.value.retry_after) == ("queue_full", 5.0)
+
+
+async def test_the_next_engine_takes_over_and_the_result_names_it():
+    first, second = FakeEngine(name="first"), FakeEngine(name="second")
+    first.failure = Unavailable("It is out.")
+    result = await run(translator_of(first, second), request("hello", "world"))
+    assert [one.text for one in result.segments] == ["HELLO", "WORLD"]
+    assert result.engine.name == "second"
+
+
+async def test_an_engine_that_was_named_is_not_replaced():
+    first, second = FakeEngine(name="first"), FakeEngine(name="second")
+    first.failure = Unavailable("It is out.")
+    with pytest.raises(Unavailable):
+        await run(translator_of(first, second), request("hello", engine="first"))
+    assert second.seen == []

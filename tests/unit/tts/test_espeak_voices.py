@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.tts.engines.base import Gender
-from services.tts.engines.espeak_voices import parse_voices
+from services.tts.engines.espeak import parse_voices
 
 LISTING = """\
 Pty Language       Age/Gender VoiceName          File                 Other Languages

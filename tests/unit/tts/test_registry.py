@@ -1,13 +1,11 @@
-"""Engines by name, and the choice of the voice."""
+"""The synthesis engines by name, and the choice of a voice."""
 
 from __future__ import annotations
-
-import sys
 
 import pytest
 
 from onevoice_kit.errors import InvalidInput, PreconditionFailed
-from services.tts.engines.registry import ENGINES, Registry
+from services.tts.engines.registry import ENGINES, Engines, choose, list_voices, synthesis_engines
 from services.tts.settings import TtsSettings
 from tests.support.synthesis_engine import FakeEngine
 
@@ -17,8 +15,8 @@ def two(registry_of):
     return registry_of(fake=FakeEngine(), other=FakeEngine(name="other"))
 
 
-async def chosen(registry: Registry, engine: str = "", voice: str = "", language: str = "es") -> str:
-    return (await registry.choose(engine, voice, language)).voice.id
+async def chosen(registry: Engines, engine: str = "", voice: str = "", language: str = "es") -> str:
+    return (await choose(registry, engine, voice, language)).served.id
 
 
 async def reason(registry, **asked) -> str:
@@ -29,16 +27,8 @@ async def reason(registry, **asked) -> str:
 
 def test_a_configured_name_that_is_no_engine_is_refused_at_once():
     with pytest.raises(InvalidInput, match="espeak"):
-        Registry(["nonsense"], TtsSettings())
+        synthesis_engines(TtsSettings(tts_engines=("nonsense",)))
     assert list(ENGINES) == ["espeak"]
-
-
-def test_an_engine_is_imported_when_it_is_first_used(monkeypatch):
-    monkeypatch.delitem(sys.modules, "tests.support.synthesis_engine")
-    registry = Registry(["fake"], TtsSettings(), {"fake": "tests.support.synthesis_engine"})
-    assert "tests.support.synthesis_engine" not in sys.modules
-    registry.get("fake")
-    assert "tests.support.synthesis_engine" in sys.modules
 
 
 def test_the_engines_and_their_order_come_from_the_environment(monkeypatch):
@@ -46,7 +36,7 @@ def test_the_engines_and_their_order_come_from_the_environment(monkeypatch):
     assert TtsSettings().tts_engines == ("espeak", "other")
 
 
-async def test_without_wishes_the_first_voice_of_the_first_engine_speaks(two):
+async def test_by_default_the_first_voice_of_the_first_engine_speaks(two):
     assert await chosen(two) == "fake:ana-es"
     assert await chosen(two, language="en") == "fake:ana-en-US"
 
@@ -76,14 +66,14 @@ async def test_a_voice_may_speak_another_region_of_its_language(two):
         ({"voice": "fake:ana-es", "language": "en"}, "voice_language_mismatch"),
     ],
 )
-async def test_a_line_without_an_engine_is_refused_with_its_reason(two, asked, expected):
+async def test_a_request_without_a_voice_is_refused_with_its_reason(two, asked, expected):
     assert await reason(two, **asked) == expected
 
 
 async def test_an_engine_that_lacks_something_is_passed_over(registry_of):
     registry = registry_of(fake=FakeEngine(available=False), other=FakeEngine(name="other"))
     assert await chosen(registry) == "other:ana-es"
-    assert {voice.engine for voice in await registry.voices()} == {"other"}
+    assert {voice.engine for voice in await list_voices(registry)} == {"other"}
 
 
 async def test_where_no_engine_can_work_the_error_names_what_is_missing(registry_of):
@@ -93,9 +83,9 @@ async def test_where_no_engine_can_work_the_error_names_what_is_missing(registry
 
 
 async def test_voices_come_by_engine_then_by_language_the_best_first(two):
-    listed = [voice.id for voice in await two.voices("es-MX")]
+    listed = [voice.id for voice in await list_voices(two, "es-MX")]
     of_one = ["ana-es-419", "bob-es-419", "ana-es", "bob-es"]
     assert listed == [f"{engine}:{name}" for engine in ("fake", "other") for name in of_one]
-    assert [voice.language for voice in await two.voices("es")] == ["es", "es", "es-419", "es-419"] * 2
-    assert len(await two.voices()) == 16
-    assert await two.voices("de") == []
+    assert [voice.language for voice in await list_voices(two, "es")] == ["es", "es", "es-419", "es-419"] * 2
+    assert len(await list_voices(two)) == 16
+    assert await list_voices(two, "de") == []

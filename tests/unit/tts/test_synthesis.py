@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import io
 import wave
+from datetime import date
+from decimal import Decimal
 
 import pytest
 
+from onevoice_kit.engines.base import EngineInfo, Price
+from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import Busy, InvalidInput, Unavailable
 from onevoice_kit.testing.waiting import eventually
-from services.tts.admission import Gate
-from services.tts.synthesis import Request, Synthesizer
+from services.tts.synthesis import Request, Synthesizer, _KeyLocks
 from tests.support.synthesis_engine import FakeEngine
 
 
 def asked(text="hola, amigo", **changes) -> Request:
     return Request(**{"text": text, "language": "es", "output_prefix": "users/u/jobs/j/tts", **changes})
+
+
+def limit(running: int, waiting: int) -> Limit:
+    return Limit(running, waiting, subject="Speech synthesis", retry_after_s=1.0)
 
 
 @pytest.fixture
@@ -26,7 +33,7 @@ def engine():
 
 @pytest.fixture
 def synthesizer(file_storage, registry_of, engine):
-    return Synthesizer(file_storage, registry_of(fake=engine), Gate(2, 10))
+    return Synthesizer(file_storage, registry_of(fake=engine), limit(2, 10))
 
 
 async def test_a_line_is_stored_as_trimmed_wav_with_its_exact_length(synthesizer, file_storage):
@@ -74,10 +81,30 @@ async def test_the_key_stands_under_the_prefix_and_follows_from_the_request(synt
 
 
 async def test_another_version_of_the_engine_speaks_anew(synthesizer, file_storage, registry_of):
-    newer = Synthesizer(file_storage, registry_of(fake=FakeEngine(version="2")), Gate(1, 1))
+    newer = Synthesizer(file_storage, registry_of(fake=FakeEngine(version="2")), limit(1, 1))
     first, second = await synthesizer.synthesize(asked()), await newer.synthesize(asked())
     assert first.audio.uri != second.audio.uri
     assert not second.cached
+
+
+@pytest.mark.parametrize("identity", [("other", "large", "1"), ("fake", "small", "1"), ("fake", "large", "2")])
+async def test_name_model_and_version_of_the_engine_are_part_of_the_key(file_storage, registry_of, identity):
+    assert await key_with(file_storage, registry_of, EngineInfo("fake", "large", "1")) != await key_with(
+        file_storage, registry_of, EngineInfo(*identity)
+    )
+
+
+async def test_a_price_and_a_shutdown_date_leave_the_key_as_it_is(file_storage, registry_of):
+    plain = EngineInfo("fake", "large", "1")
+    priced = EngineInfo("fake", "large", "1", date(2027, 1, 1), Price(Decimal(15), "1M characters"))
+    assert await key_with(file_storage, registry_of, plain) == await key_with(file_storage, registry_of, priced)
+
+
+async def key_with(file_storage, registry_of, info: EngineInfo) -> str:
+    engine = FakeEngine()
+    engine.info = info
+    speech = await Synthesizer(file_storage, registry_of(fake=engine), limit(1, 1)).synthesize(asked())
+    return speech.audio.uri
 
 
 async def test_the_engine_gets_one_clean_line(synthesizer, engine):
@@ -152,7 +179,7 @@ async def test_an_engines_error_is_passed_on_and_stores_nothing(synthesizer, fil
 
 
 async def test_one_line_too_many_is_refused_as_busy_while_a_cached_one_is_served(file_storage, registry_of, engine):
-    synthesizer = Synthesizer(file_storage, registry_of(fake=engine), Gate(1, 0))
+    synthesizer = Synthesizer(file_storage, registry_of(fake=engine), limit(1, 0))
     await synthesizer.synthesize(asked("uno"))
     engine.gate = asyncio.Event()
     running = asyncio.create_task(synthesizer.synthesize(asked("dos")))
@@ -163,3 +190,19 @@ async def test_one_line_too_many_is_refused_as_busy_while_a_cached_one_is_served
     assert (await synthesizer.synthesize(asked("uno"))).cached
     engine.gate.set()
     assert not (await running).cached
+
+
+async def test_a_key_is_held_by_one_at_a_time_and_forgotten_afterwards():
+    locks = _KeyLocks()
+    order: list[str] = []
+
+    async def one(key, name):
+        async with locks.hold(key):
+            order.append(f"{name} in")
+            await asyncio.sleep(0)
+            order.append(f"{name} out")
+
+    await asyncio.gather(one("k", "first"), one("k", "second"), one("other", "third"))
+    assert order.index("first out") < order.index("second in")
+    assert order.index("third in") < order.index("first out")
+    assert locks._locks == {}

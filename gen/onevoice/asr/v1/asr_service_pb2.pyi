@@ -361,6 +361,7 @@ class ListEnginesResponse(_message.Message):
 
     TRANSCRIPTION_FIELD_NUMBER: _builtins.int
     DIARIZATION_FIELD_NUMBER: _builtins.int
+    DETECTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def transcription(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
         """Engines for Transcribe, in the configured order of preference."""
@@ -369,15 +370,20 @@ class ListEnginesResponse(_message.Message):
     def diarization(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
         """Engines for Diarize, in the configured order of preference."""
 
+    @_builtins.property
+    def detection(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
+        """Engines for DetectSpeech, in the configured order of preference."""
+
     def __init__(
         self,
         *,
         transcription: _abc.Iterable[_engine_pb2.Engine] | None = ...,
         diarization: _abc.Iterable[_engine_pb2.Engine] | None = ...,
+        detection: _abc.Iterable[_engine_pb2.Engine] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["diarization", b"diarization", "transcription", b"transcription"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detection", b"detection", "diarization", b"diarization", "transcription", b"transcription"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,6 +29,9 @@ class Engine(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     LANGUAGES_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    SHUTDOWN_DATE_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name by which a job asks for it, for example `espeak`."""
     model: _builtins.str
@@ -37,9 +40,17 @@ class Engine(_message.Message):
     """Version of the engine or its model, for the lineage in the report."""
     available: _builtins.bool
     """Whether the engine can work in this deployment now (its program or key is present)."""
+    missing: _builtins.str
+    """A sentence about what to install or set where the engine is not available; else empty."""
+    shutdown_date: _builtins.str
+    """Day on which the vendor ends the model, as YYYY-MM-DD; empty where none is announced."""
     @_builtins.property
     def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """BCP-47 languages it serves; for translation the source languages."""
+
+    @_builtins.property
+    def price(self) -> Global___EnginePrice:
+        """List price; not set for an engine that costs nothing per call."""
 
     def __init__(
         self,
@@ -49,14 +60,43 @@ class Engine(_message.Message):
         version: _builtins.str = ...,
         languages: _abc.Iterable[_builtins.str] | None = ...,
         available: _builtins.bool = ...,
+        missing: _builtins.str = ...,
+        shutdown_date: _builtins.str = ...,
+        price: Global___EnginePrice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "languages", b"languages", "model", b"model", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "languages", b"languages", "missing", b"missing", "model", b"model", "name", b"name", "price", b"price", "shutdown_date", b"shutdown_date", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Engine: _TypeAlias = Engine  # noqa: Y015
+
+@_typing.final
+class EnginePrice(_message.Message):
+    """The vendor's list price of an engine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USD_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    usd: _builtins.str
+    """US dollars for one unit, as a decimal number."""
+    unit: _builtins.str
+    """The unit, for example `1M characters` or `hour of audio`."""
+    def __init__(
+        self,
+        *,
+        usd: _builtins.str = ...,
+        unit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["unit", b"unit", "usd", b"usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnginePrice: _TypeAlias = EnginePrice  # noqa: Y015
 
 @_typing.final
 class EngineUse(_message.Message):

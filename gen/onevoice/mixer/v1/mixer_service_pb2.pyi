@@ -793,6 +793,8 @@ class MeasuredLine(_message.Message):
     OVERLAP_MS_FIELD_NUMBER: _builtins.int
     CORRELATION_FIELD_NUMBER: _builtins.int
     LEVEL_DB_FIELD_NUMBER: _builtins.int
+    SHIFT_MS_FIELD_NUMBER: _builtins.int
+    CUT_MS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id of the planned line."""
     present: _builtins.bool
@@ -807,6 +809,10 @@ class MeasuredLine(_message.Message):
     """Likeness of the file to the line's own sound at that place, 0 to 1: 1 where nothing else sounds."""
     level_db: _builtins.float
     """Level of the line in the file against its level in the voice stem, dB: about 0 in a good file."""
+    shift_ms: _builtins.int
+    """Time by which the line's sound lies later in the file than in the voice stem, milliseconds; negative is earlier."""
+    cut_ms: _builtins.int
+    """Sound of the line that is missing from its start or its end, milliseconds."""
     def __init__(
         self,
         *,
@@ -817,10 +823,12 @@ class MeasuredLine(_message.Message):
         overlap_ms: _builtins.int = ...,
         correlation: _builtins.float = ...,
         level_db: _builtins.float = ...,
+        shift_ms: _builtins.int = ...,
+        cut_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation", b"correlation", "end_ms", b"end_ms", "id", b"id", "level_db", b"level_db", "onset_ms", b"onset_ms", "overlap_ms", b"overlap_ms", "present", b"present"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation", b"correlation", "cut_ms", b"cut_ms", "end_ms", b"end_ms", "id", b"id", "level_db", b"level_db", "onset_ms", b"onset_ms", "overlap_ms", b"overlap_ms", "present", b"present", "shift_ms", b"shift_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,9 +1,13 @@
-"""Case and punctuation: put into what a recogniser left bare, and kept right in what an engine returns."""
+"""
+Case and punctuation for Apertium: added to text that a recogniser left without, and corrected in its translations.
+
+A rule-based translator needs sentences; and its dictionaries have words alone, so the marks of a target language that
+are part of a sentence, such as the Spanish “¿”, are set here.
+"""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -57,25 +61,11 @@ class Restored:
 
     text: str
     recased: bool
-    """Whether it came without any capital."""
-
-
-def clean(text: str) -> str:
-    """The text composed (NFC), without control and format characters, every run of white space one space."""
-    composed = unicodedata.normalize("NFC", text)
-    if composed.isprintable():
-        return " ".join(composed.split())
-    kept = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in composed if _is_visible(c))
-    return " ".join(kept.split())
-
-
-def _is_visible(char: str) -> bool:
-    # The joiners shape Indic and Arabic letters and emoji; other format characters only hide things.
-    return char in "\u200c\u200d" or unicodedata.category(char) not in ("Cf", "Co", "Cn", "Cs")
+    """True where it came without any capital."""
 
 
 def has_letters(text: str) -> bool:
-    """Whether there is anything to translate."""
+    """True where there is something to translate."""
     return any(char.isalpha() for char in text)
 
 
@@ -92,14 +82,14 @@ def restore(text: str, language: str) -> Restored:
 
 
 def is_question(text: str, language: str) -> bool:
-    """Whether a text without punctuation begins as a question does."""
+    """True for a text without punctuation that begins as a question does."""
     beginning = _QUESTIONS.get(primary(language))
     return bool(beginning and beginning.match(text.lower().lstrip(_OPENERS)))
 
 
 def finish(text: str, source: Restored, language: str, kept: Iterable[str] = ()) -> str:
     """
-    An engine's answer with sentence case and the end punctuation of its source, in the target's way of writing.
+    A translation with sentence case and the end punctuation of its source, in the target's way of writing.
 
     A text that begins with one of `kept` (translations fixed by a glossary) in a case of its own keeps that case.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.translate.restoration import Restored, clean, finish, has_letters, is_question, restore
+from services.translate.engines.apertium_text import Restored, finish, has_letters, is_question, restore
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,3 @@ def test_a_fixed_translation_keeps_its_own_case_at_the_beginning():
 def test_small_words_lose_a_capital_they_cannot_have_from_a_source_without_any():
     assert finish("Hola Mi amigo Juan.", Restored("x.", recased=True), "es") == "Hola mi amigo Juan."
     assert finish("Hola Mi amigo.", Restored("x.", recased=False), "es") == "Hola Mi amigo."
-
-
-def test_cleaning_leaves_one_line_without_anything_invisible():
-    assert clean(" a\x00b\r\n\tc\u2028d \u200b\u202e e\ufeff ") == "a b c d e"
-    assert clean("e\u0301") == "é"
-    assert clean("\x07\x1b\u0000") == ""

@@ -13,6 +13,7 @@ from services.asr.engines.base import TimeRange
 # The engines keep processes; one worker of the test run keeps them all, so that they do not fight for memory.
 pytestmark = pytest.mark.xdist_group("asr-engines")
 
+KIND = "transcription"
 SENTENCE = TimeRange(1400, 4100)
 SILENCE = TimeRange(4400, 5300)
 
@@ -22,12 +23,12 @@ async def collect(engine, audio, regions):
 
 
 async def test_it_declares_its_name_and_model(engine):
-    info = engine.capabilities.info
-    assert info.name
-    assert info.version
-    assert engine.capabilities.serves("en-US")
-    assert 1_000 <= engine.capabilities.max_chunk_ms <= 60_000
-    assert engine.available()
+    capabilities = await engine.describe()
+    assert capabilities.info.name
+    assert capabilities.info.version
+    assert capabilities.serves("en-US")
+    assert 1_000 <= capabilities.max_chunk_ms <= 60_000
+    assert capabilities.available
 
 
 async def test_each_region_has_one_utterance_in_time_order(engine, audio):

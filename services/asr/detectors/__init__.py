@@ -1,1 +1,0 @@
-"""Detectors of speech, behind the protocol of `base`."""

@@ -1,0 +1,120 @@
+"""A step as data: a class declares what it takes and what it gives; the rest follows from that."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+from functools import cache, partial
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic_core import to_jsonable_python
+
+from ..codec import dump, load, shape
+from ..pipeline.graph import Given, Handle, Inputs, Json, Result, Step
+from .context import Tools
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC, Generic[T]):
+    """
+    A step that gives a `T`. Each field of a subclass is a declared input: a handle, a tuple of handles, or a plain
+    value, such as an option of the user or a setting of the deployment. `run` decides by them alone, so the input hash
+    is made of them: any change of one runs the step again, and nothing else does. (A field with `compare=False` is no
+    input: its value must not change the output.)
+
+    Two tasks are equal where they have the same inputs and give the same handle: graphs can be compared.
+    """
+
+    stage: ClassVar[str]
+    """What bounds it, and what users see."""
+    version: ClassVar[int] = 1
+    """Raised where the same inputs lead to another output. A change of the output's shape needs no new version."""
+    pure: ClassVar[bool] = False
+    """Cheap to repeat; see `Step.pure`."""
+
+    gives: Handle[T]
+    scope: str = ""
+    """See `Step.scope`."""
+    then: Callable[[T], Iterable[Task[Any]]] | None = field(default=None, compare=False, repr=False)
+    """The tasks that its output calls for; a pure function."""
+
+    @abstractmethod
+    async def run(self, tools: Tools, given: Given) -> T | Result[T]:
+        """Does the work; may run twice, and must then do the same."""
+
+    def follow(self, tools: Tools, output: T) -> None:
+        """Keeps the progress of a run up to date, whether this run or an earlier one made the output."""
+
+    @property
+    def takes(self) -> tuple[Handle[Any], ...]:
+        """The handles among its inputs, in the order of its fields."""
+        return tuple(handle for value in self._inputs().values() for handle in _handles(value))
+
+    @property
+    def params(self) -> Json:
+        """What the input hash covers besides the key and the outputs behind `takes`."""
+        return [self.version, shape(self.gives.kind), {name: _param(value) for name, value in self._inputs().items()}]
+
+    def _inputs(self) -> dict[str, Any]:
+        names = [item.name for item in fields(self) if item.compare and item.name not in ("gives", "scope")]
+        return {name: getattr(self, name) for name in names}
+
+
+def _handles(value: object) -> tuple[Handle[Any], ...]:
+    if isinstance(value, Handle):
+        return (value,)
+    return value if isinstance(value, tuple) and _is_handles(value) else ()
+
+
+def _is_handles(value: object) -> bool:
+    return isinstance(value, Handle) or (isinstance(value, tuple) and all(isinstance(item, Handle) for item in value))
+
+
+def _param(value: object) -> Json:
+    """A plain value as JSON; of handles their number, since their outputs are hashed apart."""
+    return {"handles": len(_handles(value))} if _is_handles(value) else to_jsonable_python(value)
+
+
+def bind(tools: Tools, task: Task[Any]) -> Step:
+    """The task as the executor runs it."""
+
+    async def run(inputs: Inputs) -> Result[Json]:
+        made = await task.run(tools, Given(inputs))
+        result = made if isinstance(made, Result) else Result(made)
+        return Result(dump(task.gives.kind, result.output), result.shown)
+
+    return Step(
+        task.gives.key,
+        task.stage,
+        run,
+        tuple(handle.key for handle in task.takes),
+        tuple(handle.part for handle in task.takes),
+        params=task.params,
+        then=partial(_following, tools, task) if task.then or type(task).follow is not Task.follow else None,
+        pure=task.pure,
+        scope=task.scope,
+    )
+
+
+def _following(tools: Tools, task: Task[Any], output: Json) -> Iterable[Step]:
+    value = load(task.gives.kind, output)
+    task.follow(tools, value)
+    return [bind(tools, following) for following in task.then(value)] if task.then else []
+
+
+def draw(tasks: Iterable[Task[Any]]) -> str:
+    """The graph as text: a line for each step, with the steps that it waits for directly and not through others."""
+    takes = {task.gives.key: {handle.key for handle in task.takes} for task in tasks}
+
+    @cache
+    def before(key: str) -> set[str]:
+        return takes[key].union(*map(before, takes[key]))
+
+    width = max(map(len, takes))
+    direct = {
+        key: [i for i in sorted(inputs) if not any(i in before(j) for j in inputs)] for key, inputs in takes.items()
+    }
+    return "\n".join(f"{key:{width}} ← {', '.join(inputs)}".rstrip(" ←") for key, inputs in direct.items())

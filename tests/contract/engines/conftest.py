@@ -1,0 +1,88 @@
+"""Every registered engine of every stage, and the fakes that stand for them in other tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onevoice_kit.engines.registry import Registry
+from services.asr.engines.registry import (
+    DETECTION,
+    DIARIZATION,
+    TRANSCRIPTION,
+    detection_engines,
+    diarization_engines,
+    transcription_engines,
+)
+from services.asr.settings import AsrSettings
+from services.translate.engines import registry as translation
+from services.translate.settings import TranslateSettings
+from services.tts.engines import registry as synthesis
+from services.tts.settings import TtsSettings
+from tests.support.synthesis_engine import FakeEngine as FakeSynthesis
+from tests.support.translation_engine import FakeEngine as FakeTranslation
+from tests.unit.asr import samples
+from tests.unit.asr.fakes import FakeTranscription
+
+ENGINES: Mapping[str, Mapping[str, str]] = {
+    "transcription": TRANSCRIPTION,
+    "diarization": DIARIZATION,
+    "detection": DETECTION,
+    "translation": translation.ENGINES,
+    "synthesis": synthesis.ENGINES,
+}
+"""Import paths by kind and name."""
+FAKES = {"transcription": FakeTranscription, "translation": FakeTranslation, "synthesis": FakeSynthesis}
+
+
+def registry(kind: str, name: str) -> Registry[Any, Any]:
+    """The registry of a kind with one engine, as the service builds it; one worker process."""
+    asr = AsrSettings(
+        asr_workers=1,
+        asr_transcription_engines=(name,),
+        asr_diarization_engines=(name,),
+        asr_detection_engines=(name,),
+    )
+    match kind:
+        case "transcription":
+            return transcription_engines(asr)
+        case "diarization":
+            return diarization_engines(asr)
+        case "detection":
+            return detection_engines(asr)
+        case "translation":
+            return translation.translation_engines(TranslateSettings(translate_engines=(name,)))
+        case _:
+            return synthesis.synthesis_engines(TtsSettings(tts_engines=(name,)))
+
+
+def names(kind: str) -> list[str]:
+    """The engines of a kind, the fake included."""
+    return [*ENGINES[kind], *(["fake"] if kind in FAKES else [])]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs a test file of one kind over the engines of that kind, the lifecycle over those of all kinds."""
+    if "engine" in metafunc.fixturenames:
+        kind = metafunc.module.KIND
+        pairs = [(one, name) for one in ENGINES for name in names(one) if kind in (one, "all")]
+        metafunc.parametrize("engine", pairs, indirect=True, ids=[f"{one}-{name}" for one, name in pairs])
+
+
+@pytest.fixture
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    """A warm engine."""
+    kind, name = request.param
+    made = FAKES[kind]() if name == "fake" else registry(kind, name).get(name)
+    await made.warm()
+    yield made
+    await made.close()
+
+
+@pytest.fixture(scope="session")
+def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """About 6 s: a pause, a read sentence from 1.2 s to 4.2 s, a pause."""
+    return samples.write(tmp_path_factory.mktemp("audio") / "speech.flac", samples.reading(samples.NAMES[1]))

@@ -1,0 +1,169 @@
+"""The graph of a job is data: it can be built without running it, compared and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from textwrap import indent
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+
+from onevoice_jobs.options import EngineChoice, GlossaryTerm, JobOptions
+from onevoice_jobs.records import JobRecord, Word
+from onevoice_jobs.states import JobStatus
+from onevoice_kit.storage.base import ObjectRef
+from services.orchestrator.pipeline.dubbing import Dubbing
+from services.orchestrator.policy.line import Source
+from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.stages.asr import DetectedSpeech
+from services.orchestrator.steps.task import Task, draw
+from tests.support.lines import ENGINE
+
+SPEECH = DetectedSpeech((((0, 1000), (2000, 3000)), ((60_000, 61_000),)), 70_000, ENGINE)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+JOB = JobRecord(
+    id=UUID(int=1),
+    user_id=UUID(int=2),
+    video_id=UUID(int=3),
+    batch_id=None,
+    status=JobStatus.PROCESSING,
+    stage=None,
+    progress=0,
+    priority=0,
+    source=ObjectRef("file:///talk.mp4", "a" * 64, 9, "video/mp4"),
+    filename="talk.mp4",
+    source_language=None,
+    target_languages=("es", "ca"),
+    options=JobOptions(),
+    duration_ms=70_000,
+    quoted_credits=10,
+    spent_credits=None,
+    attempts=1,
+    lease_epoch=1,
+    cancel_requested_at=None,
+    error=None,
+    metrics={},
+    traceparent="",
+    created_at=NOW,
+    started_at=NOW,
+    completed_at=None,
+    deadline_at=NOW + timedelta(hours=1),
+    estimated_completion=None,
+)
+SETTINGS = OrchestratorSettings(database_url=SecretStr("postgresql://unused"))
+
+
+def cut(chunk: int) -> dict[str, Source]:
+    """One line for each region of the chunk."""
+    return {
+        f"{chunk}.{n}": Source(start, end, "speaker_1", (Word("hello", start, end),), 1000)
+        for n, (start, end) in enumerate(SPEECH.chunks[chunk])
+    }
+
+
+def whole(job: JobRecord = JOB, settings: OrchestratorSettings = SETTINGS) -> dict[str, Task[Any]]:
+    """Every task of a job of two chunks and three lines, by key."""
+    dubbing = Dubbing(job, settings)
+
+    def tasks() -> Iterator[Task[Any]]:
+        yield from dubbing.start()
+        yield from dubbing.after_detection(SPEECH)
+        for chunk in range(2):
+            yield from dubbing.after_cut(chunk, cut(chunk))
+        yield from dubbing.after_order(2, ["0.0", "0.1", "1.0"])
+
+    return {task.gives.key: task for task in tasks()}
+
+
+def test_every_task_waits_for_tasks_of_the_graph_and_the_settlement_comes_last() -> None:
+    tasks = whole()
+    keys = set(tasks)
+    waited_for = {handle.key for task in tasks.values() for handle in task.takes}
+    assert waited_for <= keys
+    assert keys - waited_for == {"settle", "transcript"}, "the transcript adds the rest of each language"
+
+
+def test_the_graph_of_the_same_job_is_the_same() -> None:
+    assert whole() == whole()
+    assert whole() != whole(replace(JOB, target_languages=("es",)))
+
+
+def with_options(**options: Any) -> JobRecord:
+    return replace(JOB, options=JobOptions(**options))
+
+
+def with_engines(**engines: str) -> JobRecord:
+    return with_options(engines=EngineChoice(**engines))
+
+
+@pytest.mark.parametrize(
+    ("job", "changed"),
+    [
+        (replace(JOB, source_language="en-GB"), {"language"}),
+        (with_options(source_language="en-GB"), {"language"}),
+        (with_engines(asr="other"), {"transcribe:0", "transcribe:1"}),
+        (with_engines(translate="other"), {f"translate:{lang}:{n}" for lang in ("es", "ca") for n in (0, 1)}),
+        (
+            with_options(glossary=(GlossaryTerm(source="a", target="b"),)),
+            {f"translate:{lang}:{n}" for lang in ("es", "ca") for n in (0, 1)},
+        ),
+        (
+            with_engines(tts="other"),
+            {f"speak:{lang}:{line}" for lang in ("es", "ca") for line in ("0.0", "0.1", "1.0")}
+            | {"voices:es", "voices:ca"},
+        ),
+        (with_options(voices={"es": "espeak:es"}), {"voices:es"}),
+        (with_options(voices={"es": {"speaker_1": "espeak:es"}}), {"voices:es"}),
+        (with_options(loudness="-16"), {"mix:es", "mix:ca"}),
+        (with_options(duck_gain_db=-10.0), {"mix:es", "mix:ca"}),
+        (with_options(burn_in_captions=True), {"mux:es", "mux:ca"}),
+        (with_options(keep_original_audio=False), {"mux:es", "mux:ca"}),
+        (replace(JOB, reservation_id="second"), {"settle"}),
+        (replace(JOB, attempts=2, lease_epoch=2, priority=5, notify_email="ann@example.com"), set()),
+    ],
+)
+def test_a_change_of_an_option_runs_the_steps_that_take_it_and_no_others(job: JobRecord, changed: set[str]) -> None:
+    assert different(whole(), whole(job)) == changed
+
+
+@pytest.mark.parametrize(
+    ("settings", "changed"),
+    [
+        ({"default_source_language": "de"}, {"language"}),
+        ({"duck_gain_db": -10.0}, {"mix:es", "mix:ca"}),
+        ({"worker_lease_s": 60.0, "max_concurrent_tts": 1}, set()),
+    ],
+)
+def test_a_change_of_a_setting_runs_the_steps_that_take_it_and_no_others(
+    settings: dict[str, Any], changed: set[str]
+) -> None:
+    assert different(whole(), whole(settings=SETTINGS.model_copy(update=settings))) == changed
+
+
+def different(one: dict[str, Task[Any]], other: dict[str, Task[Any]]) -> set[str]:
+    assert one.keys() == other.keys()
+    return {key for key, task in one.items() if task.params != other[key].params}
+
+
+def test_an_edited_translation_speaks_its_own_line_again_and_no_other() -> None:
+    tasks = whole()
+    takes = {key: task.takes for key, task in tasks.items() if key.startswith("speak:es:0.")}
+    assert {key: [handle.part for handle in handles] for key, handles in takes.items()} == {
+        "speak:es:0.0": ["0.0", "speaker_1"],
+        "speak:es:0.1": ["0.1", "speaker_1"],
+    }
+
+
+def test_the_picture_in_the_documentation_is_the_graph() -> None:
+    dubbing = Dubbing(replace(JOB, target_languages=("L",)), SETTINGS)
+    speech = replace(SPEECH, chunks=SPEECH.chunks[1:])
+    tasks = [*dubbing.start(), *dubbing.after_detection(speech)]
+    tasks += [*dubbing.after_cut(0, {"0.0": cut(1)["1.0"]}), *dubbing.after_order(1, ["0.0"])]
+    drawn = draw(tasks).replace("0.0", "c.n").replace(":0", ":c")
+    document = (Path(__file__).parents[3] / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    assert indent(drawn, "   ") in document, drawn
