@@ -43,7 +43,7 @@ class Table:
     size: int
     """Bytes of each sample."""
     offsets: Sequence[int]
-    """Where chunks begin in the media data; the samples are shared out evenly."""
+    """Beginnings of the chunks in the media data; the samples are shared out evenly."""
     timescale: int = 25
     delta: int = 1
     """Length of a sample in units of `timescale`."""

@@ -71,8 +71,8 @@ class Command:
 
 def guards(limits: MediaLimits, own: Own | None = None, threads: int = 2) -> list[str]:
     """
-    What every input is opened with. The format list must be given: without it ffmpeg 5.1 follows a playlist that is
-    named like a video to other files of the machine.
+    The options that every input is opened with. The format list must be given: without it ffmpeg 5.1 follows a
+    playlist that is named like a video to other files of the machine.
     """
     formats = own or ",".join(DEMUXERS)
     decoders = "srt,subrip" if own == "srt" else ",".join(DECODERS)

@@ -59,7 +59,7 @@ class Ffmpeg:
             yield running
 
     async def probe_json(self, file: MediaFile, workspace: Workspace, *options: str) -> tuple[dict[str, Any], str]:
-        """What ffprobe says of an outside file, as parsed JSON, and its messages. Raises as `run`."""
+        """Parsed JSON of ffprobe on an outside file, and its messages. Raises as `run`."""
         argv = [tool("ffprobe"), "-hide_banner", "-loglevel", "warning", *(word(option) for option in options)]
         argv += ["-of", "json", *guards(self.limits), "-i", f"file:{file.name}"]
         budget = Budget(self.limits.probe_time_limit_s, self.limits.max_memory_bytes, 0)
@@ -84,7 +84,7 @@ class Ffmpeg:
             return running.stderr
 
     async def has_filter(self, name: str) -> bool:
-        """Whether this ffmpeg has a filter; asked once."""
+        """True where this ffmpeg has a filter; looked up once."""
         if name not in self._filters:
             async with self.workspace() as workspace:
                 budget = Budget(self.limits.probe_time_limit_s, self.limits.max_memory_bytes, 0)

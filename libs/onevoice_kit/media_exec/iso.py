@@ -55,7 +55,7 @@ class _Track:
         return self.ticks / self.timescale
 
     def repeats(self, timescale: int) -> float:
-        """How often the edit list plays the track; 1 where it plays about once, or a part of it."""
+        """Times that the edit list plays the track; 1 where it plays about once, or a part of it."""
         times = self.edited / timescale / self.seconds if self.ticks else 1.0
         return times if times > 1.5 else 1.0
 

@@ -1,4 +1,4 @@
-"""What media may cost and what it may be: the limits and the allow-lists of every ffmpeg this project starts."""
+"""The limits on media and the allow-lists of every ffmpeg this project starts."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ from pathlib import Path
 
 from onevoice_kit.settings import Settings
 
-DEMUXERS = ("mov", "matroska", "webm", "wav", "flac", "mp3", "ogg", "aac", "avi", "mpegts")
+DEMUXERS = (
+    *("mov", "matroska", "webm", "avi", "mpegts", "mpeg", "asf"),
+    *("wav", "w64", "aiff", "caf", "au", "flac", "mp3", "ogg", "aac", "ac3", "eac3", "amr", "wv"),
+)
 """Containers of outside files. None of them can name another file: no playlist, no image sequence, no script."""
 
 _VIDEO = (
     *("h264", "hevc", "av1", "libdav1d", "libaom-av1", "vp8", "vp9", "libvpx", "libvpx-vp9", "mpeg4"),
     *("mpeg1video", "mpeg2video", "msmpeg4v3", "h263", "mjpeg", "prores", "theora"),
 )
-_AUDIO = ("aac", "mp3", "mp3float", "mp2", "mp2float", "opus", "libopus", "vorbis", "flac", "alac", "ac3", "eac3")
+_AUDIO = (
+    *("aac", "mp3", "mp3float", "mp2", "mp2float", "opus", "libopus", "vorbis", "flac", "alac", "ac3", "eac3"),
+    *("wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice", "wavpack", "speex", "adpcm_ms", "adpcm_ima_wav"),
+    *("amr_nb", "amrnb", "amr_wb", "amrwb"),
+)
 _PCM = (
-    *("pcm_u8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be"),
+    *("pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be"),
     *("pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_mulaw", "pcm_alaw"),
 )
 _BESIDE = (
@@ -57,7 +64,7 @@ class MediaLimits:
     probe_time_limit_s: float = 30.0
     """Wall clock of one probe, and of reading all packets of a file besides what its size takes."""
     read_bytes_per_s: float = 20e6
-    """How fast a file is read at least."""
+    """Lowest speed at which a file is read."""
 
 
 _DEFAULT = MediaLimits()
@@ -76,7 +83,7 @@ class MediaSettings(Settings):
     media_max_output_bytes: int = _DEFAULT.max_output_bytes
     media_time_limit_s: float = _DEFAULT.time_limit_s
     media_temp_dir: Path | None = None
-    """Where working folders are made; None: the system's folder for temporary files."""
+    """Parent of working folders; None: the system's folder for temporary files."""
 
     def media_limits(self) -> MediaLimits:
         """The limits as the media tools take them."""

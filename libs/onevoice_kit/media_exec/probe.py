@@ -1,4 +1,4 @@
-"""Says what a media file is and refuses what is not taken, with the reason."""
+"""Describes a media file, and refuses one that is not taken, with the reason."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onevoice_kit.media_exec.limits import CODECS, MediaLimits
 from onevoice_kit.media_exec.reasons import bad_media, said
 from onevoice_kit.media_exec.workspace import MediaFile, Workspace
 
-_STATED = ("mov", "matroska", "wav", "flac", "avi")
+_STATED = ("mov", "matroska", "wav", "w64", "aiff", "caf", "flac", "avi")
 """Containers whose header states the duration; of the others ffprobe estimates it, so their packets are counted."""
 _TAIL_S = 10.0
 _TOLERANCE_S = 1.0
@@ -37,7 +37,7 @@ _ENTRIES = (
 
 async def probe(ffmpeg: Ffmpeg, file: MediaFile, workspace: Workspace, *, require_audio: bool = False) -> MediaFacts:
     """
-    What the file is. Raises `InvalidInput` with reason `empty_file`, `file_too_large`, `not_media`,
+    The facts of a file. Raises `InvalidInput` with reason `empty_file`, `file_too_large`, `not_media`,
     `truncated_media`, `forbidden_format`, `unsupported_codec`, `too_many_streams`, `picture_too_large`, `too_long`,
     `no_audio`, `media_too_complex`, `media_unreadable`, `bad_index`, `too_many_frames`, `frame_rate_too_high`.
     """
@@ -118,7 +118,7 @@ async def _last_packets(
 
 
 class _Packets:
-    """What is kept of the packets that ffprobe lists: when each stream ends, and how many there are."""
+    """Sums over the packets that ffprobe lists: when each stream ends, and how many there are."""
 
     def __init__(self, limits: MediaLimits, video: set[int]) -> None:
         self.ends: dict[int, float] = {}
@@ -154,7 +154,7 @@ class _Packets:
 
 
 def _stated(shown: dict[str, Any]) -> bool:
-    """Whether the header says how long the file plays."""
+    """True where the header states the length of the file."""
     container = str(shown["format"].get("format_name", "")).split(",")[0]
     return container in _STATED and _number(shown["format"].get("duration")) > 0
 

@@ -32,7 +32,7 @@ _ENV = {"MALLOC_ARENA_MAX": "2"}
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one process may take."""
+    """Limits of one process."""
 
     seconds: float
     memory_bytes: int
@@ -219,7 +219,7 @@ def tool(name: str) -> str:
 
 def _opened(pipe: BinaryIO | None) -> BinaryIO:
     if pipe is None:
-        raise ValueError("the pipe was not asked for")
+        raise ValueError("the pipe was not requested")
     return pipe
 
 

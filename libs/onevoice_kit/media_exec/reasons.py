@@ -1,4 +1,4 @@
-"""What went wrong, read from how a media tool ended and from what it said."""
+"""The cause of a failure, read from the exit code and the messages of a media tool."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def donor(bench) -> Path:
 
 
 def run(folder: Path, work: str, *paths: Path) -> dict[str, dict[str, Any]]:
-    """What came of each file, by its name."""
+    """The outcome of each file, by its name."""
     command = [sys.executable, "-m", "tests.support.media_run", str(folder), work, *map(str, paths)]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     found = {one["name"]: one for one in map(json.loads, lines)}
