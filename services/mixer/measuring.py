@@ -11,6 +11,7 @@ from onevoice_kit.storage.base import ObjectRef, Storage
 from services.mixer.facts import KnownFacts
 from services.mixer.mixing.plan import MAX_CLIPS, MAX_DURATION_MS, Range
 from services.mixer.progress import Report, part, silent
+from services.mixer.results import content
 
 if TYPE_CHECKING:
     from services.mixer.matching import Found
@@ -93,7 +94,7 @@ class Measurer:
             self._ffmpeg.workspace() as workspace,
         ):
             files = [workspace.link(path) for path in (media, voice, original)]
-            facts = await self._facts.of(job.media.sha256, files[0], workspace, require_audio=True)
+            facts = await self._facts.of(content(job.media), files[0], workspace, require_audio=True)
             if not 0 <= job.track < len(facts.audio):
                 raise InvalidInput("The file has no such sound track.", reason="no_such_track")
             decoded = [workspace.new("s16") for _ in files]

@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 
 from onevoice_kit.errors import Internal, InvalidInput
-from onevoice_kit.media_exec import AudioFacts, Ffmpeg, MediaFacts, MediaFile, VideoFacts, Workspace, probe
+from onevoice_kit.media_exec import AudioFacts, Ffmpeg, MediaFacts, MediaFile, VideoFacts, Workspace, bad_media, probe
 from onevoice_kit.storage.base import ObjectRef, Storage
 from services.mixer import subtitles
 from services.mixer.facts import KnownFacts
-from services.mixer.muxplan import Container, Parts, Titled, command, container_for
+from services.mixer.muxplan import Container, Parts, Titled, command, container_for, room
 from services.mixer.progress import Report, part, silent
 from services.mixer.results import Results, Work, content
 
@@ -63,7 +63,8 @@ class Muxer:
     async def mux(self, job: MuxJob, report: Report = silent) -> Muxed:
         """
         Raises `InvalidInput` with the reasons of a probe, `no_tracks`, `too_many_tracks`, `bad_subtitles`,
-        `bad_duration`; `Internal` (reason `length_changed`) rather than give a file of another length.
+        `bad_duration`, `burn_in_too_large`, `output_too_large`;
+        `Internal` (reason `length_changed`) rather than give a file of another length.
         """
         _check(job)
         work = Work.of(job.output_prefix, "mux", _parameters(job))
@@ -103,14 +104,17 @@ class Muxer:
                     for track in job.subtitles
                 ]
             ),
-            burn_in=await self._captions(workspace, job) if facts.video else None,
+            burn_in=await self._captions(workspace, job, facts),
             duration_ms=job.duration_ms,
         )
 
-    async def _captions(self, workspace: Workspace, job: MuxJob) -> MediaFile | None:
+    async def _captions(self, workspace: Workspace, job: MuxJob, facts: MediaFacts) -> MediaFile | None:
         """The captions to burn in; None where there are none, so that the video is copied as it is."""
-        if job.burn_in is None:
+        if job.burn_in is None or facts.video is None:
             return None
+        video, most = facts.video, self._ffmpeg.limits.max_burn_in_pixels
+        if video.width * video.height > most:
+            raise bad_media("burn_in_too_large", limit_pixels=str(most))
         file = await self._subtitles(workspace, job.burn_in, job)
         return file if file.path.stat().st_size else None
 
@@ -129,7 +133,10 @@ class Muxer:
         titles.path.write_text(parts.metadata(), encoding="utf-8")
         length = max(parts.duration_ms / 1000, 0.001)
         await self._ffmpeg.run(
-            command(parts, titles, output, container), workspace, on_time=lambda second: report(second / length)
+            command(parts, titles, output, container),
+            workspace,
+            max_output_bytes=room(parts),
+            on_time=lambda second: report(second / length),
         )
         return output
 

@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 from onevoice_kit.languages import to_iso639
-from onevoice_kit.media_exec import Command, Input, MediaFacts, MediaFile, Output
+from onevoice_kit.media_exec import Command, Input, MediaFacts, MediaFile, Output, VideoFacts
 
 _MP4_VIDEO = frozenset({"h264", "hevc", "av1", "vp9", "mpeg4", "mpeg2video", "mpeg1video"})
 _MP4_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"})
 """Codecs that are put into MP4 as they are. Other sound is encoded again; other video needs Matroska."""
 _FRAME_S = 0.04
 """Longer than one frame of any of these sound codecs."""
+_FRUGAL = "sliced-threads=1:sync-lookahead=0:rc-lookahead=0:mbtree=0:bframes=0"
+"""Keeps the encoder from holding many pictures: burning into 4K then takes 330 MB instead of 990."""
+_LARGE_PIXELS = 1920 * 1200
+"""Pictures beyond this are encoded frugally."""
+_ROOM_BYTES = 4 << 20
+_ROOM_BYTES_PER_S = 32_000
+"""Original sound that is encoded again takes 24,000, the index of 60 frames a second and of six tracks the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +79,36 @@ class Parts:
         return ";FFMETADATA1\n" + "".join(sections)
 
 
+def room(parts: Parts) -> int:
+    """
+    Bytes that the file may take: each input once, and a margin by the length. An input whose packets are the same
+    bytes many times would otherwise fill the disk.
+    """
+    files = [parts.source, *(track.file for track in (*parts.tracks, *parts.subtitles))]
+    inputs = sum(file.path.stat().st_size for file in files)
+    per_second: float = _ROOM_BYTES_PER_S
+    if parts.burn_in is not None and parts.facts.video is not None:
+        per_second += _burned_bits_per_s(parts.facts.video) / 8
+    return inputs + _ROOM_BYTES + round(per_second * max(parts.duration_ms / 1000, parts.facts.duration_s))
+
+
+def _is_large(parts: Parts) -> bool:
+    """A picture of more than HD is encoded again."""
+    video = parts.facts.video
+    return parts.burn_in is not None and video is not None and video.width * video.height > _LARGE_PIXELS
+
+
+def _burned_bits_per_s(video: VideoFacts) -> int:
+    """Half a bit for each pixel of a second; four times what such a picture needs at this quality."""
+    rate = min(max(video.frame_rate, 25.0), 120.0)
+    return round(max(1e6, video.width * video.height * rate / 2))
+
+
 def command(parts: Parts, titles: MediaFile, output: MediaFile, container: Container) -> Command:
     """Input 0 is the source, 1 the titles, then dubbed tracks, subtitles, and the source again for its sound."""
     first_subtitle = 2 + len(parts.tracks)
     inputs = [
-        Input(parts.source),
+        Input(parts.source, threads=1 if _is_large(parts) else 2),
         Input(titles, own="ffmetadata"),
         *(Input(track.file, own="mov") for track in parts.tracks),
         *(Input(track.file, own="srt") for track in parts.subtitles),
@@ -86,7 +118,15 @@ def command(parts: Parts, titles: MediaFile, output: MediaFile, container: Conta
         options += _original(parts, len(inputs), container)
         inputs.append(Input(parts.source, _until(parts)))
     options += _subtitles(parts, first_subtitle, container)
-    options += ["-map_metadata", "0", "-max_muxing_queue_size", "9999", *container.muxer]
+    options += [
+        "-map_metadata",
+        "0",
+        "-max_muxing_queue_size",
+        "9999",
+        "-max_interleave_delta",
+        "3000000",
+        *container.muxer,
+    ]
     return Command(tuple(inputs), (Output(output, tuple(options)),), _burning(parts))
 
 
@@ -102,7 +142,10 @@ def _video(parts: Parts) -> list[str]:
         return []
     if parts.burn_in is not None:
         quality = ("-preset", "veryfast", "-crf", "20", "-pix_fmt", "yuv420p", "-fps_mode", "passthrough")
-        return ["-map", "[burned]", "-c:v", "libx264", *quality, "-enc_time_base:v", "-1"]
+        rate = str(_burned_bits_per_s(parts.facts.video))
+        bounds: tuple[str, ...] = ("-maxrate:v", rate, "-bufsize:v", rate, "-threads:v", "2")
+        bounds += ("-x264-params", _FRUGAL) if _is_large(parts) else ()
+        return ["-map", "[burned]", "-c:v", "libx264", *quality, *bounds, "-enc_time_base:v", "-1"]
     # Apple's players know HEVC in MP4 only under this name.
     tag = ["-tag:v", "hvc1"] if parts.facts.video.codec == "hevc" else []
     return ["-map", f"0:{parts.facts.video.index}", "-c:v", "copy", *tag]

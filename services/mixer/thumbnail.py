@@ -10,6 +10,8 @@ from onevoice_kit.storage.base import ObjectRef, Storage
 from services.mixer.facts import KnownFacts
 from services.mixer.results import Results, Work, content
 
+_MOST_BYTES = 32 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class ThumbnailJob:
@@ -55,7 +57,8 @@ class Photographer:
         # Past the last key frame of an odd file there may be no picture; its first one is then taken.
         for second in (at_s, 0.0):
             picture = workspace.new("jpg")
-            await self._ffmpeg.run(_command(source, facts.video.index, second, width, picture), workspace)
+            command = _command(source, facts.video.index, second, width, picture)
+            await self._ffmpeg.run(command, workspace, max_output_bytes=_MOST_BYTES)
             if picture.path.exists() and picture.path.stat().st_size:
                 return picture
         raise bad_media("not_media")

@@ -24,6 +24,8 @@ class Input:
     file: MediaFile | Literal["pipe"]
     options: tuple[str, ...] = ()
     """Options before `-i`, fixed words and numbers."""
+    threads: Literal[1, 2] = 2
+    """Of the decoder: each more holds a picture more."""
     own: Own | None = None
     """Set for a file of our own making: exactly this format is opened. None: an outside file, the allow-list holds."""
 
@@ -31,7 +33,7 @@ class Input:
         """Options and `-i`; the guards come last, so that no option can undo them."""
         where = "pipe:0" if self.file == "pipe" else f"file:{self.file.name}"
         chosen = ["-f", self.own] if self.own else []
-        return [*_words(self.options), *chosen, *guards(limits, self.own), "-i", where]
+        return [*_words(self.options), *chosen, *guards(limits, self.own, self.threads), "-i", where]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +64,21 @@ class Command:
         outputs = [word for part in self.outputs for word in part.argv()]
         graph = ["-filter_complex", word(self.filters)] if self.filters else []
         start = ["-hide_banner", "-nostdin", "-nostats", "-y", "-loglevel", "warning"]
+        # Filters with a thread for each processor would keep a picture for each.
+        start += ["-filter_threads", "1", "-filter_complex_threads", "1"]
         return [*start, *inputs, *graph, *outputs]
 
 
-def guards(limits: MediaLimits, own: Own | None = None) -> list[str]:
+def guards(limits: MediaLimits, own: Own | None = None, threads: int = 2) -> list[str]:
     """
-    What every input is opened with. The format list must be given: without it ffmpeg 5.1 follows a playlist that is
-    named like a video to other files of the machine.
+    The options that every input is opened with. The format list must be given: without it ffmpeg 5.1 follows a
+    playlist that is named like a video to other files of the machine.
     """
     formats = own or ",".join(DEMUXERS)
     decoders = "srt,subrip" if own == "srt" else ",".join(DECODERS)
     return [
         *("-protocol_whitelist", "file,pipe", "-format_whitelist", formats, "-codec_whitelist", decoders),
-        *("-max_streams", str(limits.max_streams), "-max_pixels", str(limits.max_pixels), "-threads", "2"),
+        *("-max_streams", str(limits.max_streams), "-max_pixels", str(limits.max_pixels), "-threads", str(threads)),
     ]
 
 

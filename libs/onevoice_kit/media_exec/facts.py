@@ -1,4 +1,4 @@
-"""What a media file is."""
+"""Facts of a media file."""
 
 from __future__ import annotations
 

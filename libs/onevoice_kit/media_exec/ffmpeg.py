@@ -13,7 +13,10 @@ from typing import Any
 from onevoice_kit.media_exec.command import Command, guards, word
 from onevoice_kit.media_exec.limits import MediaLimits
 from onevoice_kit.media_exec.process import Budget, Running, start, tool, work_beside
+from onevoice_kit.media_exec.reasons import bad_media
 from onevoice_kit.media_exec.workspace import MediaFile, Workspace, open_workspace
+
+_MOST_JSON = 4 << 20
 
 
 class Ffmpeg:
@@ -56,12 +59,14 @@ class Ffmpeg:
             yield running
 
     async def probe_json(self, file: MediaFile, workspace: Workspace, *options: str) -> tuple[dict[str, Any], str]:
-        """What ffprobe says of an outside file, as parsed JSON, and its messages. Raises as `run`."""
+        """Parsed JSON of ffprobe on an outside file, and its messages. Raises as `run`."""
         argv = [tool("ffprobe"), "-hide_banner", "-loglevel", "warning", *(word(option) for option in options)]
         argv += ["-of", "json", *guards(self.limits), "-i", f"file:{file.name}"]
         budget = Budget(self.limits.probe_time_limit_s, self.limits.max_memory_bytes, 0)
         async with start(argv, workspace.folder, budget, stdout=True) as running:
-            output = await work_beside([running], running.stdout.read)
+            output = await work_beside([running], lambda: running.stdout.read(_MOST_JSON + 1))
+            if len(output) > _MOST_JSON:
+                raise bad_media("media_too_complex")
             await running.wait()
             return json.loads(output or b"{}"), running.stderr
 
@@ -71,14 +76,15 @@ class Ffmpeg:
         """Hands ffprobe's compact output on line by line, so that a long one costs no memory; returns the messages."""
         argv = [tool("ffprobe"), "-hide_banner", "-loglevel", "warning", *(word(option) for option in options)]
         argv += ["-of", "csv=p=0", *guards(self.limits), "-i", f"file:{file.name}"]
-        budget = Budget(self.limits.time_limit_s, self.limits.max_memory_bytes, 0)
+        seconds = self.limits.probe_time_limit_s + file.path.stat().st_size / self.limits.read_bytes_per_s
+        budget = Budget(seconds, self.limits.max_memory_bytes, 0)
         async with start(argv, workspace.folder, budget, stdout=True) as running:
             await work_beside([running], lambda: _each_line(running, on_line))
             await running.wait()
             return running.stderr
 
     async def has_filter(self, name: str) -> bool:
-        """Whether this ffmpeg has a filter; asked once."""
+        """True where this ffmpeg has a filter; looked up once."""
         if name not in self._filters:
             async with self.workspace() as workspace:
                 budget = Budget(self.limits.probe_time_limit_s, self.limits.max_memory_bytes, 0)

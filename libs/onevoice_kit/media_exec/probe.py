@@ -1,19 +1,23 @@
-"""Says what a media file is and refuses what is not taken, with the reason."""
+"""Describes a media file, and refuses one that is not taken, with the reason."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from onevoice_kit.media_exec.boxes import boxes_overrun
+from onevoice_kit.errors import Internal
 from onevoice_kit.media_exec.facts import AudioFacts, MediaFacts, VideoFacts
 from onevoice_kit.media_exec.ffmpeg import Ffmpeg
-from onevoice_kit.media_exec.limits import CODECS
+from onevoice_kit.media_exec.iso import check_index
+from onevoice_kit.media_exec.limits import CODECS, MediaLimits
 from onevoice_kit.media_exec.reasons import bad_media, said
 from onevoice_kit.media_exec.workspace import MediaFile, Workspace
 
-_STATED = ("mov", "matroska", "wav", "flac", "avi")
+_STATED = ("mov", "matroska", "wav", "w64", "aiff", "caf", "flac", "avi")
 """Containers whose header states the duration; of the others ffprobe estimates it, so their packets are counted."""
 _TAIL_S = 10.0
 _TOLERANCE_S = 1.0
@@ -21,16 +25,30 @@ _MIN_SCORE = 20
 """Of ffprobe's guess at the format, 0 to 100; noise is taken for MP3 with a score of 1."""
 
 
+_ENTRIES = (
+    "-show_entries",
+    (
+        "format=format_name,duration,start_time,probe_score"
+        ":stream=index,codec_type,codec_name,width,height,avg_frame_rate,start_time,duration,sample_rate,channels"
+        ":stream_disposition=attached_pic:stream_tags=language"
+    ),
+)
+
+
 async def probe(ffmpeg: Ffmpeg, file: MediaFile, workspace: Workspace, *, require_audio: bool = False) -> MediaFacts:
     """
-    What the file is. Raises `InvalidInput` with reason `empty_file`, `file_too_large`, `not_media`,
+    The facts of a file. Raises `InvalidInput` with reason `empty_file`, `file_too_large`, `not_media`,
     `truncated_media`, `forbidden_format`, `unsupported_codec`, `too_many_streams`, `picture_too_large`, `too_long`,
-    `no_audio`, `media_too_complex`.
+    `no_audio`, `media_too_complex`, `media_unreadable`, `bad_index`, `too_many_frames`, `frame_rate_too_high`.
     """
     _check_size(ffmpeg, file)
-    shown, messages = await ffmpeg.probe_json(file, workspace, "-show_format", "-show_streams")
-    if await asyncio.to_thread(boxes_overrun, file.path):
-        raise bad_media("truncated_media")
+    await asyncio.to_thread(check_index, file.path, ffmpeg.limits)
+    with _unreadable():
+        return await _probe(ffmpeg, file, workspace, require_audio)
+
+
+async def _probe(ffmpeg: Ffmpeg, file: MediaFile, workspace: Workspace, require_audio: bool) -> MediaFacts:
+    shown, messages = await ffmpeg.probe_json(file, workspace, *_ENTRIES)
     _check_streams(ffmpeg, shown, messages)
     ends = await _last_packets(ffmpeg, file, workspace, shown)
     facts = _facts(shown, ends)
@@ -39,6 +57,15 @@ async def probe(ffmpeg: Ffmpeg, file: MediaFile, workspace: Workspace, *, requir
     if require_audio and not facts.audio:
         raise bad_media("no_audio")
     return facts
+
+
+@contextlib.contextmanager
+def _unreadable() -> Iterator[None]:
+    """A file on which ffprobe fails in an unknown way, or crashes, is a bad file; the log has the messages."""
+    try:
+        yield
+    except Internal as error:
+        raise bad_media("media_unreadable") from error
 
 
 def _check_size(ffmpeg: Ffmpeg, file: MediaFile) -> None:
@@ -80,23 +107,54 @@ async def _last_packets(
     stated = _number(shown["format"].get("duration"))
     origin = _number(shown["format"].get("start_time"))
     trusted = _stated(shown)
-    ends: dict[int, float] = {}
-
-    def keep(line: str) -> None:
-        index, pts, duration = [*line.split(","), "", "", ""][:3]
-        if index.isdigit() and pts not in ("", "N/A"):
-            ends[int(index)] = max(ends.get(int(index), 0.0), _number(pts) + _number(duration))
-
+    packets = _Packets(ffmpeg.limits, {s["index"] for s in _played(shown["streams"]) if s["codec_type"] == "video"})
     tail = ("-read_intervals", f"{max(0.0, origin + stated - _TAIL_S):.3f}%") if trusted else ()
     wanted = ("-show_entries", "packet=stream_index,pts_time,duration_time")
-    await ffmpeg.probe_lines(file, workspace, keep, *tail, *wanted)
-    if not ends or (trusted and _cut_short(shown, ends, origin)):
+    await ffmpeg.probe_lines(file, workspace, packets.keep, *tail, *wanted)
+    if not packets.ends or (trusted and _cut_short(shown, packets.ends, origin)):
         raise bad_media("truncated_media")
-    return ends
+    packets.check_rate()
+    return packets.ends
+
+
+class _Packets:
+    """Sums over the packets that ffprobe lists: when each stream ends, and how many there are."""
+
+    def __init__(self, limits: MediaLimits, video: set[int]) -> None:
+        self.ends: dict[int, float] = {}
+        self._begins: dict[int, float] = {}
+        self._counts: dict[int, int] = dict.fromkeys(video, 0)
+        self._count = 0
+        self._limits = limits
+
+    def keep(self, line: str) -> None:
+        """Takes one packet: stream, time and length in seconds."""
+        self._count += 1
+        if self._count > self._limits.max_packets:
+            raise bad_media("too_many_frames", limit=str(self._limits.max_packets))
+        index, pts, duration = [*line.split(","), "", "", ""][:3]
+        if not index.isdigit():
+            return
+        stream = int(index)
+        if stream in self._counts:
+            self._counts[stream] += 1
+            if self._counts[stream] > self._limits.max_frames:
+                raise bad_media("too_many_frames", limit=str(self._limits.max_frames))
+        if pts not in ("", "N/A"):
+            begin = _number(pts)
+            self._begins[stream] = min(self._begins.get(stream, begin), begin)
+            self.ends[stream] = max(self.ends.get(stream, 0.0), begin + _number(duration))
+
+    def check_rate(self) -> None:
+        """Refuses a video with too many frames in the time that they cover; a second more is allowed for the edges."""
+        for stream, count in self._counts.items():
+            seconds = self.ends.get(stream, 0.0) - self._begins.get(stream, 0.0)
+            if count > self._limits.max_frame_rate * (seconds + 1):
+                raise bad_media("frame_rate_too_high", limit=f"{self._limits.max_frame_rate:.0f}")
 
 
 def _stated(shown: dict[str, Any]) -> bool:
-    """Whether the header says how long the file plays."""
+    """True where the header states the length of the file."""
     container = str(shown["format"].get("format_name", "")).split(",")[0]
     return container in _STATED and _number(shown["format"].get("duration")) > 0
 
@@ -159,10 +217,12 @@ def _span(stream: dict[str, Any], ends: dict[int, float], origin: float, trusted
 
 
 def _number(text: object) -> float:
+    """A finite number; 0 for anything else."""
     try:
-        return float(str(text))
+        number = float(str(text))
     except ValueError:
         return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def _ratio(text: str) -> float:

@@ -1,4 +1,4 @@
-"""What went wrong, read from how a media tool ended and from what it said."""
+"""The cause of a failure, read from the exit code and the messages of a media tool."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ MESSAGES = {
     "no_video": "The file has no picture.",
     "file_too_large": "The file is larger than accepted.",
     "media_too_complex": "Decoding the file takes more memory than allowed.",
+    "media_unreadable": "The file cannot be read.",
+    "bad_index": "The file's index lists more data than the file holds.",
+    "too_many_frames": "The file has more frames or packets than accepted.",
+    "frame_rate_too_high": "The video has more frames a second than accepted.",
+    "burn_in_too_large": "The picture is too large for captions to be burned in; choose captions as a track.",
 }
 
 _SAID: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -27,13 +32,17 @@ _SAID: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"Format not on whitelist|Protocol '.*' not on whitelist"), "forbidden_format"),
     (re.compile(r"Picture size \d+x\d+ (is invalid|exceeds)|max_pixels|max pixel count"), "picture_too_large"),
     (
-        re.compile(r"Cannot allocate memory|bad_alloc|Out of memory|Resource temporarily unavailable"),
+        re.compile(
+            r"Cannot allocate memory|bad_alloc|Out of memory|Resource temporarily unavailable|malloc of size \d+ failed"
+        ),
         "media_too_complex",
     ),
     (re.compile(r"moov atom not found|partial file|Truncat|truncated|End of file"), "truncated_media"),
     (re.compile(r"Codec .*not on whitelist|Decoder .* not found|Unknown decoder"), "unsupported_codec"),
     (re.compile(r"Invalid data found|could not find codec parameters|does not contain any stream"), "not_media"),
 )
+_UNUSED = re.compile(r"Codec AVOption .* has not been used")
+"""ffmpeg names each guard that an input without video or sound had no use for."""
 
 
 def bad_media(reason: str, **details: str) -> InvalidInput:
@@ -43,7 +52,8 @@ def bad_media(reason: str, **details: str) -> InvalidInput:
 
 def said(stderr: str) -> str | None:
     """The reason that a media tool's messages name, if they name one."""
-    return next((reason for pattern, reason in _SAID if pattern.search(stderr)), None)
+    told = "\n".join(line for line in stderr.splitlines() if not _UNUSED.match(line))
+    return next((reason for pattern, reason in _SAID if pattern.search(told)), None)
 
 
 def ended(returncode: int, stderr: str, *, timed_out: bool, seconds: float) -> OneVoiceError:

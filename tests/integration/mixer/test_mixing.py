@@ -44,7 +44,7 @@ def heard(path) -> tuple[float, float]:
 
 
 def delay_ms(found: np.ndarray, wanted: np.ndarray, at_ms: int) -> float:
-    """How much later than `at_ms` the sound begins, by correlation."""
+    """Milliseconds by which the sound begins later than `at_ms`, by correlation."""
     room = RATE // 10
     begin = at_ms * RATE // 1000 - room
     window = found[max(0, begin) : begin + len(wanted) + 2 * room]

@@ -1,4 +1,4 @@
-"""A probe says what a file is, or why it is not taken."""
+"""A probe describes a file, or gives the reason why it is not taken."""
 
 from __future__ import annotations
 
@@ -41,6 +41,50 @@ async def test_sound_alone_is_measured_to_the_end(bench, use_cases, name):
     facts = await use_cases.prober.probe(ProbeJob(await bench.store(path), require_audio=True))
     assert facts.video is None
     assert facts.duration_s == pytest.approx(5.0, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.aiff", "pcm_s16be"),
+        ("deep.aiff", "pcm_s24be"),
+        ("little.aiff", "pcm_s16le"),
+        ("a.caf", "pcm_s16be"),
+        ("apple.caf", "alac"),
+        ("a.wma", "wmav2"),
+        ("old.wma", "wmav1"),
+        ("a.asf", "wmav2"),
+        ("a.mpg", "mp2"),
+        ("a.vob", "ac3"),
+        ("a.ac3", "ac3"),
+        ("a.eac3", "eac3"),
+        ("a.opus", "libopus"),
+        ("a.mp2", "mp2"),
+        ("a.w64", "pcm_s16le"),
+        ("adpcm.wav", "adpcm_ms"),
+        ("a.au", "pcm_s16be"),
+        ("a.wv", "wavpack"),
+    ],
+)
+async def test_sound_of_every_common_kind_is_taken(bench, use_cases, name, codec):
+    path = bench.make(name, "-f", "lavfi", "-i", "sine=r=48000:d=3", "-c:a", codec)
+    facts = await use_cases.prober.probe(ProbeJob(await bench.store(path), require_audio=True))
+    assert facts.duration_s == pytest.approx(3.0, abs=0.1)
+
+
+async def test_a_wav_of_64_bits_is_taken(bench, use_cases):
+    path = bench.make("rf64.wav", "-f", "lavfi", "-i", "sine=r=48000:d=3", "-rf64", "always")
+    assert path.read_bytes().startswith(b"RF64")
+    facts = await use_cases.prober.probe(ProbeJob(await bench.store(path), require_audio=True))
+    assert facts.duration_s == pytest.approx(3.0, abs=0.01)
+
+
+async def test_a_recording_of_a_telephone_is_taken(bench, use_cases):
+    path = bench.folder / "a.amr"
+    path.write_bytes(b"#!AMR\n" + (b"\x3c" + bytes(31)) * 150)
+    facts = await use_cases.prober.probe(ProbeJob(await bench.store(path), require_audio=True))
+    assert [one.codec for one in facts.audio] == ["amr_nb"]
+    assert facts.duration_s == pytest.approx(3.0, abs=0.1)
 
 
 async def test_a_recording_without_a_stated_length_is_measured(bench, use_cases):
@@ -131,7 +175,7 @@ async def test_a_video_without_sound_where_sound_is_needed(bench, use_cases):
 
 
 async def test_a_codec_that_is_not_on_the_list(bench, use_cases):
-    path = bench.make("a.mkv", "-f", "lavfi", "-i", "sine=d=1", "-c:a", "wmav2")
+    path = bench.make("a.mkv", "-f", "lavfi", "-i", "sine=d=1", "-c:a", "real_144", "-ac", "1", "-ar", "8000")
     assert await refusal(use_cases, await bench.store(path)) == "unsupported_codec"
 
 
