@@ -188,7 +188,7 @@ def test_an_edit_is_one_more_input_of_its_chunk_and_its_language_and_leaves_the_
     changed = {key for key, task in before.items() if task != after[key]}
     spanish = {"speak:es:0.0", "speak:es:0.1", "fit:es", "captions:es", "done:es"}
     assert changed == spanish | {"settle"}
-    assert {handle.key for handle in after["speak:es:0.1"].takes} == {"edit:es:0", "voices:es"}
+    assert {handle.key for handle in after["speak:es:0.1"].takes} == {"edit:es:0", "voices:es", "engines:tts:es"}
 
 
 async def test_the_text_of_a_user_replaces_that_of_the_translator_and_the_other_lines_keep_theirs() -> None:
