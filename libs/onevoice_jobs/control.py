@@ -1,21 +1,29 @@
-"""What happens to a job from outside of its worker: cancel, resume, and the sweep for jobs that got stuck."""
+"""Changes of a job from outside of its worker: cancel, resume, and the sweep for jobs that got stuck."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, cast, func, select, update
+from sqlalchemy import ColumnElement, Text, cast, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onevoice_jobs.events import JOB_CANCEL_REQUESTED, JOB_CANCELLED, JOB_RESUMED, record_events
 from onevoice_jobs.messages import DubbingJobMessage
-from onevoice_jobs.models import jobs, language_tasks, outbox
+from onevoice_jobs.models import jobs, language_tasks, outbox, runs
 from onevoice_jobs.queries import job_not_found, may_be_paid
 from onevoice_jobs.records import Event
 from onevoice_jobs.rows import AnyRow
-from onevoice_jobs.states import JobStatus, LanguageStatus, check_transition
+from onevoice_jobs.states import JobStatus, LanguageStatus, RunReason, check_new_run, check_transition
 from onevoice_kit.queue.outbox import enqueue, waiting
 
+_CLEARED = dict.fromkeys(
+    (
+        *("error", "stage", "spent_credits", "cancel_requested_at", "started_at", "completed_at"),
+        *("estimated_completion", "waiting_since"),
+    )
+)
 _OPEN = [JobStatus.PENDING, JobStatus.PROCESSING]
 
 
@@ -30,7 +38,7 @@ async def request_cancel(connection: AsyncConnection, user_id: UUID, job_id: UUI
     Asking again, or for a job already cancelled, changes nothing. Raises `NotFound` (reason `job_not_found`),
     `Conflict` (reason `invalid_transition`) for a job that has completed or failed.
     """
-    row = await _lock(connection, user_id, job_id)
+    row = await lock_job(connection, user_id, job_id)
     status = JobStatus(row.status)
     if status is JobStatus.CANCELLED:
         return status
@@ -54,31 +62,17 @@ async def resume_job(
     after the last good step. The caller has reserved its credits anew as `reservation_id`; none where those of the
     run before are spent already. Raises `NotFound` (reason `job_not_found`), `Conflict` (reason `invalid_transition`).
     """
-    row = await _lock(connection, user_id, job_id)
-    check_transition(JobStatus(row.status), JobStatus.PENDING)
-    cleared = dict.fromkeys(
-        (
-            *("error", "stage", "spent_credits", "cancel_requested_at", "started_at", "completed_at"),
-            *("estimated_completion", "waiting_since"),
-        )
-    )
-    await connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id)
-        .values(
-            status=JobStatus.PENDING,
-            attempts=0,
-            resumes=jobs.c.resumes + 1,
-            reservation_id=reservation_id or jobs.c.reservation_id,
-            deadline_at=func.now() + (jobs.c.deadline_at - jobs.c.created_at),
-            **cleared,
-        )
-    )
-    await connection.execute(
-        update(language_tasks)
-        .where(language_tasks.c.job_id == job_id, language_tasks.c.status != LanguageStatus.COMPLETED)
-        .values(status=LanguageStatus.PENDING, stage=None, error=None, started_at=None, completed_at=None)
-    )
+    row = await lock_job(connection, user_id, job_id)
+    check_new_run(JobStatus(row.status), RunReason.RESUME)
+    present = select(runs.c.changed_ms).where(runs.c.job_id == job_id).order_by(runs.c.number.desc()).limit(1)
+    changed = (await connection.execute(present)).scalar_one_or_none()
+    values = {"reservation_id": reservation_id} if reservation_id else {}
+    # Languages that the run before was not to make are not paid for, so they stay as they ended.
+    languages = language_tasks.c.status != LanguageStatus.COMPLETED
+    if changed is not None:
+        languages &= language_tasks.c.language.in_(changed)
+    # The trigger adds the run's row, with the price of the run before.
+    await begin_run(connection, job_id, languages, values)
     await record_events(connection, job_id, [Event(JOB_RESUMED)])
     await enqueue_job(connection, row)
 
@@ -127,7 +121,21 @@ async def overdue_jobs(connection: AsyncConnection, *, limit: int = 100) -> list
     return list((await connection.execute(statement)).scalars())
 
 
-async def _lock(connection: AsyncConnection, user_id: UUID, job_id: UUID) -> AnyRow:
+async def begin_run(
+    connection: AsyncConnection, job_id: UUID, languages: ColumnElement[bool], values: Mapping[str, Any]
+) -> None:
+    """The row of the job begins a new run, with the time for it that the run before had; so do its `languages`."""
+    began = select(runs.c.created_at).where(runs.c.job_id == jobs.c.id, runs.c.number == jobs.c.resumes + 1)
+    deadline = func.now() + (jobs.c.deadline_at - func.coalesce(began.scalar_subquery(), jobs.c.created_at))
+    run = {"status": JobStatus.PENDING, "attempts": 0, "resumes": jobs.c.resumes + 1, "deadline_at": deadline}
+    await connection.execute(update(jobs).where(jobs.c.id == job_id).values(**_CLEARED, **run, **values))
+    reopened = dict.fromkeys(("stage", "error", "started_at", "completed_at"))
+    of_run = update(language_tasks).where(language_tasks.c.job_id == job_id, languages)
+    await connection.execute(of_run.values(status=LanguageStatus.PENDING, **reopened))
+
+
+async def lock_job(connection: AsyncConnection, user_id: UUID, job_id: UUID) -> AnyRow:
+    """Locks a job of the user until the end of the transaction. Raises `NotFound` (reason `job_not_found`)."""
     held = func.coalesce(jobs.c.lease_until > func.clock_timestamp(), False)
     statement = (
         select(

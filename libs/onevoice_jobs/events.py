@@ -21,6 +21,8 @@ JOB_PROGRESS: Final = "job.progress"
 """`{stage, percent, language?}`"""
 JOB_CANCEL_REQUESTED: Final = "job.cancel_requested"
 JOB_RESUMED: Final = "job.resumed"
+JOB_REGENERATED: Final = "job.regenerated"
+"""`{revision, languages}`: edited lines of a completed job are made again."""
 JOB_WAITING: Final = "job.waiting"
 """`{stage, reason}`; sent when a wait begins."""
 JOB_COMPLETED: Final = "job.completed"
@@ -39,7 +41,7 @@ STEP_RETRIED: Final = "step.retried"
 """`{step, attempt, reason, delay_s}`"""
 
 TERMINAL: Final = frozenset({JOB_COMPLETED, JOB_FAILED, JOB_CANCELLED})
-"""The last event of a job is one of these (a resumed job goes on after it)."""
+"""The last event of a job is one of these (a job with a new run goes on after it)."""
 
 # The row of the job is locked before its events are numbered, so their order is the order of commit.
 _RECORD = text("""

@@ -22,9 +22,13 @@ def stage_prefix(user_id: UUID, job_id: UUID, stage: str) -> str:
     return check_key(f"{job_prefix(user_id, job_id)}/{stage}")
 
 
-def artifact_key(user_id: UUID, job_id: UUID, filename: str) -> str:
-    """Where a result for the user is stored; `InvalidInput` (`invalid_key`) for a name that is not plain."""
-    return check_key(f"{job_prefix(user_id, job_id)}/artifacts/{filename}")
+def artifact_key(user_id: UUID, job_id: UUID, filename: str, revision: int = 1) -> str:
+    """
+    The key of a result for the user. Each revision has keys of its own, since the results of earlier ones are kept.
+    Raises `InvalidInput` (`invalid_key`) for a name that is not plain.
+    """
+    folder = "artifacts" if revision == 1 else f"artifacts/{revision}"
+    return check_key(f"{job_prefix(user_id, job_id)}/{folder}/{filename}")
 
 
 def video_prefix(user_id: UUID, video_id: UUID) -> str:

@@ -312,6 +312,7 @@ async def _grant(
         .values(
             lease_owner=owner,
             lease_until=_in(ttl_s),
+            edits_epoch=jobs.c.lease_epoch + 1,
             lease_epoch=jobs.c.lease_epoch + 1,
             attempts=jobs.c.attempts + 1,
             updated_at=func.now(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -17,12 +18,13 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
     func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
+from onevoice_jobs.states import JobStatus, LanguageStatus, RunReason
 from onevoice_kit.queue.outbox import outbox_table
 
 SCHEMA = "jobs"
@@ -39,7 +41,7 @@ metadata = MetaData(
 )
 
 
-def _one_of(column: str, values: type[JobStatus] | type[LanguageStatus] | type[StepStatus]) -> CheckConstraint:
+def _one_of(column: str, values: type[JobStatus | LanguageStatus | RunReason]) -> CheckConstraint:
     allowed = ", ".join(f"'{value.value}'" for value in values)
     return CheckConstraint(f"{column} IN ({allowed})", name=column)
 
@@ -91,9 +93,13 @@ jobs = Table(
     _time("estimated_completion"),
     # Since when the job waits for a service that is away; kept until it makes progress again.
     _time("waiting_since"),
-    # The credits set aside for the present run; NULL: under the job's own id. A resumed job has reserved anew.
+    # Of the present run, which has number `resumes` + 1; NULL: the job's own id.
     Column("reservation_id", Text),
     Column("resumes", Integer, nullable=False, server_default="0"),
+    # Grows with each run that applies edits.
+    Column("revision", Integer, nullable=False, server_default="1"),
+    # The epoch of the last claim by a worker that applies edits; any other worker's claim breaks the check below.
+    Column("edits_epoch", BigInteger),
     # Where the owner is told of the end; NULL: nowhere.
     Column("notify_email", Text),
     _one_of("status", JobStatus),
@@ -101,11 +107,55 @@ jobs = Table(
     CheckConstraint("spent_credits BETWEEN 0 AND quoted_credits", name="spent_credits"),
     CheckConstraint("(lease_owner IS NULL) = (lease_until IS NULL)", name="lease"),
     CheckConstraint("status IN ('pending', 'processing') OR lease_owner IS NULL", name="ended_without_lease"),
+    CheckConstraint(
+        "revision = 1 OR lease_owner IS NULL OR COALESCE(edits_epoch, 0) = lease_epoch", name="edits_epoch"
+    ),
     Index("jobs_user_idx", "user_id", text("created_at DESC"), text("id DESC")),
     Index("jobs_batch_idx", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
     Index("jobs_open_idx", "enqueued_at", postgresql_where=text("status IN ('pending', 'processing')")),
     # Progress and leases change these rows often: room on the page keeps the updates off the indexes.
     postgresql_with={"fillfactor": "70"},
+)
+
+# A trigger on `jobs` keeps the row of the present run as the job's (migration 0004).
+runs = Table(
+    "runs",
+    metadata,
+    _job_id(),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("revision", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("requested_by", Uuid, nullable=False),
+    Column("reservation_id", Text, nullable=False),
+    Column("quoted_credits", BigInteger, nullable=False),
+    Column("spent_credits", BigInteger),
+    # By language: milliseconds of edited lines, the price of the run; NULL: the whole job.
+    Column("changed_ms", JSONB(none_as_null=True)),
+    Column("status", Text, nullable=False),
+    Column("error", JSONB),
+    _time("created_at", now=True),
+    _time("started_at"),
+    _time("completed_at"),
+    _one_of("reason", RunReason),
+    _one_of("status", JobStatus),
+)
+
+edits = Table(
+    "edits",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("job_id", Uuid, ForeignKey("jobs.jobs.id", ondelete="CASCADE"), nullable=False),
+    # The first revision that contains it; above the job's own revision while it waits for a run.
+    Column("revision", Integer, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("index", Integer, nullable=False),
+    # The line's id in the pipeline.
+    Column("line", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    # A run that was settled has completed its language.
+    Column("paid", Boolean, nullable=False, server_default=false()),
+    _time("created_at", now=True),
+    UniqueConstraint("job_id", "revision", "language", "index"),
 )
 
 language_tasks = Table(
@@ -130,16 +180,13 @@ steps = Table(
     _job_id(),
     Column("step_key", Text, primary_key=True),
     Column("input_hash", Text, nullable=False),
-    Column("status", Text, nullable=False),
     Column("attempt", Integer, nullable=False, server_default="1"),
     Column("output", JSONB),
-    Column("error", JSONB),
     # The lease that wrote the row last.
     Column("lease_epoch", BigInteger, nullable=False),
-    _time("started_at", now=True),
+    # Once it is stored, the credits of the run may be spent.
+    Column("payment", Boolean, nullable=False, server_default=false()),
     _time("completed_at"),
-    _one_of("status", StepStatus),
-    CheckConstraint("(status = 'completed') = (output IS NOT NULL)", name="output"),
 )
 
 segments = Table(
@@ -188,6 +235,20 @@ artifacts = Table(
     _time("created_at", now=True),
     # One of each kind and language, however often a step is repeated; None counts as a language here.
     UniqueConstraint("job_id", "kind", "language", postgresql_nulls_not_distinct=True),
+)
+
+# The results of the revisions before the present one.
+past_artifacts = Table(
+    "past_artifacts",
+    metadata,
+    Column("job_id", Uuid, ForeignKey("jobs.jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("language", Text),
+    Column("filename", Text, nullable=False),
+    Column("object", JSONB, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("job_id", "revision", "kind", "language", postgresql_nulls_not_distinct=True),
 )
 
 job_events = Table(

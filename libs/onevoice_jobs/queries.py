@@ -10,7 +10,16 @@ from uuid import UUID
 from sqlalchemy import Select, Text, cast, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onevoice_jobs.models import artifacts, job_events, jobs, language_tasks, segments, steps, translations
+from onevoice_jobs.models import (
+    artifacts,
+    job_events,
+    jobs,
+    language_tasks,
+    past_artifacts,
+    segments,
+    steps,
+    translations,
+)
 from onevoice_jobs.pages import decode_cursor, encode_cursor
 from onevoice_jobs.records import Artifact, EventRecord, JobRecord, LanguageRecord, Page, Segment, Translation
 from onevoice_jobs.rows import (
@@ -23,12 +32,11 @@ from onevoice_jobs.rows import (
     segment_from_row,
     translation_from_row,
 )
-from onevoice_jobs.states import JobStatus, StepStatus
+from onevoice_jobs.states import JobStatus
 from onevoice_kit.errors import NotFound
 
 MAX_PAGE = 200
-PAYMENT_STEPS = ("manifest", "settle")
-"""The step that settles the credits, and before it the one whose checkpoint it waits for."""
+_OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +90,28 @@ async def events_after(
 
 
 async def list_artifacts(
-    connection: AsyncConnection, user_id: UUID, job_id: UUID, *, language: str | None = None, kind: str | None = None
+    connection: AsyncConnection,
+    user_id: UUID,
+    job_id: UUID,
+    *,
+    language: str | None = None,
+    kind: str | None = None,
+    revision: int | None = None,
 ) -> list[Artifact]:
-    """The job's results so far, of one language or kind where given; `NotFound` (reason `job_not_found`)."""
-    await _check(connection, user_id, job_id)
-    statement = select(artifacts).where(artifacts.c.job_id == job_id)
+    """
+    The job's results so far, of one language or kind where given. `revision`: those of an earlier revision, as they
+    were when the next one began; none for a revision that the job does not have. `NotFound` (reason `job_not_found`).
+    """
+    present = (await get_job(connection, user_id, job_id)).job.revision
+    table = artifacts if revision in (None, present) else past_artifacts
+    statement = select(table).where(table.c.job_id == job_id)
+    if table is past_artifacts:
+        statement = statement.where(past_artifacts.c.revision == revision)
     if language is not None:
-        statement = statement.where(artifacts.c.language == language)
+        statement = statement.where(table.c.language == language)
     if kind is not None:
-        statement = statement.where(artifacts.c.kind == kind)
-    statement = statement.order_by(artifacts.c.language.nulls_first(), artifacts.c.kind)
+        statement = statement.where(table.c.kind == kind)
+    statement = statement.order_by(table.c.language.nulls_first(), table.c.kind)
     return [artifact_from_row(row) for row in await connection.execute(statement)]
 
 
@@ -115,18 +135,35 @@ async def list_translations(
     return [translation_from_row(row) for row in await connection.execute(statement)]
 
 
+async def has_open_jobs(connection: AsyncConnection, video_id: UUID) -> bool:
+    """Whether a job still needs the video."""
+    statement = select(jobs.c.id).where(jobs.c.video_id == video_id, jobs.c.status.in_(_OPEN)).limit(1)
+    return (await connection.execute(statement)).one_or_none() is not None
+
+
+async def latest_thumbnail(connection: AsyncConnection, user_id: UUID, video_id: UUID) -> str | None:
+    """URI of the picture that the newest job took of the video."""
+    statement = (
+        select(artifacts.c.object["uri"].astext)
+        .join(jobs, jobs.c.id == artifacts.c.job_id)
+        .where(jobs.c.user_id == user_id, jobs.c.video_id == video_id, artifacts.c.kind == "thumbnail")
+        .order_by(artifacts.c.created_at.desc())
+        .limit(1)
+    )
+    return (await connection.execute(statement)).scalar_one_or_none()
+
+
 def open_jobs_by_user() -> Select[str, int]:
     """`group_id` and `held`: how many jobs each user has open, by the group of their messages; for the relay."""
     user = cast(jobs.c.user_id, Text).label("group_id")
-    is_open = jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING])
-    return select(user, func.count().label("held")).where(is_open).group_by(jobs.c.user_id)
+    return select(user, func.count().label("held")).where(jobs.c.status.in_(_OPEN)).group_by(jobs.c.user_id)
 
 
 async def reservations_in_use(connection: AsyncConnection, reservations: Collection[str]) -> set[str]:
     """Those of the reservations under which a job runs or will run."""
     used = func.coalesce(jobs.c.reservation_id, cast(jobs.c.id, Text))
-    is_open = jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING])
-    return set((await connection.execute(select(used).where(is_open, used.in_(reservations)))).scalars())
+    statement = select(used).where(jobs.c.status.in_(_OPEN), used.in_(reservations))
+    return set((await connection.execute(statement)).scalars())
 
 
 async def may_be_paid(connection: AsyncConnection, job_id: UUID) -> bool:
@@ -134,7 +171,7 @@ async def may_be_paid(connection: AsyncConnection, job_id: UUID) -> bool:
     Whether the credits of a job in work may be settled already. For certain only billing knows: a worker may have died
     before it could store that they are.
     """
-    near = (steps.c.job_id == job_id) & steps.c.step_key.in_(PAYMENT_STEPS) & (steps.c.status == StepStatus.COMPLETED)
+    near = (steps.c.job_id == job_id) & steps.c.payment
     return bool((await connection.execute(select(select(steps).where(near).exists()))).scalar_one())
 
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from onevoice_jobs.options import JobOptions
-from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
+from onevoice_jobs.states import JobStatus, LanguageStatus, RunReason
 from onevoice_kit.storage.base import ObjectRef
 
 T = TypeVar("T")
@@ -83,6 +83,9 @@ class JobRecord:
     reservation_id: str | None = None
     """Set where it is not the job's id; see `reservation`."""
     resumes: int = 0
+    """Runs before the present one."""
+    revision: int = 1
+    """Grows with each run that applies edits."""
     notify_email: str | None = None
     """Address for the mail about the job's end."""
     waiting_since: datetime | None = None
@@ -101,12 +104,11 @@ class StepRecord:
     key: str
     input_hash: str
     """Of everything the step's result depends on; another hash means that it must be done again."""
-    status: StepStatus
     attempt: int
     """The one that succeeded, from 1, of the run that did it."""
-    output: Json | None
-    """None until completed."""
-    error: JobError | None = None
+    output: Json
+    payment: bool = False
+    """Once it is stored, the credits of the run may be spent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,45 @@ class Translation:
     """How far the placed onset is from the segment's."""
     flags: tuple[str, ...] = ()
     revision: int = 1
+    """Grows with each stored change of text or audio; a store ignores it when writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A new text that the user gave a line of one language."""
+
+    revision: int
+    """The first revision of the job that contains it."""
+    language: str
+    index: int
+    """Index of the segment."""
+    line: str
+    """`CHUNK.N`, the line's id in the pipeline."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of a job, from the user's request to its end."""
+
+    job_id: UUID
+    number: int
+    """From 1."""
+    revision: int
+    reason: RunReason
+    requested_by: UUID
+    reservation_id: str
+    quoted_credits: int
+    """What is reserved for it; it never costs more."""
+    spent_credits: int | None
+    """None until settled."""
+    changed_ms: Mapping[str, int] | None
+    """By language: milliseconds of edited lines, the price of the run; None: the whole job is."""
+    status: JobStatus
+    error: JobError | None
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +239,8 @@ class Shown:
     """One of the same kind and language is replaced."""
     completed: tuple[CompletedLanguage, ...] = ()
     """Watchers are told; a language that has ended before stays as it ended."""
+    payment: bool = False
+    """Once the result is stored, the credits of the run may be spent."""
 
 
 NOTHING = Shown()

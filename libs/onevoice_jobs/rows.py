@@ -13,21 +13,23 @@ from onevoice_jobs.models import jobs, language_tasks
 from onevoice_jobs.options import JobOptions
 from onevoice_jobs.records import (
     Artifact,
+    Edit,
     Event,
     EventRecord,
     JobError,
     JobRecord,
     LanguageRecord,
+    RunRecord,
     Segment,
     StepRecord,
     Translation,
     Word,
 )
-from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
+from onevoice_jobs.states import JobStatus, LanguageStatus, RunReason
 from onevoice_kit.storage.base import ObjectRef
 
 AnyRow = Row[*tuple[Any, ...]]
-_HIDDEN = {"lease_owner", "lease_until", "last_event", "enqueued_at", "updated_at"}
+_HIDDEN = {"lease_owner", "lease_until", "last_event", "enqueued_at", "updated_at", "edits_epoch"}
 JOB_COLUMNS = [column for column in jobs.c if column.name not in _HIDDEN]
 LANGUAGE_COLUMNS = list(language_tasks.c)
 
@@ -77,8 +79,7 @@ def language_from_row(row: AnyRow) -> LanguageRecord:
 
 def step_from_row(row: AnyRow) -> StepRecord:
     """From a row of `steps`."""
-    status = StepStatus(row.status)
-    return StepRecord(row.step_key, row.input_hash, status, row.attempt, row.output, error_from_json(row.error))
+    return StepRecord(row.step_key, row.input_hash, row.attempt, row.output, row.payment)
 
 
 def segment_from_row(row: AnyRow) -> Segment:
@@ -102,6 +103,18 @@ def translation_from_row(row: AnyRow) -> Translation:
         tuple(row.flags),
         row.revision,
     )
+
+
+def edit_from_row(row: AnyRow) -> Edit:
+    """From a row of `edits`."""
+    return Edit(row.revision, row.language, _values(row)["index"], row.line, row.text)
+
+
+def run_from_row(row: AnyRow) -> RunRecord:
+    """From a row of `runs`."""
+    values = _values(row)
+    values |= {"reason": RunReason(row.reason), "status": JobStatus(row.status), "error": error_from_json(row.error)}
+    return RunRecord(**values)
 
 
 def artifact_from_row(row: AnyRow) -> Artifact:

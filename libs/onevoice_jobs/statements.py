@@ -85,18 +85,17 @@ _NEWS_OF_STEPS = """COALESCE((
         WHERE NOT EXISTS (
             SELECT FROM jobs.steps
             WHERE job_id = :job_id AND step_key = item ->> 'step' AND input_hash = item ->> 'input_hash'
-                AND status = 'completed'
         )
     ), '[]')"""
 
 _STEPS = """, wrote_steps AS (
-        INSERT INTO jobs.steps (job_id, step_key, input_hash, status, attempt, output, lease_epoch, completed_at)
-        SELECT fence.id, new.key, new.input_hash, 'completed', new.attempt, new.output, :epoch, now()
+        INSERT INTO jobs.steps (job_id, step_key, input_hash, attempt, output, lease_epoch, payment, completed_at)
+        SELECT fence.id, new.key, new.input_hash, new.attempt, new.output, :epoch, new.payment, now()
         FROM fence, jsonb_to_recordset(CAST(:steps AS jsonb)) AS new (
-            key text, input_hash text, attempt int, output jsonb)
+            key text, input_hash text, attempt int, output jsonb, payment boolean)
         ON CONFLICT (job_id, step_key) DO UPDATE SET
-            input_hash = excluded.input_hash, status = 'completed', attempt = excluded.attempt,
-            output = excluded.output, lease_epoch = excluded.lease_epoch, completed_at = now()
+            input_hash = excluded.input_hash, attempt = excluded.attempt, output = excluded.output,
+            lease_epoch = excluded.lease_epoch, payment = excluded.payment, completed_at = now()
     )"""
 
 _SEGMENTS = """, wrote_segments AS (
@@ -111,16 +110,19 @@ _SEGMENTS = """, wrote_segments AS (
 
 _TRANSLATIONS = """, wrote_translations AS (
         INSERT INTO jobs.translations (job_id, language, index, text, audio, natural_ms, start_ms, end_ms, speed,
-                                       onset_error_ms, flags, revision)
+                                       onset_error_ms, flags)
         SELECT fence.id, new.language, new.index, new.text, new.audio, new.natural_ms, new.start_ms, new.end_ms,
-               new.speed, new.onset_error_ms, new.flags, new.revision
+               new.speed, new.onset_error_ms, new.flags
         FROM fence, jsonb_to_recordset(CAST(:translations AS jsonb)) AS new (
             language text, index int, text text, audio jsonb, natural_ms bigint, start_ms bigint, end_ms bigint,
-            speed float8, onset_error_ms bigint, flags text[], revision int)
+            speed float8, onset_error_ms bigint, flags text[])
         ON CONFLICT (job_id, language, index) DO UPDATE SET
             text = excluded.text, audio = excluded.audio, natural_ms = excluded.natural_ms,
             start_ms = excluded.start_ms, end_ms = excluded.end_ms, speed = excluded.speed,
-            onset_error_ms = excluded.onset_error_ms, flags = excluded.flags, revision = excluded.revision
+            onset_error_ms = excluded.onset_error_ms, flags = excluded.flags,
+            revision = translations.revision + CAST(
+                (translations.text, translations.audio ->> 'uri')
+                IS DISTINCT FROM (excluded.text, excluded.audio ->> 'uri') AS int)
     )"""
 
 _ARTIFACTS = """, wrote_artifacts AS (

@@ -38,12 +38,14 @@ class LanguageStatus(enum.StrEnum):
         return JobStatus(self.value).terminal
 
 
-class StepStatus(enum.StrEnum):
-    """Where a step stands."""
+class RunReason(enum.StrEnum):
+    """The reason for a run of a job."""
 
-    RUNNING = "running"
-    COMPLETED = "completed"
-    FAILED = "failed"
+    SUBMIT = "submit"
+    RESUME = "resume"
+    """The run before failed or was cancelled."""
+    EDIT = "edit"
+    """Lines of a completed job were edited."""
 
 
 TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
@@ -51,10 +53,16 @@ TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED
 TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset({JobStatus.PROCESSING, JobStatus.FAILED, JobStatus.CANCELLED}),
     JobStatus.PROCESSING: TERMINAL,
-    JobStatus.COMPLETED: frozenset(),
-    # Resuming starts again from the last good step.
+    # A new run keeps the checkpoints; which kind of run may follow is for `check_new_run`.
+    JobStatus.COMPLETED: frozenset({JobStatus.PENDING}),
     JobStatus.FAILED: frozenset({JobStatus.PENDING}),
     JobStatus.CANCELLED: frozenset({JobStatus.PENDING}),
+}
+
+_NEW_RUNS: Mapping[RunReason, frozenset[JobStatus]] = {
+    RunReason.SUBMIT: frozenset(),
+    RunReason.RESUME: frozenset({JobStatus.FAILED, JobStatus.CANCELLED}),
+    RunReason.EDIT: frozenset({JobStatus.COMPLETED}),
 }
 
 
@@ -66,8 +74,18 @@ def sources(target: JobStatus) -> list[JobStatus]:
 def check_transition(old: JobStatus, new: JobStatus) -> None:
     """`Conflict` (reason `invalid_transition`) unless `new` may follow `old`. Language tasks follow the same table."""
     if new not in TRANSITIONS[old]:
-        raise Conflict(
-            f"A job that is {old} cannot become {new}.",
-            reason="invalid_transition",
-            details={"from": old.value, "to": new.value},
-        )
+        raise _invalid(old, new)
+
+
+def check_new_run(status: JobStatus, reason: RunReason) -> None:
+    """`Conflict` (reason `invalid_transition`) unless a run for this reason may follow in this state."""
+    if status not in _NEW_RUNS[reason]:
+        raise _invalid(status, JobStatus.PENDING)
+
+
+def _invalid(old: JobStatus, new: JobStatus) -> Conflict:
+    return Conflict(
+        f"A job that is {old} cannot become {new}.",
+        reason="invalid_transition",
+        details={"from": old.value, "to": new.value},
+    )

@@ -12,12 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onevoice_jobs import events as event_types
 from onevoice_jobs import statements
 from onevoice_jobs.leases import Lease, LeaseLost
-from onevoice_jobs.models import jobs, segments, steps, translations
+from onevoice_jobs.models import edits, jobs, runs, segments, steps, translations
 from onevoice_jobs.records import (
     Artifact,
+    Edit,
     Event,
     JobError,
     Json,
+    RunRecord,
     Segment,
     Shown,
     StepRecord,
@@ -27,13 +29,15 @@ from onevoice_jobs.records import (
 from onevoice_jobs.rows import (
     AnyRow,
     dumps,
+    edit_from_row,
     events_to_json,
     ref_to_json,
+    run_from_row,
     segment_from_row,
     step_from_row,
     translation_from_row,
 )
-from onevoice_jobs.states import JobStatus, StepStatus
+from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import transaction, uuid7
 
 
@@ -67,6 +71,14 @@ class JobStore(Protocol):
 
     async def translations(self, language: str) -> list[Translation]:
         """The translations of a language saved so far, in order."""
+        ...
+
+    async def run(self) -> RunRecord:
+        """The present run of the job."""
+        ...
+
+    async def edits(self) -> list[Edit]:
+        """The edits that the present run applies, in the order of their revisions: a later one replaces an earlier."""
         ...
 
     async def forget_results(self) -> None:
@@ -170,7 +182,7 @@ class PostgresJobStore:
 
     async def completed_steps(self) -> dict[str, StepRecord]:
         """See `JobStore`."""
-        statement = select(steps).where(steps.c.job_id == self._lease.job_id, steps.c.status == StepStatus.COMPLETED)
+        statement = select(steps).where(steps.c.job_id == self._lease.job_id)
         return {record.key: record for record in map(step_from_row, await self._read(statement))}
 
     async def segments(self) -> list[Segment]:
@@ -186,6 +198,17 @@ class PostgresJobStore:
             .order_by(translations.c.index)
         )
         return [translation_from_row(row) for row in await self._read(statement)]
+
+    async def run(self) -> RunRecord:
+        """See `JobStore`."""
+        statement = select(runs).where(runs.c.job_id == self._lease.job_id).order_by(runs.c.number.desc()).limit(1)
+        return run_from_row((await self._read(statement))[0])
+
+    async def edits(self) -> list[Edit]:
+        """See `JobStore`."""
+        applied = (edits.c.job_id == self._lease.job_id) & (edits.c.revision <= jobs.c.revision)
+        statement = select(edits).join(jobs, jobs.c.id == edits.c.job_id).where(applied)
+        return [edit_from_row(row) for row in await self._read(statement.order_by(edits.c.revision, edits.c.index))]
 
     async def forget_results(self) -> None:
         """See `JobStore`."""
@@ -267,7 +290,13 @@ class PostgresJobStore:
 
 
 def _step(item: StepResult) -> dict[str, object]:
-    return {"key": item.key, "input_hash": item.input_hash, "attempt": item.attempts, "output": dict(item.output)}
+    return {
+        "key": item.key,
+        "input_hash": item.input_hash,
+        "attempt": item.attempts,
+        "output": dict(item.output),
+        "payment": item.shown.payment,
+    }
 
 
 def _event(item: StepResult, event: Event) -> dict[str, object]:

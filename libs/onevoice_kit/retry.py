@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,8 @@ from typing import TypeVar
 from onevoice_kit.errors import OneVoiceError
 
 T = TypeVar("T")
+OnRetry = Callable[[OneVoiceError, int, float], Awaitable[None]]
+"""Gets the error, the number of the failed attempt from 1, and the delay that follows, seconds."""
 _DOUBLINGS = 32
 """Bounds the exponent, because the power itself must not overflow."""
 
@@ -19,11 +22,6 @@ _DOUBLINGS = 32
 def is_transient(error: Exception) -> bool:
     """True for errors of the kit that may succeed when retried."""
     return isinstance(error, OneVoiceError) and error.retryable
-
-
-def retry_after(error: Exception) -> float:
-    """Seconds that the other side asked to wait; 0 where it asked for nothing."""
-    return (error.retry_after or 0.0) if isinstance(error, OneVoiceError) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +33,15 @@ class Backoff:
     shortest_s: float = 0.0
     jitter: float = 1.0
     """Random part of each delay: 1 is full jitter, 0 none."""
+    longest_asked_s: float = math.inf
+    """Longest wait that the other side may ask for."""
 
-    def delay_s(self, attempt: int, rng: random.Random, at_least_s: float = 0.0) -> float:
-        """Seconds to wait after failed attempt number `attempt` (from 1), never less than `at_least_s`."""
+    def delay_s(self, attempt: int, rng: random.Random, asked_s: float = 0.0) -> float:
+        """Seconds to wait after failed attempt `attempt` (from 1); `asked_s` is the wait that the other side wants."""
         highest = min(self.longest_s, self.first_s * 2.0 ** min(attempt - 1, _DOUBLINGS))
-        return max(rng.uniform(highest * (1 - self.jitter), highest), self.shortest_s, at_least_s)
+        return max(
+            rng.uniform(highest * (1 - self.jitter), highest), self.shortest_s, min(asked_s, self.longest_asked_s)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,13 @@ class Retry:
     """Executions in all; None for no bound."""
     budget_s: float | None = None
     """Seconds from the first execution to the start of the last one; None for no bound."""
-    transient: Callable[[Exception], bool] = is_transient
+    transient: Callable[[OneVoiceError], bool] = is_transient
+    """Errors that may be cured by another attempt; one that is no `OneVoiceError` never is."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rng: random.Random = field(default_factory=random.Random)
+    on_retry: OnRetry | None = None
+    """Called before each delay."""
 
     def begin(self) -> Attempts:
         """Starts the budget of one piece of work."""
@@ -65,13 +70,7 @@ class Retry:
 
     async def call(self, work: Callable[[], Awaitable[T]]) -> T:
         """The result of `work`, executed again as the rule allows; raises its last error."""
-        attempts = self.begin()
-        while True:
-            try:
-                return await work()
-            except Exception as error:
-                if not await attempts.again(error):
-                    raise
+        return await self.begin().call(work)
 
 
 class Attempts:
@@ -83,14 +82,27 @@ class Attempts:
         self._rule = rule
         self._ends_at = None if rule.budget_s is None else rule.clock() + rule.budget_s
 
+    async def call(self, work: Callable[[], Awaitable[T]]) -> T:
+        """The result of `work`, as `Retry.call`."""
+        while True:
+            try:
+                return await work()
+            except OneVoiceError as error:
+                if not await self.again(error):
+                    raise
+
     async def again(self, error: Exception) -> bool:
         """Waits and returns True where the work may be executed again after this error, else False at once."""
         self.failed += 1
         rule = self._rule
-        if not rule.transient(error) or (rule.attempts is not None and self.failed >= rule.attempts):
+        if not isinstance(error, OneVoiceError) or not rule.transient(error):
             return False
-        delay_s = rule.backoff.delay_s(self.failed, rule.rng, retry_after(error))
+        if rule.attempts is not None and self.failed >= rule.attempts:
+            return False
+        delay_s = rule.backoff.delay_s(self.failed, rule.rng, error.retry_after or 0.0)
         if self._ends_at is not None and rule.clock() + delay_s >= self._ends_at:
             return False
+        if rule.on_retry is not None:
+            await rule.on_retry(error, self.failed, delay_s)
         await rule.sleep(delay_s)
         return True

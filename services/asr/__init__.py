@@ -1,1 +1,1 @@
-"""Speech recognition: where speech is, what is said, who says it."""
+"""Speech recognition: regions of speech, their words, their speakers."""

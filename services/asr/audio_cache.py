@@ -27,7 +27,7 @@ class AudioCache:
     Local copies of stored objects, shared by the calls that read them at the same time or soon after.
 
     The chunks of one job arrive one after another and all read the same object; without this each would fetch
-    (and checksum) the whole of it. At most `max_idle` copies that nobody uses are kept, each for `idle_s` seconds.
+    (and checksum) the whole of it. At most `max_idle` unused copies are kept, each for `idle_s` seconds.
     """
 
     def __init__(self, storage: Storage, *, max_idle: int = 4, idle_s: float = 60.0) -> None:

@@ -1,4 +1,4 @@
-"""Finds who speaks when, with one of the configured engines."""
+"""Finds the speaker of each region, with one of the configured engines."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class RegionRules:
 
 @dataclass(frozen=True, slots=True)
 class FrameScores:
-    """What a scan found, one value for each frame of `FRAME_MS`."""
+    """The result of a scan, one value for each frame of `FRAME_MS`."""
 
     probabilities: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
     levels: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
@@ -81,7 +81,7 @@ def _speech_spans(probabilities: Floats, rules: RegionRules) -> Iterator[tuple[i
 
 
 def _strength(scores: FrameScores) -> Floats:
-    """How much each frame sounds like the middle of speech: probability plus relative level, smoothed over 96 ms."""
+    """The likeness of each frame to the middle of speech: probability plus relative level, smoothed over 96 ms."""
     if not scores.probabilities.size:
         return scores.probabilities
     decibels = 20 * np.log10(np.maximum(scores.levels, 1e-4))

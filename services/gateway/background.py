@@ -10,12 +10,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from onevoice_kit.errors import OneVoiceError, Unavailable
+from onevoice_kit.retry import Backoff
 from onevoice_kit.telemetry.metrics import counter
 from onevoice_kit.telemetry.names import BACKGROUND_RESTARTS
 
 logger = logging.getLogger(__name__)
 
 Work = Callable[[], Awaitable[None]]
+
+
+_RANDOM = random.Random()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,7 @@ class RestartPolicy:
 
     def pause_s(self, failures: int) -> float:
         """Exponential backoff with jitter."""
-        longest = min(self.max_pause_s, self.min_pause_s * 2 ** min(failures, 16))
-        return random.uniform(longest / 2, longest)
+        return Backoff(2 * self.min_pause_s, self.max_pause_s, jitter=0.5).delay_s(failures, _RANDOM)
 
 
 @dataclass

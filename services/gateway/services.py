@@ -33,7 +33,7 @@ from services.gateway.clients.mixer import MixerClient
 from services.gateway.clients.stages import StageClient
 from services.gateway.idempotency.service import Idempotency
 from services.gateway.jobs.events import EventStreams
-from services.gateway.jobs.resume import RESUME_JOB, Resumption
+from services.gateway.jobs.runs import REGENERATE_JOB, RESUME_JOB, JobRuns
 from services.gateway.jobs.service import JobService
 from services.gateway.jobs.submission import (
     CREATE_DUBBING_JOB,
@@ -80,7 +80,7 @@ class Services:
     videos: VideoService
     jobs: JobService
     submission: Submission
-    resumption: Resumption
+    runs: JobRuns
     events: EventStreams
     monitor: Monitor
     background: Supervisor
@@ -140,6 +140,7 @@ def _wire(
     undo = {
         CREATE_JOB: undo_job(billing),
         RESUME_JOB: undo_job(billing),
+        REGENERATE_JOB: undo_job(billing),
         CREATE_DUBBING_JOB: undo_dubbing_job(billing, storage),
     }
     idempotency = Idempotency(
@@ -159,7 +160,7 @@ def _wire(
         videos=VideoService(engine, storage, transfers, mixer, idempotency, quota),
         jobs=JobService(engine, storage, billing, settings.download_expires_s),
         submission=Submission(engine, storage, catalogue, billing, mixer, idempotency, job_limits, quota),
-        resumption=Resumption(engine, billing, idempotency),
+        runs=JobRuns(engine, billing, idempotency),
         events=EventStreams(engine, listener, settings.sse_heartbeat_s),
         monitor=monitor,
         background=background,

@@ -16,9 +16,9 @@ from onevoice_kit.storage import open_storage
 from onevoice_kit.telemetry.setup import setup
 
 from .alerts import NotificationSender
+from .clients import AsrClient, BillingClient, Clients, MixerClient, TranslateClient, TtsClient
 from .endings import Endings
 from .settings import OrchestratorSettings
-from .stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
 from .sweeper import Sweeper
 from .worker import Worker
 
@@ -32,16 +32,16 @@ async def main() -> None:
     engine = create_engine(settings)
     storage = open_storage(settings)
     queue = open_queue(settings, engine, outbox, visibility_s=settings.receipt_visibility_s)
-    stages = Stages(
-        AsrStage(connect(settings.asr_address, caller=_NAME)),
-        TranslateStage(connect(settings.translate_address, caller=_NAME)),
-        TtsStage(connect(settings.tts_address, caller=_NAME)),
-        MixerStage(connect(settings.mixer_address, caller=_NAME)),
-        BillingStage(connect(settings.billing_address, caller=_NAME)),
+    clients = Clients(
+        AsrClient(connect(settings.asr_address, caller=_NAME)),
+        TranslateClient(connect(settings.translate_address, caller=_NAME)),
+        TtsClient(connect(settings.tts_address, caller=_NAME)),
+        MixerClient(connect(settings.mixer_address, caller=_NAME)),
+        BillingClient(connect(settings.billing_address, caller=_NAME)),
     )
     jobs, mail, alerts = PostgresJobs(engine), open_mail(settings), open_alerts(settings)
-    worker = Worker(jobs, queue, storage, stages, settings, alerts=PostgresAlerts(engine))
-    sweeper = Sweeper(engine, jobs, Endings(stages, storage), stages.billing, settings, owner=worker.id)
+    worker = Worker(jobs, queue, storage, clients, settings, alerts=PostgresAlerts(engine))
+    sweeper = Sweeper(engine, jobs, Endings(clients, storage), clients.billing, settings, owner=worker.id)
     sender = NotificationSender(engine, mail, alerts, poll_s=settings.notify_poll_s)
     closing = (engine.dispose, storage.close, queue.close, mail.close, alerts.close)
     await serve(

@@ -8,7 +8,7 @@ from onevoice_jobs.store import JobStore
 from onevoice_kit.errors import Conflict, NotFound
 from onevoice_kit.storage.base import Storage
 
-from .stages import Stages
+from .clients import Clients
 
 OVERDUE = JobError("job_overdue", "The job was not finished before its deadline.")
 
@@ -16,8 +16,8 @@ OVERDUE = JobError("job_overdue", "The job was not finished before its deadline.
 class Endings:
     """Gives credits back, and ends jobs that somebody holds the lease of."""
 
-    def __init__(self, stages: Stages, storage: Storage) -> None:
-        self._billing = stages.billing
+    def __init__(self, clients: Clients, storage: Storage) -> None:
+        self._billing = clients.billing
         self._storage = storage
 
     async def fail(self, job: JobRecord, store: JobStore, error: JobError, *, bad_input: bool = False) -> None:

@@ -7,7 +7,7 @@ import enum
 import logging
 import random
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +20,7 @@ from onevoice_kit.grpc.context import object_scope
 from onevoice_kit.queue.base import Delivery, Queue
 from onevoice_kit.storage.base import Storage
 
+from .clients import Clients
 from .endings import OVERDUE, Endings
 from .journal import JobJournal
 from .pipeline.dubbing import dubbing, scope_end
@@ -28,8 +29,7 @@ from .pipeline.graph import Json
 from .progress import Progress
 from .retrying import RetryPolicy
 from .settings import OrchestratorSettings
-from .stages import Stages
-from .steps.context import JobContext
+from .steps.context import Edits, JobContext
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class JobRun:
         jobs: Jobs,
         queue: Queue,
         storage: Storage,
-        stages: Stages,
+        clients: Clients,
         settings: OrchestratorSettings,
         rng: random.Random,
     ) -> None:
@@ -104,14 +104,14 @@ class JobRun:
         self._queue = queue
         self._settings = settings
         self._rng = rng
-        self._endings = Endings(stages, storage)
+        self._endings = Endings(clients, storage)
         self._lease: Lease = claimed.lease
         self._new = not claimed.resumed
         # By the clock of the database alone, which gave the lease.
         self._left_s = (self._job.deadline_at - claimed.lease.until).total_seconds() + settings.worker_lease_s
         self.store = jobs.store(claimed.lease)
         progress = Progress(self.store, self._job.target_languages)
-        self._ctx = JobContext(self._job, self.store, stages, storage, settings, progress)
+        self._ctx = JobContext(self._job, self.store, clients, storage, settings, progress)
 
     async def run(self, stopping: asyncio.Event) -> Ending:
         """
@@ -134,6 +134,10 @@ class JobRun:
 
     async def _graph(self) -> Ending:
         final = self._job.attempts >= self._settings.worker_max_attempts
+        try:
+            await self._load_edits()
+        except OneVoiceError as error:
+            return Ending(Outcome.WAITING, wait=self.wait(error, "store"))
         journal, self._new = JobJournal(self._ctx, new=self._new), False
         retry = RetryPolicy(self._settings.worker_retry_budget_s)
         executor = Executor(journal, self._settings.stage_limits, scope_end=scope_end, retry=retry, rng=self._rng)
@@ -148,6 +152,12 @@ class JobRun:
             return Ending(Outcome.EXHAUSTED if final else Outcome.RETRY, _INTERNAL)
         return _completed(outputs, self._job.target_languages)
 
+    async def _load_edits(self) -> None:
+        """The first revision of a job has none."""
+        if self._job.revision > 1:
+            run, edits = await self.store.run(), await self.store.edits()
+            self._ctx = replace(self._ctx, edits=Edits(tuple(edits), run.changed_ms))
+
     def _failed(self, error: OneVoiceError, executor: Executor) -> Ending:
         facts = {"job_id": str(self._job.id), "reason": error.reason, "stage": executor.failed_stage}
         if error.retryable:
@@ -155,7 +165,8 @@ class JobRun:
             return Ending(Outcome.WAITING, wait=self.wait(error, executor.failed_stage, progressed=executor.progressed))
         _log.warning("The job failed: %s", error, extra=facts)
         what = JobError(error.reason, error.message)
-        bad_input = error.kind in (Kind.INVALID_INPUT, Kind.PRECONDITION)
+        # A source that was dubbed before is not to blame, and the results of its earlier revisions are kept.
+        bad_input = error.kind in (Kind.INVALID_INPUT, Kind.PRECONDITION) and self._job.revision == 1
         return Ending(Outcome.FAILED, what, bad_input=bad_input)
 
     def wait(self, error: OneVoiceError, stage: str, *, progressed: bool = False) -> Wait:

@@ -32,9 +32,8 @@ class JobJournal:
         """What earlier runs stored. A language that had failed, and could not be ended any more, is ended now."""
         records = {} if self._new else await self._ctx.store.completed_steps()
         stored = {
-            key: Checkpoint(self._hash(record.input_hash), record.output["value"])
+            key: Checkpoint(self._hash(key, record.input_hash), record.output["value"])
             for key, record in records.items()
-            if record.output is not None
         }
         for checkpoint in stored.values():
             if checkpoint.input_hash == FAILED:
@@ -87,5 +86,9 @@ class JobJournal:
         """A job that its user resumes tries its failed languages again."""
         return f"{FAILED}:{self._ctx.job.resumes}"
 
-    def _hash(self, stored: str) -> str:
-        return FAILED if stored == self._failed else stored
+    def _hash(self, key: str, stored: str) -> str:
+        failed = stored == self._failed
+        if stored.startswith(f"{FAILED}:") and self._ctx.edits.changed_ms is not None:
+            # A run of edits makes their languages again; one that had failed before stays so, for it is not paid for.
+            failed = failed or key not in map(scope_end, self._ctx.edits.changed_ms)
+        return FAILED if failed else stored

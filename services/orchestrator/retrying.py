@@ -1,4 +1,4 @@
-"""Retries within one budget of time: the only loop of its kind in the orchestrator."""
+"""Retries of the orchestrator within one budget of time, on the event loop's clock, so that simulated time works."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from onevoice_kit.errors import OneVoiceError
-from onevoice_kit.retry import Backoff
+from onevoice_kit.retry import Backoff, OnRetry, Retry, is_transient
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """The budget of one piece of work, and the backoff within it (`onevoice_kit.retry`)."""
+    """A budget of time and the backoff within it."""
 
     budget_s: float = 10.0
     """Time from the first attempt in which another may begin, seconds; 0: one attempt only."""
@@ -24,13 +24,10 @@ class RetryPolicy:
     cap_s: float = 5.0
     """Longest backoff of our own, seconds; a server may ask for more."""
 
-    def delay_s(self, attempt: int, retry_after: float | None, rng: random.Random) -> float:
-        """The pause after failed attempt number `attempt` (from 1), seconds; never less than the server asked for."""
-        return Backoff(self.base_s, self.cap_s).delay_s(attempt, rng, retry_after or 0.0)
-
-
-OnRetry = Callable[[OneVoiceError, int, float], Awaitable[None]]
-"""Gets the error, the number of the failed attempt from 1, and the pause that follows, seconds."""
+    @property
+    def backoff(self) -> Backoff:
+        """Full jitter up to `cap_s`."""
+        return Backoff(self.base_s, self.cap_s)
 
 
 async def with_retries(
@@ -38,23 +35,14 @@ async def with_retries(
     policy: RetryPolicy,
     rng: random.Random,
     *,
-    transient: Callable[[OneVoiceError], bool] = lambda error: error.retryable,
+    transient: Callable[[OneVoiceError], bool] = is_transient,
     on_retry: OnRetry | None = None,
 ) -> T:
     """
-    The result of `call(attempt)`, repeated while it raises transient errors and the pause fits into what is left of
-    the budget. Raises its last error. Runs on the event loop's clock, so that simulated time works.
+    The result of `call(attempt)`, repeated while it raises transient errors and the delay fits into what is left of
+    the budget. Raises its last error.
     """
-    now = asyncio.get_running_loop().time
-    ends, attempt = now() + policy.budget_s, 1
-    while True:
-        try:
-            return await call(attempt)
-        except OneVoiceError as error:
-            delay = policy.delay_s(attempt, error.retry_after, rng)
-            if not transient(error) or now() + delay >= ends:
-                raise
-            if on_retry:
-                await on_retry(error, attempt, delay)
-        await asyncio.sleep(delay)
-        attempt += 1
+    clock = asyncio.get_running_loop().time
+    rule = Retry(policy.backoff, budget_s=policy.budget_s, transient=transient, clock=clock, rng=rng, on_retry=on_retry)
+    attempts = rule.begin()
+    return await attempts.call(lambda: call(attempts.failed + 1))

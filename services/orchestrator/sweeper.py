@@ -20,9 +20,9 @@ from onevoice_kit.db import transaction
 from onevoice_kit.errors import OneVoiceError
 
 from .claiming import Claims
+from .clients import BillingClient
 from .endings import OVERDUE, Endings
 from .settings import OrchestratorSettings
-from .stages import BillingStage
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Sweeper:
         engine: AsyncEngine,
         jobs: Jobs,
         endings: Endings,
-        billing: BillingStage,
+        billing: BillingClient,
         settings: OrchestratorSettings,
         *,
         owner: str,

@@ -24,10 +24,10 @@ from onevoice_kit.storage.base import Storage
 from onevoice_kit.telemetry.trace import attach, span
 
 from .claiming import Claims
+from .clients import Clients
 from .endings import OVERDUE, Endings
 from .job_run import Ending, JobRun, Outcome
 from .settings import OrchestratorSettings
-from .stages import Stages
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Worker:
         jobs: Jobs,
         queue: Queue,
         storage: Storage,
-        stages: Stages,
+        clients: Clients,
         settings: OrchestratorSettings,
         *,
         alerts: Alerts | None = None,
@@ -61,8 +61,8 @@ class Worker:
         self._jobs = jobs
         self._queue = queue
         self._storage = storage
-        self._stages = stages
-        self._endings = Endings(stages, storage)
+        self._clients = clients
+        self._endings = Endings(clients, storage)
         self._settings = settings
         self._alerts = alerts
         self._stopping = asyncio.Event()
@@ -145,7 +145,9 @@ class Worker:
         if isinstance(claimed, Refused):
             await self._refused(delivery, claimed)
             return
-        run = JobRun(claimed, delivery, self._jobs, self._queue, self._storage, self._stages, self._settings, self._rng)
+        run = JobRun(
+            claimed, delivery, self._jobs, self._queue, self._storage, self._clients, self._settings, self._rng
+        )
         try:
             ending = await run.run(self._stopping)
             _log.info("job %s: %s", claimed.job.id, ending.outcome, extra={"job_id": str(claimed.job.id)})

@@ -23,7 +23,7 @@ def trim(samples: bytes, sample_rate: int) -> bytes:
     if sys.byteorder == "big":
         heard.byteswap()
     window = sample_rate * _WINDOW_MS // 1000
-    # Every eighth sample tells the peak well enough for a threshold, at an eighth of the time.
+    # Every eighth sample gives the peak well enough for a threshold, at an eighth of the time.
     threshold = max(1.0, _peak(heard[::8]) * _FLOOR)
     starts = range(0, len(heard), window)
     first = next((s for s in starts if _peak(heard[s : s + window]) > threshold), None)
@@ -51,5 +51,5 @@ def to_wav(samples: bytes, sample_rate: int) -> bytes:
 
 
 def length_ms(wav_bytes: int, sample_rate: int) -> int:
-    """How long a WAV file of this size is that was written here, rounded."""
+    """Length of a WAV file of this size that was written here, rounded."""
     return round((wav_bytes - HEADER_BYTES) / BYTES_PER_SAMPLE * 1000 / sample_rate)

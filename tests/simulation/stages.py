@@ -13,14 +13,14 @@ from onevoice_jobs.records import Word
 from onevoice_kit.errors import InvalidInput, PreconditionFailed
 from onevoice_kit.grpc.streams import OnProgress
 from onevoice_kit.storage.base import ObjectRef
+from services.orchestrator.clients import AsrClient, BillingClient, Clients, MixerClient, TranslateClient, TtsClient
+from services.orchestrator.clients.asr import DetectedSpeech, Region, Speakers, Transcript
+from services.orchestrator.clients.mixer import Measurement, MeasureOrder, Media, Mix, MixOrder, MuxOrder, Sound
+from services.orchestrator.clients.translate import SourceLine
 from services.orchestrator.policy.line import EngineUse, Measured, Translation
 from services.orchestrator.policy.line import Speech as Spoken
 from services.orchestrator.policy.segmentation import Turn
 from services.orchestrator.policy.voices import Voice
-from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
-from services.orchestrator.stages.asr import DetectedSpeech, Region, Speakers, Transcript
-from services.orchestrator.stages.mixer import Measurement, MeasureOrder, Media, Mix, MixOrder, MuxOrder, Sound
-from services.orchestrator.stages.translate import SourceLine
 
 from .ledger import Ledger
 from .scenario import Spec, price
@@ -37,9 +37,9 @@ class Line(Protocol):
         ...
 
 
-def simulated_stages(line: Line, ledger: Ledger) -> Stages:
+def simulated_stages(line: Line, ledger: Ledger) -> Clients:
     """The five services at the other end of a line."""
-    return Stages(_Asr(line), _Translate(line), _Tts(line), _Mixer(line), _Billing(line, ledger))
+    return Clients(_Asr(line), _Translate(line), _Tts(line), _Mixer(line), _Billing(line, ledger))
 
 
 def _made(prefix: str, name: str, content_type: str, *of: object) -> ObjectRef:
@@ -54,7 +54,7 @@ async def _progress(on_progress: OnProgress) -> None:
         await told
 
 
-class _Asr(AsrStage):
+class _Asr(AsrClient):
     def __init__(self, line: Line) -> None:
         self._line = line
 
@@ -78,7 +78,7 @@ class _Asr(AsrStage):
         return await self._line.stage("asr.diarize", lambda _: speakers)
 
 
-class _Translate(TranslateStage):
+class _Translate(TranslateClient):
     def __init__(self, line: Line) -> None:
         self._line = line
 
@@ -93,7 +93,7 @@ class _Translate(TranslateStage):
         return await self._line.stage("translate.translate", answer)
 
 
-class _Tts(TtsStage):
+class _Tts(TtsClient):
     def __init__(self, line: Line) -> None:
         self._line = line
 
@@ -106,7 +106,7 @@ class _Tts(TtsStage):
         return await self._line.stage("tts.speak", lambda _: spoken)
 
 
-class _Mixer(MixerStage):
+class _Mixer(MixerClient):
     def __init__(self, line: Line) -> None:
         self._line = line
 
@@ -145,7 +145,7 @@ class _Mixer(MixerStage):
         return await self._line.stage("mixer.measure", lambda _: measured)
 
 
-class _Billing(BillingStage):
+class _Billing(BillingClient):
     def __init__(self, line: Line, ledger: Ledger) -> None:
         self._line = line
         self._ledger = ledger

@@ -10,7 +10,6 @@ from uuid import UUID
 from onevoice_jobs.events import TERMINAL
 from onevoice_jobs.leases import Lease
 from onevoice_jobs.records import EventRecord, StepRecord
-from onevoice_jobs.states import StepStatus
 from onevoice_jobs.testing import MemoryJob, MemoryJobs
 
 from .ledger import Ledger
@@ -132,7 +131,7 @@ class Watch:
             done.clear()
         for key, step in job.steps.items():
             old = before.get(key)
-            if step is old or step.status is not StepStatus.COMPLETED:
+            if step is old:
                 continue
             # A holder that does not know whether it has written writes the same again.
             repeated = old is not None and done.get(key) == (step.input_hash, epoch) and step.output == old.output

@@ -50,6 +50,10 @@ class LateAnswer(Answers):
         self._method = method
         self._left = times
 
+    def keep(self, times: int) -> None:
+        """Keeps so many more answers."""
+        self._left += times
+
     async def answered(self, method: str) -> None:
         """Waits where the answer is the one."""
         if method == self._method and self._left:

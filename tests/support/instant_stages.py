@@ -29,7 +29,7 @@ from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import GrpcServerSettings
-from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
+from services.orchestrator.clients import AsrClient, BillingClient, Clients, MixerClient, TranslateClient, TtsClient
 from tests.support.access import ACCESS
 
 LINE_MS = 2_000
@@ -268,7 +268,7 @@ async def instant_stages(
     *,
     synthesis: tts_grpc.TtsServiceServicer | None = None,
     mixing: mixer_grpc.MixerServiceServicer | None = None,
-) -> AsyncIterator[Stages]:
+) -> AsyncIterator[Clients]:
     """The five services on free ports, and clients to them; two of them may be others than the instant ones."""
 
     def register(server: grpc.aio.Server) -> None:
@@ -283,8 +283,12 @@ async def instant_stages(
     await server.start()
     channel = connect(server.address)
     try:
-        yield Stages(
-            AsrStage(channel), TranslateStage(channel), TtsStage(channel), MixerStage(channel), BillingStage(channel)
+        yield Clients(
+            AsrClient(channel),
+            TranslateClient(channel),
+            TtsClient(channel),
+            MixerClient(channel),
+            BillingClient(channel),
         )
     finally:
         await channel.close(None)

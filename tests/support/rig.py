@@ -40,8 +40,8 @@ from onevoice_kit.testing.waiting import eventually
 from services.billing import migrations as billing_migrations
 from services.billing.ledger import Ledger
 from services.billing.servicer import BillingServicer
+from services.orchestrator.clients import AsrClient, BillingClient, Clients, MixerClient, TranslateClient, TtsClient
 from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.stages import AsrStage, BillingStage, MixerStage, Stages, TranslateStage, TtsStage
 from services.orchestrator.worker import Worker
 from tests.support.access import ACCESS
 from tests.support.instant_stages import Script
@@ -180,10 +180,10 @@ class Rig:
         await eventually(over, timeout_s, interval=0.05)
 
 
-def stages_on(channel: grpc.aio.Channel) -> Stages:
+def stages_on(channel: grpc.aio.Channel) -> Clients:
     """Every service by one channel."""
-    return Stages(
-        AsrStage(channel), TranslateStage(channel), TtsStage(channel), MixerStage(channel), BillingStage(channel)
+    return Clients(
+        AsrClient(channel), TranslateClient(channel), TtsClient(channel), MixerClient(channel), BillingClient(channel)
     )
 
 

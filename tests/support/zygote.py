@@ -117,7 +117,8 @@ class Zygote:
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": path},
+            # numpy, which the services' modules import, would start a pool of threads, which a fork cannot copy.
+            env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -11,9 +11,10 @@ from uuid import uuid4
 import httpx
 
 from onevoice_cli.client.problems import from_response, from_transport
-from onevoice_cli.client.retry import NO_RETRY, Retry
+from onevoice_cli.client.retry import NO_RETRY, RETRY
 from onevoice_cli.client.settings import ClientSettings
 from onevoice_kit.errors import Internal
+from onevoice_kit.retry import Retry
 
 Json = dict[str, Any]
 
@@ -26,7 +27,7 @@ class ApiClient:
     """A context manager around two HTTP clients: one that sends the API key, and one for signed URLs that does not."""
 
     def __init__(self, settings: ClientSettings, retry: Retry | None = None) -> None:
-        self._retry = retry or Retry()
+        self._retry = retry or RETRY
         self._http = httpx.AsyncClient(
             base_url=f"{settings.url}/api/",
             headers={"Authorization": f"Bearer {settings.api_key}", "User-Agent": "onevoice-cli"},

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onevoice_cli.client.api import ApiClient
-from onevoice_cli.client.retry import Retry
+from onevoice_cli.client.retry import PATIENT
 from onevoice_cli.client.sse import Event, parse, split_lines
 from onevoice_kit.errors import OneVoiceError, Unavailable
+from onevoice_kit.retry import Retry
 
 TERMINAL = frozenset({"completed", "failed", "cancelled"})
 _TERMINAL_EVENTS = {f"job.{status}": status for status in TERMINAL}
@@ -89,7 +90,7 @@ class Follower:
     api: ApiClient
     view: JobView
     on_change: Callable[[JobView], None]
-    retry: Retry = field(default_factory=lambda: Retry(attempts=8))
+    retry: Retry = PATIENT
     """Attempts in a row without any answer before the network counts as lost."""
     polls_s: float = 1.0
     stream_failures: int = 3

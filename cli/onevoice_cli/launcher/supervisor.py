@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from typing import Protocol
 from onevoice_cli.launcher import logs
 from onevoice_cli.launcher.process import Child, ServiceSpec
 from onevoice_kit.errors import Unavailable
+from onevoice_kit.retry import Backoff
 
 _POLL_S = 0.05
 _LOG_CHECK_S = 10.0
@@ -163,7 +165,7 @@ class Supervisor:
 
     def _delay(self, deaths: deque[float], now: float) -> float:
         recent = sum(1 for death in deaths if now - death < self.policy.window_s)
-        return min(self.policy.first_delay_s * 2.0 ** (recent - 1), self.policy.max_delay_s)
+        return Backoff(self.policy.first_delay_s, self.policy.max_delay_s, jitter=0.0).delay_s(recent, random.Random())
 
     async def _restart(self, spec: ServiceSpec) -> None:
         began = time.monotonic()

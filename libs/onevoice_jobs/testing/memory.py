@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from onevoice_jobs.events import (
     JOB_CANCEL_REQUESTED,
     JOB_CANCELLED,
     JOB_CREATED,
+    JOB_REGENERATED,
     JOB_RESUMED,
     JOB_STARTED,
     JOB_WAITING,
@@ -17,16 +20,29 @@ from onevoice_jobs.events import (
 from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Renewal, Verdict, Wait, superseded
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.queries import job_not_found
-from onevoice_jobs.records import Event, JobRecord, WorkerRecord
-from onevoice_jobs.states import JobStatus, LanguageStatus, check_transition
+from onevoice_jobs.records import Edit, Event, JobRecord, WorkerRecord
+from onevoice_jobs.runs import changed_ms, plan_edit, unpaid_edits
+from onevoice_jobs.states import JobStatus, LanguageStatus, RunReason, check_new_run, check_transition
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.submit import NewJob
 from onevoice_jobs.testing.state import MemoryJob, new_job
 from onevoice_jobs.testing.store import MemoryJobStore
 from onevoice_jobs.workers import ALIVE_S
+from onevoice_kit.errors import Conflict
 from onevoice_kit.queue.base import Message
 
-_CLEARED = ("error", "stage", "spent_credits", "cancel_requested_at", "started_at", "completed_at", "waiting_since")
+_CLEARED: Mapping[str, Any] = dict.fromkeys(
+    (
+        "error",
+        "stage",
+        "spent_credits",
+        "cancel_requested_at",
+        "started_at",
+        "completed_at",
+        "estimated_completion",
+        "waiting_since",
+    )
+)
 
 
 class MemoryJobs:
@@ -152,23 +168,52 @@ class MemoryJobs:
 
     def resume(self, user_id: UUID, job_id: UUID, *, reservation_id: str | None = None) -> None:
         """See `control.resume_job`."""
-        job, now = self._of(user_id, job_id), self._now()
-        check_transition(job.record.status, JobStatus.PENDING)
-        attempts = job.record.attempts
-        deadline = now + (job.record.deadline_at - job.record.created_at)
-        job.change(
-            status=JobStatus.PENDING,
-            attempts=0,
-            resumes=job.record.resumes + 1,
-            reservation_id=reservation_id or job.record.reservation_id,
-            deadline_at=deadline,
-            **dict.fromkeys(_CLEARED),
+        job = self._of(user_id, job_id)
+        check_new_run(job.record.status, RunReason.RESUME)
+        changed, attempts = job.runs[-1].changed_ms, job.record.attempts
+        reopened = [
+            language
+            for language, task in job.languages.items()
+            if task.status is not LanguageStatus.COMPLETED and (changed is None or language in changed)
+        ]
+        values = {"reservation_id": reservation_id} if reservation_id else {}
+        self._begin_run(job, RunReason.RESUME, reopened, changed, values)
+        job.record_events([Event(JOB_RESUMED)], self._now())
+        self._enqueue(job, attempts)
+
+    def edit(self, user_id: UUID, job_id: UUID, language: str, index: int, text: str) -> Edit:
+        """See `runs.edit_translation`."""
+        job = self._of(user_id, job_id)
+        check_new_run(job.record.status, RunReason.EDIT)
+        lines = [line for line in job.translations.values() if line.language == language]
+        edit = plan_edit(job.record, list(job.segments.values()), lines, index, text)
+        job.edits[edit.revision, language, index] = edit
+        return edit
+
+    def unpaid_changes(self, user_id: UUID, job_id: UUID) -> dict[str, int]:
+        """See `runs.unpaid_changes`."""
+        job = self._of(user_id, job_id)
+        check_new_run(job.record.status, RunReason.EDIT)
+        unpaid = [edit for key, edit in job.edits.items() if key not in job.paid_edits]
+        unpaid = unpaid_edits(job.languages.values(), unpaid, job.record.revision)
+        if not any(edit.revision > job.record.revision for edit in unpaid):
+            raise Conflict("No line of this job has been edited since its last run.", reason="nothing_edited")
+        return changed_ms(unpaid, job.segments.values())
+
+    def regenerate(self, user_id: UUID, job_id: UUID, *, reservation_id: str, quoted_credits: int) -> None:
+        """See `runs.start_edit_run`."""
+        changed, job = self.unpaid_changes(user_id, job_id), self._of(user_id, job_id)
+        revision, attempts = job.record.revision, job.record.attempts
+        job.paid_edits |= {
+            key for key in job.edits if key[0] <= revision and job.languages[key[1]].status is LanguageStatus.COMPLETED
+        }
+        job.past_artifacts |= {(revision, *key): made for key, made in job.artifacts.items()}
+        job.steps = {key: step for key, step in job.steps.items() if not step.payment}
+        values = {"revision": revision + 1, "reservation_id": reservation_id, "quoted_credits": quoted_credits}
+        self._begin_run(job, RunReason.EDIT, changed, changed, {"progress": 0.0, **values})
+        job.record_events(
+            [Event(JOB_REGENERATED, {"revision": revision + 1, "languages": sorted(changed)})], self._now()
         )
-        cleared = dict.fromkeys(("stage", "error", "started_at", "completed_at"))
-        for language, task in job.languages.items():
-            if task.status is not LanguageStatus.COMPLETED:
-                job.change_language(language, status=LanguageStatus.PENDING, **cleared)
-        job.record_events([Event(JOB_RESUMED)], now)
         self._enqueue(job, attempts)
 
     def requeue_stuck(self, *, older_than_s: float, limit: int = 100) -> list[UUID]:
@@ -212,6 +257,24 @@ class MemoryJobs:
         if job is None or job.record.user_id != user_id:
             raise job_not_found()
         return job
+
+    def _begin_run(
+        self,
+        job: MemoryJob,
+        reason: RunReason,
+        languages: Iterable[str],
+        changed: Mapping[str, int] | None,
+        values: Mapping[str, Any],
+    ) -> None:
+        now, record = self._now(), job.record
+        deadline = now + (record.deadline_at - job.runs[-1].created_at)
+        run: dict[str, Any] = {"status": JobStatus.PENDING, "attempts": 0, "resumes": record.resumes + 1}
+        # The row of the run before stays as it ended.
+        job.record = replace(record, **_CLEARED, **run, **values, deadline_at=deadline)
+        job.begin_run(reason, now, changed)
+        reopened = dict.fromkeys(("stage", "error", "started_at", "completed_at"))
+        for language in languages:
+            job.change_language(language, status=LanguageStatus.PENDING, **reopened)
 
     def _enqueue(self, job: MemoryJob, attempts: int, *, delay_s: float = 0.0) -> None:
         record, job.enqueued_at = job.record, self._now()

@@ -9,18 +9,19 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from onevoice_jobs.queries import PAYMENT_STEPS
 from onevoice_jobs.records import (
     Artifact,
+    Edit,
     Event,
     EventRecord,
     JobRecord,
     LanguageRecord,
+    RunRecord,
     Segment,
     StepRecord,
     Translation,
 )
-from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus
+from onevoice_jobs.states import JobStatus, LanguageStatus, RunReason
 from onevoice_jobs.submit import NewJob
 
 
@@ -40,10 +41,41 @@ class MemoryJob:
     events: list[EventRecord] = field(default_factory=list)
     notifications: dict[str, tuple[str, str, Mapping[str, Any]]] = field(default_factory=dict)
     """Notices of the end by key: kind, recipient, data."""
+    runs: list[RunRecord] = field(default_factory=list)
+    edits: dict[tuple[int, str, int], Edit] = field(default_factory=dict)
+    """By revision, language and index."""
+    paid_edits: set[tuple[int, str, int]] = field(default_factory=set)
+    past_artifacts: dict[tuple[int, str, str | None], Artifact] = field(default_factory=dict)
+    """By revision, kind and language."""
 
     def change(self, **values: Any) -> None:
-        """Updates the job's own row."""
+        """Updates the job's own row, and that of its present run."""
         self.record = replace(self.record, **values)
+        state = ("status", "error", "spent_credits", "started_at", "completed_at")
+        if self.runs:
+            self.runs[-1] = replace(self.runs[-1], **{name: getattr(self.record, name) for name in state})
+
+    def begin_run(self, reason: RunReason, now: datetime, changed_ms: Mapping[str, int] | None) -> None:
+        """Adds the row of the run that the job's row begins."""
+        job = self.record
+        self.runs.append(
+            RunRecord(
+                job_id=job.id,
+                number=job.resumes + 1,
+                revision=job.revision,
+                reason=reason,
+                requested_by=job.user_id,
+                reservation_id=job.reservation,
+                quoted_credits=job.quoted_credits,
+                spent_credits=None,
+                changed_ms=changed_ms,
+                status=job.status,
+                error=None,
+                created_at=now,
+                started_at=None,
+                completed_at=None,
+            )
+        )
 
     def change_language(self, language: str, **values: Any) -> None:
         """Updates a language's row."""
@@ -59,8 +91,7 @@ class MemoryJob:
 
     def may_be_paid(self) -> bool:
         """See `queries.may_be_paid`."""
-        near = (self.steps.get(key) for key in PAYMENT_STEPS)
-        return any(step and step.status is StepStatus.COMPLETED for step in near)
+        return any(step.payment for step in self.steps.values())
 
     def lease(self, owner: str | None, until: datetime | None) -> int:
         """Gives the job to a new holder, or to nobody; whoever had it is fenced off. Returns the new epoch."""
@@ -123,7 +154,9 @@ def new_job(job: NewJob, job_id: UUID, now: datetime) -> MemoryJob:
         estimated_completion=None,
         notify_email=job.notify_email,
     )
-    return MemoryJob(record, now, languages={name: _new_language(job_id, name) for name in job.target_languages})
+    made = MemoryJob(record, now, languages={name: _new_language(job_id, name) for name in job.target_languages})
+    made.begin_run(RunReason.SUBMIT, now, None)
+    return made
 
 
 def _new_language(job_id: UUID, language: str) -> LanguageRecord:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -17,16 +17,18 @@ from onevoice_jobs.records import (
     NOTHING,
     Artifact,
     CompletedLanguage,
+    Edit,
     Event,
     JobError,
     Json,
+    RunRecord,
     Segment,
     Shown,
     StepRecord,
     StepResult,
     Translation,
 )
-from onevoice_jobs.states import JobStatus, LanguageStatus, StepStatus, sources
+from onevoice_jobs.states import JobStatus, LanguageStatus, sources
 from onevoice_jobs.store import JobStore, ShownProgress, bounded, events_of, progress_event
 from onevoice_jobs.testing.state import MemoryJob
 
@@ -77,6 +79,15 @@ class MemoryJobStore:
         """See `JobStore`."""
         lines = sorted(self._job.translations.items())
         return [line for _, line in lines if line.language == language]
+
+    async def run(self) -> RunRecord:
+        """See `JobStore`."""
+        return self._job.runs[-1]
+
+    async def edits(self) -> list[Edit]:
+        """See `JobStore`."""
+        applied = sorted(self._job.edits.values(), key=lambda edit: (edit.revision, edit.index))
+        return [edit for edit in applied if edit.revision <= self._job.record.revision]
 
     async def forget_results(self) -> None:
         """See `JobStore`."""
@@ -181,10 +192,14 @@ def _finish_steps(job: MemoryJob, results: Sequence[StepResult], now: datetime) 
     events = [event for item in results if not _is_stored(job, item) for event in events_of(item.shown)]
     for item in results:
         output = _stored(dict(item.output))
-        job.steps[item.key] = StepRecord(item.key, item.input_hash, StepStatus.COMPLETED, item.attempts, output)
+        job.steps[item.key] = StepRecord(item.key, item.input_hash, item.attempts, output, item.shown.payment)
     for shown in (item.shown for item in results):
         job.segments |= {line.index: line for line in shown.segments}
-        job.translations |= {(line.language, line.index): line for line in shown.translations}
+        for translated in shown.translations:
+            place = translated.language, translated.index
+            before = job.translations.get(place)
+            revision = before.revision + (_speech(before) != _speech(translated)) if before else 1
+            job.translations[place] = replace(translated, revision=revision)
         for made in shown.artifacts:
             key = made.kind, made.language
             old = job.artifacts.get(key)
@@ -194,6 +209,10 @@ def _finish_steps(job: MemoryJob, results: Sequence[StepResult], now: datetime) 
             done = {"status": LanguageStatus.COMPLETED, "error": None, "progress": 100.0}
             _end_language(job, end.language, now, metrics=_stored(dict(end.metrics)), **done)
     job.record_events(events, now)
+
+
+def _speech(line: Translation) -> tuple[str, str | None]:
+    return line.text, line.audio.uri if line.audio else None
 
 
 def _is_stored(job: MemoryJob, item: StepResult) -> bool:

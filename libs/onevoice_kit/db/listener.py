@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator
 from types import TracebackType
@@ -14,8 +15,10 @@ import asyncpg
 
 from onevoice_kit.db.connections import CONNECT_TIMEOUT_S, LOST, BoundedConnection
 from onevoice_kit.db.engine import asyncpg_dsn
+from onevoice_kit.retry import Backoff
 
 _log = logging.getLogger(__name__)
+_BACKOFF = Backoff(0.2, 5.0, jitter=0.5)
 
 LOOK = ""
 """The payload when listening has just begun or notifications may be lost: read the state from its tables."""
@@ -112,19 +115,19 @@ class Listener:
             self._task = None
 
     async def _run(self) -> None:
-        pause_s = 0.1
+        failures = 0
         while True:
             try:
                 connection = await self._connect()
-                pause_s = 0.1
+                failures = 0
                 try:
                     await self._serve(connection)
                 finally:
                     await connection.close()
             except LOST as error:
                 _log.warning("database notifications interrupted", extra={"error": str(error)})
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, 5.0)
+            failures += 1
+            await asyncio.sleep(_BACKOFF.delay_s(failures, random.Random()))
 
     async def _connect(self) -> asyncpg.Connection[Any]:
         return await asyncpg.connect(

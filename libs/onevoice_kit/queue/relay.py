@@ -18,6 +18,7 @@ from onevoice_kit.errors import OneVoiceError, Unavailable
 from onevoice_kit.queue.base import Message, QueueDepth, Sender
 from onevoice_kit.queue.order import AGE_S, turns
 from onevoice_kit.queue.outbox import channel_of, waiting
+from onevoice_kit.retry import Backoff
 from onevoice_kit.telemetry.metrics import counter
 from onevoice_kit.telemetry.names import OUTBOX_RELAYED
 
@@ -77,8 +78,8 @@ class OutboxRelay:
         self._next = _next_statement(table, outstanding, age_s, most_per_group)
         self._poll_s = poll_s
         self._full_poll_s = full_poll_s
-        self._min_pause_s = min_pause_s
-        self._max_pause_s = max_pause_s
+        self._backoff = Backoff(2 * min_pause_s, max_pause_s, min_pause_s)
+        self._rng = random.Random()
         self._cleaned_at = 0.0
 
     async def run(self) -> None:
@@ -95,7 +96,7 @@ class OutboxRelay:
                     except OneVoiceError as error:
                         failures += 1
                         _log.warning("outbox is not relayed", extra={"error": str(error), "failures": failures})
-                        await asyncio.sleep(self._pause_s(failures))
+                        await asyncio.sleep(self._backoff.delay_s(failures, self._rng))
                         continue
                     if moved < BATCH and moved < room:
                         await subscription.get(self._poll_s)
@@ -156,11 +157,6 @@ class OutboxRelay:
             async with transaction(self._engine) as connection:
                 await connection.execute(delete(self._table).where(self._table.c.sent_at < oldest))
             self._cleaned_at = time.monotonic()
-
-    def _pause_s(self, failures: int) -> float:
-        """Exponential with full jitter, so that many relays do not come back together."""
-        longest = min(self._max_pause_s, self._min_pause_s * 2 ** min(failures, 16))
-        return random.uniform(self._min_pause_s, max(self._min_pause_s, longest))
 
 
 async def outbox_lag_s(engine: AsyncEngine, table: Table) -> float:

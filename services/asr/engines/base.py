@@ -107,7 +107,7 @@ class SpeechScan(Protocol):
 
 
 class DetectionEngine(base.Engine[Capabilities], Protocol):
-    """Tells speech from everything else; safe to use from many threads, each with its own scan."""
+    """Separates speech from everything else; safe to use from many threads, each with its own scan."""
 
     def scan(self) -> SpeechScan:
         """Starts a pass."""

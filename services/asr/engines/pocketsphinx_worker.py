@@ -1,4 +1,4 @@
-"""What runs inside a worker process: one pocketsphinx decoder, loaded once."""
+"""The part that runs in a worker process: one pocketsphinx decoder, loaded once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Task:
     audio: Path
     region: TimeRange
     heard: TimeRange
-    """What the decoder gets: the region with a little around it, so that no soft sound is cut off."""
+    """The range that the decoder gets: the region with a little around it, so that no soft sound is cut off."""
 
 
 def load() -> None:

@@ -27,7 +27,7 @@ class WorkerPool:
     """
     Processes that each ran `initialize` once. Functions given to it must be importable by name.
 
-    A worker that dies takes the pool with it (the executor cannot tell which task it had): all running calls get
+    A worker that dies takes the pool with it (the executor does not show which task it had): all running calls get
     `Unavailable` (reason `worker_lost`), and the next call finds a new pool.
     """
 

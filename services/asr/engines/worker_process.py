@@ -1,4 +1,4 @@
-"""What every worker process of a pool does first; imports little, because each worker pays for it."""
+"""The first thing that every worker process of a pool runs; imports little, because each worker pays for it."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from onevoice_jobs.states import JobStatus
@@ -15,7 +15,17 @@ from services.gateway.auth.models import Caller
 from services.gateway.dependencies import CallerDep, Cursor, IdempotencyKey, Limit, ServicesDep, respond
 from services.gateway.errors import problems
 from services.gateway.jobs.events import parse_last_event_id
-from services.gateway.jobs.schemas import ArtifactKind, Downloads, DubIn, JobIn, JobOut, TranscriptOut
+from services.gateway.jobs.schemas import (
+    ArtifactKind,
+    Downloads,
+    DubIn,
+    EditedLineOut,
+    JobIn,
+    JobOut,
+    Runs,
+    TranscriptOut,
+    TranslationIn,
+)
 from services.gateway.schemas import Language, Page
 from services.gateway.uploads.router import IDEMPOTENCY_PROBLEMS
 from services.gateway.users.models import Right
@@ -37,6 +47,7 @@ WISH_PROBLEMS = (
 SUBMIT_PROBLEMS = ((403, "priority_not_allowed"), (409, "video_not_ready"), *WISH_PROBLEMS)
 
 _EVENTS_EXAMPLE = 'id: 7\nevent: job.progress\ndata: {"stage":"transcribe","percent":31.5}\n\n'
+LineIndex = Annotated[int, Path(ge=0, le=1_000_000, description="Index of the line in the transcript.")]
 LanguageQuery = Annotated[Language | None, Query(description="A target language, or the source's.")]
 
 
@@ -112,7 +123,8 @@ async def follow_job(
     What happens to the job, from its beginning or after `Last-Event-ID`, as server-sent events; the data are JSON.
     The stream ends when the job has ended. Types: `job.created`, `job.started`, `job.progress`,
     `segment.recognised`, `line.ready`, `language.completed`, `language.failed`, `step.retried`,
-    `job.waiting`, `job.cancel_requested`, `job.resumed`, `job.completed`, `job.failed`, `job.cancelled`.
+    `job.waiting`, `job.cancel_requested`, `job.resumed`, `job.regenerated`, `job.completed`, `job.failed`,
+    `job.cancelled`.
     """
     last_id = parse_last_event_id(last_event_id)
     await services.jobs.get(caller.user_id, job_id)
@@ -150,7 +162,51 @@ async def cancel_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> 
 )
 async def resume_job(job_id: UUID, caller: CallerDep, services: ServicesDep, key: IdempotencyKey) -> Response:
     """Lets a failed or cancelled job go on after its last good step. Its credits are reserved again."""
-    return respond(await services.resumption.resume(caller.user_id, job_id, key))
+    return respond(await services.runs.resume(caller.user_id, job_id, key))
+
+
+@router.get("/{job_id}/runs", summary="List the runs of a job", responses=problems(NOT_FOUND))
+async def list_job_runs(job_id: UUID, caller: CallerDep, services: ServicesDep) -> Runs:
+    """The runs of a job: the first, and one for each time that it was resumed or regenerated."""
+    return await services.runs.list(caller.user_id, job_id)
+
+
+@router.patch(
+    "/{job_id}/translations/{language}/{index}",
+    summary="Edit a translated line",
+    responses=problems(NOT_FOUND, (404, "line_not_found"), (409, "invalid_transition")),
+)
+async def edit_job_translation(
+    job_id: UUID, language: Language, index: LineIndex, edit: TranslationIn, caller: CallerDep, services: ServicesDep
+) -> EditedLineOut:
+    """
+    Gives a line of a completed job a new text, which waits until the job is regenerated. Another edit of the same line
+    replaces it.
+    """
+    return await services.runs.edit(caller.user_id, job_id, language, index, edit.text)
+
+
+@router.post(
+    "/{job_id}/regenerate",
+    status_code=202,
+    response_model=JobOut,
+    summary="Regenerate a job",
+    responses=problems(
+        NOT_FOUND,
+        (402, "insufficient_credits"),
+        (409, "invalid_transition"),
+        (409, "nothing_edited"),
+        (409, "edited_meanwhile"),
+        (409, "video_gone"),
+        *IDEMPOTENCY_PROBLEMS,
+    ),
+)
+async def regenerate_job(job_id: UUID, caller: CallerDep, services: ServicesDep, key: IdempotencyKey) -> Response:
+    """
+    Makes what depends on the edited lines of a completed job again, as a new revision. The price is the length of the
+    edited lines; files of earlier revisions stay available.
+    """
+    return respond(await services.runs.regenerate(caller.user_id, job_id, key))
 
 
 @router.get("/{job_id}/download", summary="Get the results", responses=problems(NOT_FOUND))
@@ -160,9 +216,10 @@ async def download_job(
     services: ServicesDep,
     language: LanguageQuery = None,
     kind: Annotated[ArtifactKind | None, Query(description="Only results of this kind.")] = None,
+    revision: Annotated[int | None, Query(ge=1, le=1_000_000, description="Results of an earlier revision.")] = None,
 ) -> Downloads:
     """The results so far, each with an address that works without credentials for a while."""
-    return Downloads(items=await services.jobs.downloads(caller.user_id, job_id, language, kind))
+    return Downloads(items=await services.jobs.downloads(caller.user_id, job_id, language, kind, revision))
 
 
 @router.get(

@@ -11,8 +11,8 @@ from pydantic import ConfigDict, Field
 
 from onevoice_jobs.options import EngineChoice, GlossaryTerm, JobOptions, Loudness
 from onevoice_jobs.queries import JobView
-from onevoice_jobs.records import JobError, JobRecord, LanguageRecord
-from onevoice_jobs.states import JobStatus, LanguageStatus
+from onevoice_jobs.records import JobError, JobRecord, LanguageRecord, RunRecord
+from onevoice_jobs.states import JobStatus, LanguageStatus, RunReason
 from onevoice_jobs.submit import PRIORITIES
 from services.gateway.catalogue.service import Wish
 from services.gateway.schemas import Language, Model, Name, Output, Text
@@ -150,13 +150,14 @@ class JobOut(Output):
     id: UUID
     video_id: UUID
     status: JobStatus
+    revision: int = Field(description="From 1; each regeneration adds one.", examples=[1])
     stage: str | None = Field(examples=["transcribe"])
     progress: float = Field(description="0 to 100; never goes back.", examples=[12.5])
     source_language: str | None = Field(examples=["en"])
     target_languages: list[str] = Field(examples=[["es", "ca"]])
     languages: list[LanguageOut]
-    quoted_credits: int = Field(description="Reserved; the job never costs more.", examples=[120])
-    spent_credits: int | None = Field(description="Null until the job is settled.")
+    quoted_credits: int = Field(description="Reserved for the present run, which never costs more.", examples=[120])
+    spent_credits: int | None = Field(description="Credits of the present run; null until it is settled.")
     error: ErrorOut | None
     cancel_requested: bool = Field(description="A job that was paid for by then is completed all the same.")
     created_at: datetime
@@ -172,6 +173,7 @@ class JobOut(Output):
             id=job.id,
             video_id=job.video_id,
             status=job.status,
+            revision=job.revision,
             stage=job.stage,
             progress=round(job.progress, 1),
             source_language=job.source_language,
@@ -186,6 +188,63 @@ class JobOut(Output):
             completed_at=job.completed_at,
             estimated_completion=job.estimated_completion,
         )
+
+
+class RunOut(Output):
+    """One run of a job, with credits of its own."""
+
+    number: int = Field(description="From 1.", examples=[2])
+    revision: int = Field(description="Revision of the job that the run makes.", examples=[2])
+    reason: RunReason
+    status: JobStatus
+    changed_ms: dict[str, int] | None = Field(
+        description="By language: milliseconds of edited lines, which are its price; null where it is the whole job.",
+        examples=[{"es": 2400}],
+    )
+    quoted_credits: int = Field(examples=[3])
+    spent_credits: int | None = Field(description="Null until the run is settled.", examples=[3])
+    error: ErrorOut | None
+    created_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+    @classmethod
+    def of(cls, run: RunRecord) -> Self:
+        """From the record."""
+        return cls(
+            number=run.number,
+            revision=run.revision,
+            reason=run.reason,
+            status=run.status,
+            changed_ms=None if run.changed_ms is None else dict(run.changed_ms),
+            quoted_credits=run.quoted_credits,
+            spent_credits=run.spent_credits,
+            error=ErrorOut.of(run.error),
+            created_at=run.created_at,
+            started_at=run.started_at,
+            completed_at=run.completed_at,
+        )
+
+
+class Runs(Output):
+    """The runs of a job, the first one first."""
+
+    items: list[RunOut]
+
+
+class TranslationIn(Model):
+    """A new text for a translated line."""
+
+    text: Annotated[Text, Field(min_length=1, max_length=2000, examples=["Hola a todos."])]
+
+
+class EditedLineOut(Output):
+    """A line whose new text waits for the next run."""
+
+    language: str = Field(examples=["es"])
+    index: int
+    text: str
+    revision: int = Field(description="Revision of the job that will contain the text.", examples=[2])
 
 
 class ArtifactKind(StrEnum):

@@ -73,10 +73,15 @@ class JobService:
         return view
 
     async def downloads(
-        self, user_id: UUID, job_id: UUID, language: str | None, kind: ArtifactKind | None
+        self,
+        user_id: UUID,
+        job_id: UUID,
+        language: str | None,
+        kind: ArtifactKind | None,
+        revision: int | None = None,
     ) -> list[DownloadOut]:
-        """Results so far, with addresses that work without credentials for a while."""
-        found = await self._artifacts(user_id, job_id, language, kind)
+        """Results so far, or of a revision, with addresses that work without credentials for a while."""
+        found = await self._artifacts(user_id, job_id, language, kind, revision)
         expires_at = datetime.now(UTC) + timedelta(seconds=self._expires_s)
         return [await self._download(artifact, expires_at) for artifact in found]
 
@@ -110,10 +115,15 @@ class JobService:
         return await self._read(found[0])
 
     async def _artifacts(
-        self, user_id: UUID, job_id: UUID, language: str | None, kind: ArtifactKind | None
+        self,
+        user_id: UUID,
+        job_id: UUID,
+        language: str | None,
+        kind: ArtifactKind | None,
+        revision: int | None = None,
     ) -> list[Artifact]:
         async with transaction(self._engine) as connection:
-            return await list_artifacts(connection, user_id, job_id, language=language, kind=kind)
+            return await list_artifacts(connection, user_id, job_id, language=language, kind=kind, revision=revision)
 
     async def _download(self, artifact: Artifact, expires_at: datetime) -> DownloadOut:
         ref = artifact.ref

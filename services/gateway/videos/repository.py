@@ -9,12 +9,9 @@ from uuid import UUID
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from onevoice_jobs.models import artifacts, jobs
-from onevoice_jobs.states import JobStatus
 from services.gateway.videos.models import Video, VideoStatus, videos
 
 _COLUMNS = [videos.c[name] for name in Video.__dataclass_fields__]
-_OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 
 
 async def add_video(connection: AsyncConnection, video: Video) -> None:
@@ -49,24 +46,6 @@ async def update_video(connection: AsyncConnection, user_id: UUID, video_id: UUI
 async def delete_video(connection: AsyncConnection, video_id: UUID) -> None:
     """Forgets a video."""
     await connection.execute(delete(videos).where(videos.c.id == video_id))
-
-
-async def has_open_jobs(connection: AsyncConnection, video_id: UUID) -> bool:
-    """Whether a job still needs the video."""
-    statement = select(jobs.c.id).where(jobs.c.video_id == video_id, jobs.c.status.in_(_OPEN)).limit(1)
-    return (await connection.execute(statement)).one_or_none() is not None
-
-
-async def latest_thumbnail(connection: AsyncConnection, user_id: UUID, video_id: UUID) -> str | None:
-    """URI of the picture that the newest job took of the video."""
-    statement = (
-        select(artifacts.c.object["uri"].astext)
-        .join(jobs, jobs.c.id == artifacts.c.job_id)
-        .where(jobs.c.user_id == user_id, jobs.c.video_id == video_id, artifacts.c.kind == "thumbnail")
-        .order_by(artifacts.c.created_at.desc())
-        .limit(1)
-    )
-    return (await connection.execute(statement)).scalar_one_or_none()
 
 
 def _video(row: Row[*tuple[Any, ...]]) -> Video:

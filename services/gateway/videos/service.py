@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onevoice_jobs.keys import original_key, video_prefix
+from onevoice_jobs.queries import has_open_jobs, latest_thumbnail
 from onevoice_kit.db import transaction
 from onevoice_kit.errors import Conflict, Kind, NotFound, OneVoiceError, PreconditionFailed
 from onevoice_kit.storage.base import ObjectRef, Storage, UploadedPart
@@ -144,7 +145,7 @@ class VideoService:
             video = await repository.get_video(connection, user_id, video_id, lock=True)
             if video is None:
                 raise unknown_video()
-            if await repository.has_open_jobs(connection, video_id):
+            if await has_open_jobs(connection, video_id):
                 raise Conflict("A job is working on the video.", reason="video_in_use")
             upload = await upload_repository.get_upload(connection, user_id, video_id)
             await repository.delete_video(connection, video_id)
@@ -178,7 +179,7 @@ class VideoService:
         """An address of the picture that the newest job took."""
         await self.get(user_id, video_id)
         async with transaction(self._engine) as connection:
-            uri = await repository.latest_thumbnail(connection, user_id, video_id)
+            uri = await latest_thumbnail(connection, user_id, video_id)
         if uri is None:
             raise NotFound("No job has taken a picture of the video yet.", reason="thumbnail_not_found")
         return await self._storage.sign_get(self._storage.key(uri), expires_s)

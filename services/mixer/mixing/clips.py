@@ -23,7 +23,9 @@ from services.mixer.mixing.wav import WavHeader, read_header, read_mono
 from services.mixer.progress import Report
 
 BATCH = 48
-"""Clips fetched and written together."""
+"""Clips fetched and written together at most."""
+SMALLEST_BATCH = 4
+"""Fewer clips are stretched sooner than another process starts."""
 AT_ONCE = 24
 """Clips that one process stretches at most: its start then costs each clip little, and its memory stays small."""
 MAX_CLIP_S = 300
@@ -63,18 +65,20 @@ class ClipPreparer:
         `clip_out_of_range`.
         """
         self._filter = "rubberband=tempo" if await self._ffmpeg.has_filter("rubberband") else "atempo"
+        cores = os.cpu_count() or 1
         # One more than there are cores: while one batch is fetched or written the others keep the cores busy.
-        places = asyncio.Semaphore((os.cpu_count() or 1) + 1)
+        places = asyncio.Semaphore(cores + 1)
+        size = _batch_size(len(clips), cores)
         placed: dict[int, Placed] = {}
 
         async def batch(first: int) -> None:
             async with places:
-                placed.update(await self._batch(first, clips[first : first + BATCH]))
+                placed.update(await self._batch(first, clips[first : first + size]))
                 report(len(placed) / len(clips))
 
         try:
             async with asyncio.TaskGroup() as group:
-                for first in range(0, len(clips), BATCH):
+                for first in range(0, len(clips), size):
                     group.create_task(batch(first))
         except* InvalidInput as errors:
             raise _first(errors) from None
@@ -132,6 +136,11 @@ class ClipPreparer:
             os.pwrite(self._scratch, samples.tobytes(), offset * 4)
             placed[one.number] = Placed(start, min(one.length, self._total - start), offset)
         return placed
+
+
+def _batch_size(clips: int, cores: int) -> int:
+    """Clips of one batch: a short dub, too, keeps every core busy."""
+    return min(BATCH, max(SMALLEST_BATCH, -(-clips // cores)))
 
 
 _RAW = ("-c:a", "pcm_f32le", "-f", "f32le")

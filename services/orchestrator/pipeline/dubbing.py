@@ -10,13 +10,13 @@ from typing import Any
 
 from onevoice_jobs.records import Artifact, JobRecord
 
+from ..clients.asr import DetectedSpeech, Speakers, Transcript
+from ..clients.mixer import Media, Mix, Sound
 from ..policy.line import Placement, Source, Speech, Translation, join
 from ..settings import OrchestratorSettings
-from ..stages.asr import DetectedSpeech, Speakers, Transcript
-from ..stages.mixer import Media, Mix, Sound
 from ..steps import assembly, ending, language, measuring, source
 from ..steps.assembly import Captions, Muxed
-from ..steps.context import JobContext
+from ..steps.context import NO_EDITS, Edits, JobContext
 from ..steps.ending import LanguageEnd
 from ..steps.measuring import Measurements
 from ..steps.task import Task, bind
@@ -49,6 +49,10 @@ def _voices(target: str) -> Handle[dict[str, str]]:
 
 def _translate(target: str, chunk: int) -> Handle[dict[str, Translation]]:
     return Handle(f"translate:{target}:{chunk}", dict[str, Translation])
+
+
+def _edit(target: str, chunk: int) -> Handle[dict[str, Translation]]:
+    return Handle(f"edit:{target}:{chunk}", dict[str, Translation])
 
 
 def _speak(target: str, line: str) -> Handle[Speech]:
@@ -86,15 +90,16 @@ def scope_end(scope: str) -> str:
 
 def dubbing(ctx: JobContext) -> list[Step]:
     """The steps a job begins with; the rest follow from their outputs."""
-    return [bind(ctx.tools, task) for task in Dubbing(ctx.job, ctx.settings).start()]
+    return [bind(ctx.tools, task) for task in Dubbing(ctx.job, ctx.settings, ctx.edits).start()]
 
 
 @dataclass(frozen=True)
 class Dubbing:
-    """Builds the graph of one job; every method is a pure function of the job, the settings and its arguments."""
+    """Builds the graph of one job; every method is a pure function of the fields and its arguments."""
 
     job: JobRecord
     settings: OrchestratorSettings
+    edits: Edits = NO_EDITS
 
     @property
     def _name(self) -> str:
@@ -157,9 +162,9 @@ class Dubbing:
             yield from self._lines(target, chunk, lines)
 
     def _lines(self, target: str, chunk: int, lines: dict[str, Source]) -> Iterator[Task[Any]]:
-        options, translations = self.job.options, _translate(target, chunk)
+        options, translations = self.job.options, self._translated(target, chunk)
         yield language.Translate(
-            gives=translations,
+            gives=_translate(target, chunk),
             scope=target,
             target=target,
             lines=_cut(chunk),
@@ -167,6 +172,15 @@ class Dubbing:
             glossary=options.glossary,
             engine=options.engines.translate or "",
         )
+        if texts := self.edits.texts(target, chunk):
+            yield language.ApplyEdits(
+                gives=translations,
+                scope=target,
+                target=target,
+                lines=_cut(chunk),
+                translations=_translate(target, chunk),
+                texts=texts,
+            )
         for line in join([lines]):
             yield language.Speak(
                 gives=_speak(target, line.id),
@@ -180,6 +194,10 @@ class Dubbing:
                 end_ms=line.source.end_ms,
             )
 
+    def _translated(self, target: str, chunk: int) -> Handle[dict[str, Translation]]:
+        """The final texts of a chunk: translated, and edited where the user did so."""
+        return _edit(target, chunk) if self.edits.texts(target, chunk) else _translate(target, chunk)
+
     def after_order(self, chunks: int, lines: list[str]) -> Iterator[Task[Any]]:
         """The rest of each language, once all of its lines are fixed."""
         # After recognition, which keeps every core busy; the mix of one language does not.
@@ -190,7 +208,7 @@ class Dubbing:
     def _assembly(self, target: str, chunks: int, lines: list[str]) -> Iterator[Task[Any]]:
         options = self.job.options
         cuts = tuple(map(_cut, range(chunks)))
-        translations = tuple(_translate(target, chunk) for chunk in range(chunks))
+        translations = tuple(self._translated(target, chunk) for chunk in range(chunks))
         speech = tuple(_speak(target, line) for line in lines)
         yield language.Fit(
             gives=_fit(target),
@@ -264,6 +282,7 @@ class Dubbing:
             captions=_captions(target),
             muxed=_mux(target),
             measurements=_measure(target),
+            revision=self.edits.revision(target),
         )
 
     def _ending(self, cuts: tuple[Handle[dict[str, Source]], ...]) -> Iterator[Task[Any]]:
@@ -287,4 +306,11 @@ class Dubbing:
             captions=CAPTIONS,
             ends=ends,
         )
-        yield ending.Settle(gives=SETTLE, reservation=job.reservation, media=PROBE, manifest=MANIFEST, ends=ends)
+        yield ending.Settle(
+            gives=SETTLE,
+            reservation=job.reservation,
+            changed_ms=self.edits.changed_ms,
+            media=PROBE,
+            manifest=MANIFEST,
+            ends=ends,
+        )

@@ -14,9 +14,10 @@ from typing import Final, Protocol, TypeVar
 
 from onevoice_jobs.records import NOTHING, Shown
 from onevoice_kit.errors import Busy, DeadlineExceeded, Internal, OneVoiceError, Unavailable
+from onevoice_kit.retry import OnRetry
 from onevoice_kit.telemetry.trace import span
 
-from ..retrying import OnRetry, RetryPolicy, with_retries
+from ..retrying import RetryPolicy, with_retries
 from .graph import Inputs, Json, Result, Step, digest
 
 T = TypeVar("T")

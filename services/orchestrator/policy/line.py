@@ -12,6 +12,8 @@ UNKNOWN_WORDS = "unknown_words"
 """Flag: the translator passed words through that it could not translate."""
 OVER_BUDGET = "over_budget"
 """Flag: the translation is longer than its slot allows at a comfortable speed."""
+EDITED = "edited"
+"""Flag: the text is the user's."""
 NOTHING_TO_SPEAK = "nothing_to_speak"
 """Flag, and reason of synthesis: the line has no words (“♪”, an empty translation), so it is silent."""
 NO_ROOM = "no_room"
@@ -53,6 +55,8 @@ class Translation:
     """Words that the translator passed through."""
     within_budget: bool
     engine: EngineUse
+    edited: bool = False
+    """True where the text is the user's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,7 @@ class Line:
         raised = (
             (UNKNOWN_WORDS, translation and translation.unknown_words),
             (OVER_BUDGET, translation and not translation.within_budget),
+            (EDITED, translation and translation.edited),
             (NOTHING_TO_SPEAK, speech and not speech.audio),
             (NO_ROOM, speech and speech.audio and not placement),
         )

@@ -10,10 +10,10 @@ from onevoice_jobs.options import Loudness
 from onevoice_jobs.records import Artifact, Shown
 from onevoice_kit.storage.base import ObjectRef
 
+from ..clients.mixer import Clip, Media, Mix, MixOrder, MuxOrder, Sound, Track
 from ..pipeline.graph import Given, Handle, Result
 from ..policy.captions import Spoken, make_cues, to_srt, to_vtt
 from ..policy.line import Placement, Source, Speech, Translation, join
-from ..stages.mixer import Clip, Media, Mix, MixOrder, MuxOrder, Sound, Track
 from .context import Tools
 from .task import Task
 
@@ -108,7 +108,7 @@ class MixDub(Task[Mix]):
         async def on_progress(fraction: float) -> None:
             await tools.progress.mixing(self.target, fraction)
 
-        return await tools.stages.mixer.mix(self._order(given), tools.prefix("mixer"), on_progress)
+        return await tools.clients.mixer.mix(self._order(given), tools.prefix("mixer"), on_progress)
 
     def _order(self, given: Given) -> MixOrder:
         sound = given(self.sound)
@@ -149,7 +149,7 @@ class Mux(Task[Muxed]):
     async def run(self, tools: Tools, given: Given) -> Muxed:
         """Returns the file and its length."""
         await tools.progress.muxing(self.target)
-        file, duration_ms = await tools.stages.mixer.mux(self._order(given), tools.prefix("mixer"))
+        file, duration_ms = await tools.clients.mixer.mux(self._order(given), tools.prefix("mixer"))
         return Muxed(file, duration_ms)
 
     def _order(self, given: Given) -> MuxOrder:

@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from uuid import UUID
 
 from onevoice_jobs.keys import artifact_key, stage_prefix
-from onevoice_jobs.records import Artifact, JobRecord
+from onevoice_jobs.records import Artifact, Edit, JobRecord
 from onevoice_jobs.store import JobStore
 from onevoice_kit.storage.base import Storage
 
+from ..clients import Clients
 from ..progress import Progress
 from ..settings import OrchestratorSettings
-from ..stages import Stages
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """The user's edits that a run applies; a later one of a line replaces an earlier."""
+
+    all: tuple[Edit, ...] = ()
+    """In the order of their revisions."""
+    changed_ms: Mapping[str, int] | None = None
+    """By language: milliseconds of the edited lines that the run is paid for; None: the whole source."""
+
+    def texts(self, language: str, chunk: int) -> dict[str, str]:
+        """The texts that the user gave lines of a chunk, by line id."""
+        own = [edit for edit in self.all if edit.language == language and edit.line.startswith(f"{chunk}.")]
+        return {edit.line: edit.text for edit in own}
+
+    def revision(self, language: str) -> int | None:
+        """The last revision in which a line of the language was edited; None where none ever was."""
+        return max((edit.revision for edit in self.all if edit.language == language), default=None)
+
+
+NO_EDITS = Edits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +45,16 @@ class JobContext:
 
     job: JobRecord
     store: JobStore
-    stages: Stages
+    clients: Clients
     storage: Storage
     settings: OrchestratorSettings
     progress: Progress
+    edits: Edits = NO_EDITS
 
     @property
     def tools(self) -> Tools:
         """The part of it that steps work with."""
-        return Tools(self.job.user_id, self.job.id, self.stages, self.storage, self.progress)
+        return Tools(self.job.user_id, self.job.id, self.clients, self.storage, self.progress, self.job.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +63,11 @@ class Tools:
 
     user_id: UUID
     job_id: UUID
-    stages: Stages
+    clients: Clients
     storage: Storage
     progress: Progress
+    revision: int = 1
+    """The revision that the job makes: each keeps its files apart."""
 
     def prefix(self, stage: str) -> str:
         """The folder for the outputs of a stage."""
@@ -51,7 +77,7 @@ class Tools:
         """Stores a text as a file for the user; `filename` is its name at download."""
         # The key keeps the user's file name out of storage.
         suffix = PurePosixPath(filename).suffix.lstrip(".") if language else filename
-        key = artifact_key(self.user_id, self.job_id, f"{kind}.{language or 'job'}.{suffix}")
+        key = artifact_key(self.user_id, self.job_id, f"{kind}.{language or 'job'}.{suffix}", self.revision)
         ref = await self.storage.put_bytes(key, text.encode(), content_type)
         return Artifact(kind, language, filename, ref)
 

@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 from onevoice_jobs.records import Artifact, CompletedLanguage, JobError, Shown
 from onevoice_kit.storage.base import ObjectRef
 
+from ..clients.asr import DetectedSpeech, Speakers, Transcript
+from ..clients.mixer import Media, Sound
 from ..codec import dump, load
 from ..pipeline.graph import Given, Handle, Json, Result
 from ..policy import quality
 from ..policy.line import EngineUse, Line, Placement, Source, Speech, Translation, join
-from ..stages.asr import DetectedSpeech, Speakers, Transcript
-from ..stages.mixer import Media, Sound
 from .assembly import Captions, Muxed
 from .context import JobContext, Tools
 from .measuring import Measurements
@@ -59,6 +59,8 @@ class Finish(Task[LanguageEnd]):
     captions: Handle[Captions]
     muxed: Handle[Muxed]
     measurements: Handle[Measurements]
+    revision: int | None
+    """The last one in which the language was edited: an edit that changes nothing ends the language again, too."""
 
     async def run(self, tools: Tools, given: Given) -> Result[LanguageEnd]:
         """Returns the end; it is published with the dubbed file."""
@@ -170,7 +172,7 @@ class Manifest(Task[Artifact]):
             "files": [_entry(artifact) for artifact in (*own, *given(self.captions).files, *by_language)],
         }
         made = await tools.save("manifest", None, "manifest.json", _json(text), "application/json")
-        return Result(made, Shown(artifacts=(*own, made)))
+        return Result(made, Shown(artifacts=(*own, made), payment=True))
 
 
 def _entry(artifact: Artifact) -> Mapping[str, Any]:
@@ -187,21 +189,26 @@ def _entry(artifact: Artifact) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Settle(Task[int]):
-    """Settles the credits: the measured length for each completed language."""
+    """Settles the credits: for each completed language the measured length, or that of its lines edited for the run."""
 
     stage: ClassVar = "billing"
     reservation: str
+    changed_ms: Mapping[str, int] | None
+    """By language: milliseconds of the edited lines that the run is paid for; None: the whole source."""
     media: Handle[Media]
     manifest: Handle[Artifact]
     ends: tuple[Handle[LanguageEnd], ...]
 
-    async def run(self, tools: Tools, given: Given) -> int:
+    async def run(self, tools: Tools, given: Given) -> Result[int]:
         """Returns the credits spent; a repeat returns those of the first time. 0 where no language is completed."""
-        completed = sum(end.completed for end in given.each(self.ends))
+        completed = [end.section["language"] for end in given.each(self.ends) if end.completed]
         if not completed:
-            return 0  # the job fails, and its end releases the credits
-        amount = await tools.stages.billing.price(given(self.media).duration_ms, completed)
-        return await tools.stages.billing.settle(self.reservation, amount)
+            return Result(0)  # the job fails, and its end releases the credits
+        duration_ms, languages = given(self.media).duration_ms, len(completed)
+        if self.changed_ms is not None:
+            duration_ms, languages = sum(self.changed_ms.get(language, 0) for language in completed), 1
+        amount = await tools.clients.billing.price(duration_ms, languages) if duration_ms else 0
+        return Result(await tools.clients.billing.settle(self.reservation, amount), Shown(payment=True))
 
 
 def _json(value: Json) -> str:

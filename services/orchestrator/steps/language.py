@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from onevoice_jobs import records
@@ -11,15 +11,15 @@ from onevoice_jobs.options import GlossaryTerm
 from onevoice_jobs.records import Event, Shown
 from onevoice_kit.errors import Internal, OneVoiceError
 
+from ..clients.asr import Speakers
+from ..clients.mixer import Sound
+from ..clients.translate import SourceLine
 from ..pipeline.graph import Given, Handle, Result
 from ..policy.budget import max_chars
 from ..policy.fitting import fit
 from ..policy.line import NOTHING_TO_SPEAK, SILENCE, Line, Placement, Source, Speech, Translation, join
 from ..policy.segmentation import DEFAULT_SPEAKER
 from ..policy.voices import choose_voices
-from ..stages.asr import Speakers
-from ..stages.mixer import Sound
-from ..stages.translate import SourceLine
 from .context import Tools
 from .task import Task
 
@@ -40,7 +40,7 @@ class Voices(Task[dict[str, str]]):
         """Returns the voice id by speaker; errors as of `choose_voices`."""
         # Where diarization found no turns, segmentation gives every line to the default speaker.
         names = sorted({turn.speaker for turn in given(self.speakers).turns}) or [DEFAULT_SPEAKER]
-        available = await tools.stages.tts.voices(self.language, self.engine)
+        available = await tools.clients.tts.voices(self.language, self.engine)
         chosen = {"*": self.chosen} if isinstance(self.chosen, str) else self.chosen
         return choose_voices(names, self.language, available, chosen)
 
@@ -61,12 +61,37 @@ class Translate(Task[dict[str, Translation]]):
         """Returns the translations by line id; `Internal` `incomplete_translation` where one is missing."""
         lines = join([given(self.lines)])
         asked = [SourceLine(line.id, line.source.text, max_chars(line.source.slot_ms, self.target)) for line in lines]
-        translate = tools.stages.translate.translate
+        translate = tools.clients.translate.translate
         done = await translate(given(self.language), self.target, asked, self.glossary, self.engine)
         if missing := [line.id for line in lines if line.id not in done]:
             details = {"line": missing[0]}
             raise Internal("Translation left out a line.", reason="incomplete_translation", details=details)
         return done
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplyEdits(Task[dict[str, Translation]]):
+    """Replaces translations of one chunk by the texts of the user."""
+
+    stage: ClassVar = "store"
+    pure: ClassVar = True
+    target: str
+    lines: Handle[dict[str, Source]]
+    translations: Handle[dict[str, Translation]]
+    texts: Mapping[str, str]
+    """By line id."""
+
+    async def run(self, tools: Tools, given: Given) -> dict[str, Translation]:
+        """Returns all translations of the chunk by line id."""
+        sources = given(self.lines)
+        return {
+            line: self._edited(translation, sources[line], self.texts[line]) if line in self.texts else translation
+            for line, translation in given(self.translations).items()
+        }
+
+    def _edited(self, translation: Translation, source: Source, text: str) -> Translation:
+        within_budget = len(text) <= max_chars(source.slot_ms, self.target)
+        return replace(translation, text=text, unknown_words=(), within_budget=within_budget, edited=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +119,7 @@ class Speak(Task[Speech]):
 
     async def _speech(self, tools: Tools, text: str, voice: str) -> Speech:
         try:
-            return await tools.stages.tts.speak(text, self.target, voice, tools.prefix("tts"), self.engine)
+            return await tools.clients.tts.speak(text, self.target, voice, tools.prefix("tts"), self.engine)
         except OneVoiceError as error:
             if error.reason != NOTHING_TO_SPEAK:
                 raise

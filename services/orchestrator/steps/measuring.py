@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..clients.asr import DetectedSpeech
+from ..clients.mixer import Measurement, MeasureOrder, Mix, Sound
 from ..pipeline.graph import Given, Handle
 from ..policy.conformance import Conformance, conformance, from_srt
 from ..policy.line import Placement, Source, Speech, join
-from ..stages.asr import DetectedSpeech
-from ..stages.mixer import Measurement, MeasureOrder, Mix, Sound
 from .assembly import Captions, Muxed
 from .context import Tools
 from .task import Task
@@ -40,7 +40,7 @@ class MeasureDub(Task[Measurements]):
     async def run(self, tools: Tools, given: Given) -> Measurements:
         """Returns what the files contain, whatever was planned."""
         cues = from_srt(await tools.read(given(self.captions).srt))
-        return Measurements(await tools.stages.mixer.measure(self._order(given)), conformance(cues))
+        return Measurements(await tools.clients.mixer.measure(self._order(given)), conformance(cues))
 
     def _order(self, given: Given) -> MeasureOrder:
         sound = given(self.sound)

@@ -10,11 +10,11 @@ from onevoice_jobs.records import Artifact, Event, Segment, Shown
 from onevoice_kit.errors import PreconditionFailed
 from onevoice_kit.storage.base import ObjectRef
 
+from ..clients.asr import DetectedSpeech, Region, Speakers, Transcript
+from ..clients.mixer import Media, Sound
 from ..pipeline.graph import Given, Handle, Result
 from ..policy.line import Line, Source, join
 from ..policy.segmentation import cut_lines
-from ..stages.asr import DetectedSpeech, Region, Speakers, Transcript
-from ..stages.mixer import Media, Sound
 from .context import Tools
 from .task import Task
 
@@ -28,7 +28,7 @@ class Probe(Task[Media]):
 
     async def run(self, tools: Tools, given: Given) -> Media:
         """Returns the facts of the file."""
-        return await tools.stages.mixer.probe(self.source)
+        return await tools.clients.mixer.probe(self.source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Extract(Task[Sound]):
         async def on_progress(fraction: float) -> None:
             await tools.progress.prepare(0.5 * fraction)
 
-        sound = await tools.stages.mixer.extract(self.source, self.duration_ms, tools.prefix("mixer"), on_progress)
+        sound = await tools.clients.mixer.extract(self.source, self.duration_ms, tools.prefix("mixer"), on_progress)
         await tools.progress.prepare(0.5)
         return sound
 
@@ -79,7 +79,7 @@ class Thumbnail(Task[list[Artifact]]):
         if not media.has_video:
             return []
         at_ms = min(media.duration_ms // 3, 60_000)
-        image = await tools.stages.mixer.thumbnail(self.source, at_ms, tools.prefix("mixer"))
+        image = await tools.clients.mixer.thumbnail(self.source, at_ms, tools.prefix("mixer"))
         return [Artifact("thumbnail", None, "thumbnail.jpg", image)]
 
 
@@ -93,7 +93,7 @@ class Detect(Task[DetectedSpeech]):
     async def run(self, tools: Tools, given: Given) -> DetectedSpeech:
         """Returns the regions, by chunk; `PreconditionFailed` `no_speech` where there is none."""
         sound = given(self.sound)
-        speech = await tools.stages.asr.detect(sound.speech, sound.duration_ms)
+        speech = await tools.clients.asr.detect(sound.speech, sound.duration_ms)
         await tools.progress.prepare(1.0)
         return speech
 
@@ -114,7 +114,7 @@ class Diarize(Task[Speakers]):
         """Returns the turns; there may be none."""
         sound = given(self.sound)
         regions = [region for chunk in given(self.speech).chunks for region in chunk]
-        return await tools.stages.asr.diarize(sound.speech, regions, "", sound.duration_ms)
+        return await tools.clients.asr.diarize(sound.speech, regions, "", sound.duration_ms)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +132,7 @@ class Transcribe(Task[Transcript]):
     async def run(self, tools: Tools, given: Given) -> Transcript:
         """Returns the words, by utterance."""
         sound, regions = given(self.sound), given(self.speech).chunks[self.chunk]
-        transcript = await tools.stages.asr.transcribe(sound.speech, regions, given(self.language), self.engine)
+        transcript = await tools.clients.asr.transcribe(sound.speech, regions, given(self.language), self.engine)
         await tools.progress.transcribed(self.chunk)
         return transcript
 

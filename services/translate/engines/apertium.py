@@ -132,7 +132,7 @@ def _better(first: Translation, retried: Translation) -> Translation:
 
 
 def _versions(packages: set[str]) -> dict[str, str]:
-    """Versions by Debian package, and Apertium's own; an empty text where it cannot be told."""
+    """Versions by Debian package, and Apertium's own; empty where it is unknown."""
     asked = {package: ["dpkg-query", "--show", "--showformat=${Version}", package] for package in packages if package}
     found = {package: _first_line(argv) for package, argv in asked.items()}
     return found | {NAME: _first_line(["apertium", "-V"]).removeprefix("Apertium ")}

@@ -1,4 +1,4 @@
-"""The running pipelines, one for each mode, at most so many; a lost one is replaced and its line asked again."""
+"""The running pipelines, one for each mode, at most so many; a lost one is replaced and its line translated again."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from services.translate.engines.apertium_pipeline import Pipeline, PipelineLost
 
 _log = logging.getLogger(__name__)
 
-_ATTEMPTS = 2
-"""How often a line is given to a fresh pipeline before the call fails."""
 _RETRY_AFTER_S = 2.0
 
 
@@ -26,7 +24,7 @@ class _Slot:
         self.users = 0
         """Callers that work or wait here; a slot without any may be given to another mode."""
         self.mode = ""
-        """What the pipeline translates."""
+        """Name of the mode that the pipeline runs."""
         self.pipeline: Pipeline | None = None
 
     async def empty(self) -> None:
@@ -40,7 +38,7 @@ class Pool:
     """Pipelines by mode."""
 
     def __init__(self, max_pipelines: int, line_timeout_s: float) -> None:
-        """`line_timeout_s` without an answer to a line and its pipeline is taken for hung."""
+        """A pipeline that gives no translation of a line within `line_timeout_s` counts as hung."""
         self._max = max_pipelines
         self._timeout_s = line_timeout_s
         self._slots: dict[str, _Slot] = {}

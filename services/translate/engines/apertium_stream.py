@@ -32,7 +32,7 @@ class Encoded:
 
     stream: str
     masks: tuple[str, ...]
-    """What stands for each mask in the end; masks are numbered in their order."""
+    """The text that replaces each mask in the end; masks are numbered in their order."""
     pieces: tuple[str, ...]
     """The plain text before, between and after the masks."""
 

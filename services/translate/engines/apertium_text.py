@@ -17,7 +17,7 @@ from onevoice_kit.languages import primary
 _OPENERS = "\"'“”‘’«»([{¿¡—–- …"
 _CLOSERS = "\"'”’»)]}"
 _END = ".!?…,;:。！？—–-"
-"""Punctuation that may end a segment; a comma or a dash says that the sentence goes on in the next one."""
+"""Punctuation that may end a segment; after a comma or a dash the sentence goes on in the next one."""
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’»)\]}]*(?:\s+|$)")
 _PRONOUN_I = re.compile(r"(?<![\w'’.-])i(?=['’](?:m|ll|ve|d|s)\b|(?![\w'’-]|\.\w))")
 _WITHIN = re.compile(r"(?<=[^\W\d_] )[^\W\d_]+")
@@ -41,7 +41,7 @@ _QUESTIONS = {
     "ca": re.compile(r"(?:i |però )?(?:(?:a |de |amb |en |per )?(?:què|quin|quina|quins|quines)\b"
                      r"|com (?:estàs|està|esteu|estan|et|va)\b|on (?:és|ets|són|vas|vius)\b)"),
 }  # fmt: skip
-"""How a question begins, lower case. Only beginnings that are hardly ever anything else: “who had married” is none."""
+"""Beginnings of questions, lower case. Only those that are hardly ever anything else: “who had married” is none."""
 
 _SMALL_WORDS = {
     "es": "a al como con cómo de del el ella ellas ellos en era es eran eso esta está están este esto la las le les lo "

@@ -1,7 +1,7 @@
 """
 Engine `espeak`: the program espeak-ng, started for each line; it needs about 20 ms.
 
-Each of its languages is spoken by several variants, so that speakers can be told apart.
+Each of its languages is spoken by several variants, so that speakers differ.
 """
 
 from __future__ import annotations

@@ -16,11 +16,11 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onevoice_jobs import control, queries
+from onevoice_jobs import control, queries, runs
 from onevoice_jobs.leases import Claim
 from onevoice_jobs.migrations import migrations_path
 from onevoice_jobs.models import SCHEMA, notifications, outbox
-from onevoice_jobs.records import Artifact, EventRecord, JobRecord, LanguageRecord
+from onevoice_jobs.records import Artifact, Edit, EventRecord, JobRecord, LanguageRecord, RunRecord
 from onevoice_jobs.service import Jobs, PostgresJobs
 from onevoice_jobs.states import JobStatus
 from onevoice_jobs.store import JobStore
@@ -47,6 +47,11 @@ class UnderTest(Protocol):
     async def submit(self, job_id: UUID | None = None, **changes: Any) -> UUID: ...
     async def cancel(self, job_id: UUID, user_id: UUID = USER) -> JobStatus: ...
     async def resume(self, job_id: UUID, reservation_id: str | None = None) -> None: ...
+    async def edit(self, job_id: UUID, language: str, index: int, text: str) -> Edit: ...
+    async def unpaid_changes(self, job_id: UUID) -> dict[str, int]: ...
+    async def regenerate(self, job_id: UUID, reservation_id: str, quoted_credits: int) -> None: ...
+    async def runs(self, job_id: UUID) -> Sequence[RunRecord]: ...
+    async def past_artifacts(self, job_id: UUID, revision: int) -> Sequence[Artifact]: ...
     async def overdue(self) -> list[UUID]: ...
     async def requeue_stuck(self, *, older_than_s: float, limit: int = 100) -> list[UUID]: ...
     async def job(self, job_id: UUID) -> JobRecord: ...
@@ -78,6 +83,23 @@ class InMemory:
 
     async def resume(self, job_id: UUID, reservation_id: str | None = None) -> None:
         self.memory.resume(USER, job_id, reservation_id=reservation_id)
+
+    async def edit(self, job_id: UUID, language: str, index: int, text: str) -> Edit:
+        return self.memory.edit(USER, job_id, language, index, text)
+
+    async def unpaid_changes(self, job_id: UUID) -> dict[str, int]:
+        return self.memory.unpaid_changes(USER, job_id)
+
+    async def regenerate(self, job_id: UUID, reservation_id: str, quoted_credits: int) -> None:
+        self.memory.regenerate(USER, job_id, reservation_id=reservation_id, quoted_credits=quoted_credits)
+
+    async def runs(self, job_id: UUID) -> Sequence[RunRecord]:
+        return self.memory.jobs[job_id].runs
+
+    async def past_artifacts(self, job_id: UUID, revision: int) -> Sequence[Artifact]:
+        past = self.memory.jobs[job_id].past_artifacts
+        found = [made for (of, _, _), made in past.items() if of == revision]
+        return sorted(found, key=lambda item: (item.language or "", item.kind))
 
     async def overdue(self) -> list[UUID]:
         return self.memory.overdue()
@@ -135,6 +157,34 @@ class OnPostgres:
     async def resume(self, job_id: UUID, reservation_id: str | None = None) -> None:
         async with transaction(self.engine) as connection:
             await control.resume_job(connection, USER, job_id, reservation_id=reservation_id)
+
+    async def edit(self, job_id: UUID, language: str, index: int, text: str) -> Edit:
+        async with transaction(self.engine) as connection:
+            return await runs.edit_translation(connection, USER, job_id, language, index, text)
+
+    async def unpaid_changes(self, job_id: UUID) -> dict[str, int]:
+        async with transaction(self.engine) as connection:
+            return await runs.unpaid_changes(connection, USER, job_id)
+
+    async def regenerate(self, job_id: UUID, reservation_id: str, quoted_credits: int) -> None:
+        async with transaction(self.engine) as connection:
+            changed = await runs.unpaid_changes(connection, USER, job_id)
+            await runs.start_edit_run(
+                connection,
+                USER,
+                job_id,
+                reservation_id=reservation_id,
+                quoted_credits=quoted_credits,
+                changed_ms=changed,
+            )
+
+    async def runs(self, job_id: UUID) -> Sequence[RunRecord]:
+        async with transaction(self.engine) as connection:
+            return await runs.list_runs(connection, USER, job_id)
+
+    async def past_artifacts(self, job_id: UUID, revision: int) -> Sequence[Artifact]:
+        async with transaction(self.engine) as connection:
+            return await queries.list_artifacts(connection, USER, job_id, revision=revision)
 
     async def overdue(self) -> list[UUID]:
         async with transaction(self.engine) as connection:

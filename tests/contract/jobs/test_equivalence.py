@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -83,12 +84,13 @@ def _shown(draw: random.Random, lang: str, some: int, events: list[Event]) -> Sh
     line, done = Segment(some, 0, 1, 2, "s", "x"), CompletedLanguage(lang, {"n": some})
     translated, made = Translation(lang, some, "y"), Artifact("video", lang, "f", REF)
     some_of = [(item,) if draw.random() < 0.3 else () for item in (line, translated, made, done)]
-    return Shown(tuple(events), *some_of)  # type: ignore[arg-type]
+    shown = Shown(tuple(events), *some_of)  # type: ignore[arg-type]
+    return replace(shown, payment=draw.random() < 0.1)
 
 
 def draw_op(draw: random.Random) -> tuple[str, Op]:
     """Something that may happen."""
-    job_id, lang, key = draw.choice(JOBS), draw.choice(["es", "ca", "xx"]), draw.choice(["a", "b", "settle"])
+    job_id, lang, key = draw.choice(JOBS), draw.choice(["es", "ca", "xx"]), draw.choice(["a", "b", "c"])
     some, percent, hash_ = draw.randrange(3), draw.uniform(-5, 105), draw.choice(["h", "i"])
     events = [Event("said", {"n": n}) for n in range(draw.randrange(3))]
     results = [StepResult(key, hash_, {"n": some}, _shown(draw, lang, some, events)), StepResult("d", hash_, {})]
@@ -98,6 +100,8 @@ def draw_op(draw: random.Random) -> tuple[str, Op]:
         *[("lease", _lease(draw))] * 2,
         ("cancel", _outside("cancel", job_id)),
         ("resume", _outside("resume", job_id)),
+        ("edit", _outside("edit", job_id, lang, some, "new text")),
+        ("regenerate", _outside("regenerate", job_id, "another", 50)),
         ("requeue", _requeue(draw.choice([OVER, 900]))),
         *[("finish_steps", _store(draw, "finish_steps", results, again=again))] * 6,
         ("forget", _store(draw, "forget_results")),
@@ -134,9 +138,18 @@ async def seen(engine: Any, leases: list[Lease]) -> Any:
             view.append((task.started_at is not None, task.completed_at is not None))
         view.append([(event.id, event.type, event.data) for event in await engine.events(job_id)])
         view.append([(item.kind, item.language, item.filename, item.ref) for item in await engine.artifacts(job_id)])
+        for run in await engine.runs(job_id):
+            times = [time is not None for time in (run.started_at, run.completed_at)]
+            plain = replace(run, created_at=None, started_at=None, completed_at=None)
+            view.append((plain, times))
+        past = [await engine.past_artifacts(job_id, revision) for revision in range(1, job.revision)]
+        view.append([[(item.kind, item.language, item.ref) for item in made] for made in past])
+        view.append((job.revision, job.reservation, job.quoted_credits))
     for lease in {lease.job_id: lease for lease in leases}.values():
         store = engine.jobs.store(lease)
-        view.append((await store.completed_steps(), await store.segments(), await store.translations("es")))
+        view.append(
+            (await store.completed_steps(), await store.segments(), await store.translations("es"), await store.edits())
+        )
     return view
 
 

@@ -91,7 +91,7 @@ async def test_regions_after_the_end_of_the_audio_are_refused(service, tmp_path)
     assert caught.value.reason == "invalid_regions"
 
 
-async def test_a_missing_reference_and_a_missing_object_are_told_apart(service, tmp_path):
+async def test_a_missing_reference_and_a_missing_object_are_kept_apart(service, tmp_path):
     audio = await service.store(tmp_path, samples.silence(1))
     with pytest.raises(InvalidInput) as no_reference:
         await detect(service, media_pb2.ObjectRef())
@@ -102,7 +102,7 @@ async def test_a_missing_reference_and_a_missing_object_are_told_apart(service, 
     assert no_object.value.reason == "object_not_found"
 
 
-async def test_a_full_service_says_when_to_come_back(start, tmp_path):
+async def test_a_full_service_reports_when_to_come_back(start, tmp_path):
     # Several regions and one worker: after the first utterance the call still has most of its work before it.
     regions = [media_pb2.TimeRange(start_ms=start_ms, end_ms=start_ms + 6800) for start_ms in range(1000, 60_000, 8300)]
     async with start(asr_workers=1, asr_max_calls=1) as service:
@@ -116,7 +116,7 @@ async def test_a_full_service_says_when_to_come_back(start, tmp_path):
         assert caught.value.reason == "queue_full"
         assert caught.value.retry_after
 
-        # A client that goes away gives its place free, and the regions nobody waits for are not recognised.
+        # A client that goes away gives its place free, and the regions that no caller waits for are not recognised.
         first.cancel()
         utterances, _ = await eventually(lambda: admitted(service, audio, regions[:1]), timeout=60)
         assert len(utterances) == 1

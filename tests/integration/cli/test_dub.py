@@ -13,16 +13,16 @@ from starlette.responses import JSONResponse
 from onevoice_cli.client import dub as dub_module
 from onevoice_cli.client.dub import DubRequest, DubResult, dub
 from onevoice_cli.client.follow import Follower
-from onevoice_cli.client.retry import Retry
 from onevoice_cli.client.show import Show
 from onevoice_kit.errors import InvalidInput, OneVoiceError, PreconditionFailed, Unavailable
+from onevoice_kit.retry import Backoff
 
 FILES = {"my talk.es.mp4", "my talk.es.srt", "my talk.en.vtt", "report.json", "manifest.json", "thumbnail.jpg"}
 
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr(Retry, "delay", lambda self, attempt, retry_after=None: 0.0)
+    monkeypatch.setattr(Backoff, "delay_s", lambda self, attempt, rng, asked_s=0.0: 0.0)
     monkeypatch.setattr(dub_module, "Follower", partial(Follower, polls_s=0.0))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select, text, update
 
 from onevoice_jobs.leases import Claim, claim
 from onevoice_jobs.models import jobs, outbox
-from onevoice_jobs.records import JobError
+from onevoice_jobs.records import JobError, Shown
 from onevoice_jobs.store import PostgresJobStore
 from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import transaction, uuid7
@@ -18,7 +18,7 @@ from services.gateway.create_user import create_user
 from services.gateway.idempotency import repository
 from services.gateway.idempotency.models import idempotency_keys
 from services.gateway.idempotency.service import CreatingCall
-from services.gateway.jobs.resume import RESUME_JOB
+from services.gateway.jobs.runs import RESUME_JOB
 from services.gateway.users.models import Right
 from tests.integration.gateway import working
 from tests.integration.gateway.conftest import FREE_CREDITS, Gateway, User, assert_problem
@@ -133,14 +133,11 @@ async def test_a_job_that_was_settled_before_it_failed_for_good_is_not_paid_twic
     assert await reservation(gateway, job["id"]) == job["id"]
 
 
-@pytest.mark.parametrize("step", ["manifest", "settle"])
-async def test_a_job_whose_worker_settled_and_died_is_not_cancelled_any_more(
-    gateway: Gateway, ada: User, step: str
-) -> None:
+async def test_a_job_whose_worker_settled_and_died_is_not_cancelled_any_more(gateway: Gateway, ada: User) -> None:
     job = await dub(ada, ["es"])
     claimed = await claim(gateway.database, UUID(job["id"]), "dies", ttl_s=0)
     assert isinstance(claimed, Claim)
-    await finish_step(PostgresJobStore(gateway.database, claimed.lease), step, "hash", {})
+    await finish_step(PostgresJobStore(gateway.database, claimed.lease), "pay", "hash", {}, Shown(payment=True))
     await gateway.ledger.settle(job["id"], 40)
     for _ in range(2):
         answer = (await ada.client.post(f"/api/jobs/{job['id']}/cancel")).json()

@@ -41,7 +41,7 @@ async def test_a_cancel_waits_for_a_checkpoint_that_is_being_written(engine, sub
 
     async with engine.connect() as connection:
         await connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update(read=True))
-        manifest = {"step_key": "manifest", "input_hash": "h", "status": "completed", "output": {}, "lease_epoch": 1}
+        manifest = {"step_key": "manifest", "input_hash": "h", "payment": True, "output": {}, "lease_epoch": 1}
         await connection.execute(insert(steps).values(job_id=job_id, attempt=1, **manifest))
         cancelling = asyncio.create_task(cancel())
         await done_or_blocked(engine, cancelling)

@@ -12,6 +12,14 @@ from onevoice_jobs.migrations import migrations_path
 from onevoice_jobs.models import SCHEMA, metadata
 from onevoice_kit.db import migrate, transaction
 
+_KEPT = {"steps.status", "steps.error", "steps.started_at"}
+"""Columns that the last release still writes; the next migration drops them, and their checks."""
+_KEPT_CHECKS = {"steps_status_check", "steps_output_check"}
+
+
+def _kept(item: Any, name: str | None, kind: str) -> bool:
+    return kind == "column" and f"{item.table.name}.{name}" in _KEPT
+
 
 def _differences(connection: Connection) -> list[Any]:
     options = {
@@ -19,7 +27,9 @@ def _differences(connection: Connection) -> list[Any]:
         "compare_server_default": True,
         "include_schemas": True,
         "include_name": lambda name, kind, _parents: kind != "schema" or name == SCHEMA,
-        "include_object": lambda _object, name, _kind, _reflected, _other: name != "alembic_version",
+        "include_object": lambda item, name, kind, _reflected, _other: (
+            name != "alembic_version" and not _kept(item, name, kind)
+        ),
     }
     return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
@@ -39,9 +49,9 @@ async def test_the_checks_of_the_migrated_schema_are_those_of_the_models(engine)
         if isinstance(constraint, CheckConstraint)
     }
     async with transaction(engine) as connection:
-        assert set((await connection.execute(query)).scalars()) == modelled
+        assert set((await connection.execute(query)).scalars()) == modelled | _KEPT_CHECKS
 
 
 async def test_migrating_again_changes_nothing(database_url):
     first = await migrate(database_url, migrations_path(), SCHEMA)
-    assert await migrate(database_url, migrations_path(), SCHEMA) == first == "0003"
+    assert await migrate(database_url, migrations_path(), SCHEMA) == first == "0004"

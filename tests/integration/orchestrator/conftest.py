@@ -29,8 +29,8 @@ from onevoice_kit.storage.base import ObjectRef
 from onevoice_kit.storage.file import FileStorage
 from onevoice_kit.testing.waiting import eventually
 from onevoice_local.databases import PostgresDatabases
+from services.orchestrator.clients import Clients
 from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.stages import Stages
 from services.orchestrator.worker import Worker
 from tests.support.instant_stages import Script, instant_stages
 
@@ -55,7 +55,7 @@ def script() -> Script:
 
 
 @pytest.fixture
-async def stages(script: Script) -> AsyncIterator[Stages]:
+async def stages(script: Script) -> AsyncIterator[Clients]:
     async with instant_stages(script) as stages:
         yield stages
 
@@ -67,7 +67,7 @@ class Deployment:
     engine: AsyncEngine
     queue: OutboxQueue
     storage: FileStorage
-    stages: Stages
+    stages: Clients
     settings: OrchestratorSettings
     user_id: UUID
 
@@ -132,7 +132,7 @@ class Deployment:
 
 @pytest.fixture
 async def deployment(
-    engine: AsyncEngine, stages: Stages, file_storage: FileStorage, database_url: str, tmp_path: Path
+    engine: AsyncEngine, stages: Clients, file_storage: FileStorage, database_url: str, tmp_path: Path
 ) -> AsyncIterator[Deployment]:
     settings = OrchestratorSettings(
         database_url=SecretStr(database_url),

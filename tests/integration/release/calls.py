@@ -53,7 +53,7 @@ async def submit(engine: AsyncEngine, job_id: str, user_id: str) -> None:
         await insert_job(connection, job, UUID(job_id))
 
 
-async def work(engine: AsyncEngine, job_id: str, *, complete: bool) -> dict[str, Any]:
+async def work(engine: AsyncEngine, job_id: str, *, complete: bool, step: str = "done:es") -> dict[str, Any]:
     """Claims a job and stores a step with results; ends it well, or gives it back. Returns the checkpoints before."""
     claimed = await leases.claim(engine, UUID(job_id), "last-release")
     if isinstance(claimed, leases.Refused):
@@ -61,7 +61,7 @@ async def work(engine: AsyncEngine, job_id: str, *, complete: bool) -> dict[str,
     store = PostgresJobs(engine).store(claimed.lease)
     steps = await store.completed_steps()
     await store.set_progress("tts", 50)
-    await store.finish_steps([StepResult("done:es", "hash", {"made_by": "the last release"}, RESULTS)])
+    await store.finish_steps([StepResult(step, "hash", {"made_by": "the last release"}, RESULTS)])
     await leases.renew(engine, claimed.lease)
     if complete:
         await store.job_completed(spent_credits=40, metrics={})

@@ -11,7 +11,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onevoice_jobs import leases, queries
+from onevoice_jobs import leases, queries, runs
 from onevoice_jobs import migrations as of_jobs
 from onevoice_jobs.models import SCHEMA as JOBS
 from onevoice_jobs.states import JobStatus
@@ -107,6 +107,52 @@ async def test_a_job_that_the_new_code_submitted_is_cancelled_resumed_and_finish
     view = await job_of(engine, job_id)
     assert (view.job.status, view.job.reservation, view.job.resumes) == (JobStatus.COMPLETED, "second-run", 1)
     assert [task.status for task in view.languages] == ["completed"]
+
+
+async def test_a_worker_of_the_last_release_cannot_take_a_job_whose_edits_it_would_ignore(last_release, engine):
+    job_id = uuid7()
+    async with transaction(engine) as connection:
+        await insert_job(connection, NewJob(USER, UUID(int=8), REF, "talk.mp4", ("es",), 60_000, 60), job_id)
+    await last_release("work", job_id=str(job_id), complete=True)
+    async with transaction(engine) as connection:
+        await runs.edit_translation(connection, USER, job_id, "es", 0, "buenas")
+        changed = await runs.unpaid_changes(connection, USER, job_id)
+        await runs.start_edit_run(
+            connection, USER, job_id, reservation_id="second-run", quoted_credits=1, changed_ms=changed
+        )
+    with pytest.raises(AssertionError, match="jobs_edits_epoch_check"):
+        await last_release("work", job_id=str(job_id), complete=True)
+    # The lease of a dead worker of this release does not let it in either.
+    assert isinstance(await leases.claim(engine, job_id, "dies", ttl_s=0), leases.Claim)
+    with pytest.raises(AssertionError, match="jobs_edits_epoch_check"):
+        await last_release("work", job_id=str(job_id), complete=True)
+    claimed = await leases.claim(engine, job_id, "new-release")
+    assert isinstance(claimed, leases.Claim)
+    assert [edit.text for edit in await PostgresJobStore(engine, claimed.lease).edits()] == ["buenas"]
+
+
+async def test_a_run_that_the_last_release_began_is_a_row_and_so_is_its_end(last_release, engine):
+    job_id = uuid7()
+    await last_release("submit", job_id=str(job_id), user_id=str(USER))
+    again = {"job_id": str(job_id), "user_id": str(USER), "reservation_id": "second-run"}
+    await last_release("cancel_and_resume", **again)
+    await last_release("work", job_id=str(job_id), complete=True)
+    async with transaction(engine) as connection:
+        found = await runs.list_runs(connection, USER, job_id)
+    assert [(run.number, run.reason, run.status, run.spent_credits) for run in found] == [
+        (1, "submit", "cancelled", 0),
+        (2, "resume", "completed", 40),
+    ]
+    assert [run.reservation_id for run in found] == [str(job_id), "second-run"]
+
+
+async def test_a_payment_that_a_worker_of_the_last_release_stored_is_seen(last_release, engine):
+    job_id = uuid7()
+    await last_release("submit", job_id=str(job_id), user_id=str(USER))
+    await last_release("work", job_id=str(job_id), complete=False, step="manifest")
+    async with transaction(engine) as connection:
+        assert await queries.may_be_paid(connection, job_id)
+        assert not await queries.may_be_paid(connection, OLD_JOB)
 
 
 async def test_the_last_release_reserves_and_settles(last_release, engine):

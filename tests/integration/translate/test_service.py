@@ -116,7 +116,7 @@ async def test_terms_keep_their_translation_and_their_case(stub):
     assert second.startswith("OneVoice ")
 
 
-async def test_the_budget_is_told_not_enforced(stub):
+async def test_the_budget_is_reported_not_enforced(stub):
     segments = [pb.SourceSegment(id="a", text="the cat sleeps", max_chars=limit) for limit in (3,)]
     segments += [pb.SourceSegment(id="b", text="the cat sleeps", max_chars=300)]
     asked = pb.TranslateRequest(source_language="en", target_language="es", segments=segments)

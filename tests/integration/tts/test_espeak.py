@@ -17,7 +17,7 @@ LISTING = "Pty Language Age/Gender VoiceName File\n 5 es --/M Spanish roa/es\n"
 
 
 def stand_in(folder: Path, speaking: str) -> str:
-    """A program that lists one voice as espeak-ng does and speaks as the script says."""
+    """A program that lists one voice as espeak-ng does and speaks as the script does."""
     program = folder / "espeak-stand-in"
     program.write_text(
         "#!/bin/sh\n"

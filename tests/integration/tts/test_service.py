@@ -53,7 +53,7 @@ async def test_a_rate_of_zero_is_the_natural_one(stub):
     assert (await speak(stub, rate=0)).audio == (await speak(stub, rate=1.0)).audio
 
 
-async def test_speakers_can_be_told_apart(stub, file_storage):
+async def test_speakers_can_be_kept_apart(stub, file_storage):
     listed = await stub.ListVoices(pb.ListVoicesRequest(language="ca"), timeout=TIMEOUT_S)
     assert len(listed.voices) == 8
     assert {voice.gender for voice in listed.voices} == {pb.VOICE_GENDER_MALE, pb.VOICE_GENDER_FEMALE}

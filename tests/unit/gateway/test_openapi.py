@@ -70,7 +70,15 @@ def test_every_operation_but_health_wants_a_key(document):
 
 
 def test_creating_calls_take_an_idempotency_key(document):
-    creating = {"create_upload", "create_video", "create_job", "dub_video", "create_dubbing_job", "resume_job"}
+    creating = {
+        "create_upload",
+        "create_video",
+        "create_job",
+        "dub_video",
+        "create_dubbing_job",
+        "regenerate_job",
+        "resume_job",
+    }
     taking = {
         operation["operationId"]
         for _, operation in operations(document)

@@ -125,3 +125,18 @@ def test_delays_stay_between_the_shortest_and_the_longest_for_any_attempt():
 def test_the_same_seed_gives_the_same_delays():
     one, other = random.Random(3), random.Random(3)
     assert [Backoff().delay_s(n, one) for n in range(1, 9)] == [Backoff().delay_s(n, other) for n in range(1, 9)]
+
+
+def test_a_wait_that_the_other_side_asks_for_counts_up_to_its_bound():
+    backoff = Backoff(1.0, longest_s=2.0, jitter=0.0, longest_asked_s=60.0)
+    assert [backoff.delay_s(1, random.Random(), asked_s) for asked_s in (0.0, 30.0, 600.0)] == [1.0, 30.0, 60.0]
+
+
+async def test_each_delay_is_reported_before_it_begins():
+    time, work, seen = Time(), Work(Unavailable("one"), Unavailable("two")), []
+
+    async def on_retry(error, attempt, delay_s):
+        seen.append((error.message, attempt, delay_s, time.now))
+
+    await rule(time, on_retry=on_retry).call(work)
+    assert seen == [("one", 1, 1.0, 0.0), ("two", 2, 2.0, 1.0)]

@@ -7,20 +7,23 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import indent
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
 
 from onevoice_jobs.options import EngineChoice, GlossaryTerm, JobOptions
-from onevoice_jobs.records import JobRecord, Word
+from onevoice_jobs.records import Edit, JobRecord, Word
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.storage.base import ObjectRef
+from services.orchestrator.clients.asr import DetectedSpeech
+from services.orchestrator.codec import dump
 from services.orchestrator.pipeline.dubbing import Dubbing
-from services.orchestrator.policy.line import Source
+from services.orchestrator.pipeline.graph import Given
+from services.orchestrator.policy.line import Source, Translation
 from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.stages.asr import DetectedSpeech
+from services.orchestrator.steps.context import NO_EDITS, Edits
 from services.orchestrator.steps.task import Task, draw
 from tests.support.lines import ENGINE
 
@@ -66,9 +69,11 @@ def cut(chunk: int) -> dict[str, Source]:
     }
 
 
-def whole(job: JobRecord = JOB, settings: OrchestratorSettings = SETTINGS) -> dict[str, Task[Any]]:
+def whole(
+    job: JobRecord = JOB, settings: OrchestratorSettings = SETTINGS, edits: Edits = NO_EDITS
+) -> dict[str, Task[Any]]:
     """Every task of a job of two chunks and three lines, by key."""
-    dubbing = Dubbing(job, settings)
+    dubbing = Dubbing(job, settings, edits)
 
     def tasks() -> Iterator[Task[Any]]:
         yield from dubbing.start()
@@ -157,6 +162,31 @@ def test_an_edited_translation_speaks_its_own_line_again_and_no_other() -> None:
         "speak:es:0.0": ["0.0", "speaker_1"],
         "speak:es:0.1": ["0.1", "speaker_1"],
     }
+
+
+def test_an_edit_is_one_more_input_of_its_chunk_and_its_language_and_leaves_the_others_alone() -> None:
+    before = whole()
+    after = whole(edits=Edits((Edit(2, "es", 1, "0.1", "hola"),), {"es": 900}))
+    assert after.keys() - before.keys() == {"edit:es:0"}
+    changed = {key for key, task in before.items() if task != after[key]}
+    spanish = {"speak:es:0.0", "speak:es:0.1", "fit:es", "captions:es", "done:es"}
+    assert changed == spanish | {"settle"}
+    assert {handle.key for handle in after["speak:es:0.1"].takes} == {"edit:es:0", "voices:es"}
+
+
+async def test_the_text_of_a_user_replaces_that_of_the_translator_and_the_other_lines_keep_theirs() -> None:
+    task = whole(edits=Edits((Edit(2, "es", 1, "0.1", "una línea mucho más larga que su tiempo"),)))["edit:es:0"]
+    made = {line: Translation(f"hola {line}", ("x",), True, ENGINE) for line in ("0.0", "0.1")}
+    inputs = {"cut:0": dump(dict[str, Source], cut(0)), "translate:es:0": dump(dict[str, Translation], made)}
+    edited = cast(dict[str, Translation], await task.run(cast(Any, None), Given(inputs)))
+    assert edited["0.0"] == made["0.0"]
+    line = edited["0.1"]
+    assert (line.text, line.unknown_words, line.within_budget, line.edited) == (
+        "una línea mucho más larga que su tiempo",
+        (),
+        False,
+        True,
+    )
 
 
 def test_the_picture_in_the_documentation_is_the_graph() -> None:

@@ -291,9 +291,9 @@ def test_backoff_grows_is_capped_and_honours_the_server() -> None:
     import random
 
     policy, rng = RetryPolicy(base_s=1, cap_s=8), random.Random(1)
-    assert all(policy.delay_s(n, None, rng) <= min(8, 2 ** (n - 1)) for n in range(1, 10) for _ in range(50))
-    assert policy.delay_s(1, 5.0, rng) == 5.0
-    assert policy.delay_s(1, 500.0, rng) == 500.0
+    assert all(policy.backoff.delay_s(n, rng) <= min(8, 2 ** (n - 1)) for n in range(1, 10) for _ in range(50))
+    assert policy.backoff.delay_s(1, rng, 5.0) == 5.0
+    assert policy.backoff.delay_s(1, rng, 500.0) == 500.0
 
 
 async def test_a_scope_that_has_failed_for_good_does_not_come_back_in_a_later_run() -> None:

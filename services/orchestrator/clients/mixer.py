@@ -130,7 +130,7 @@ class Measurement:
     duration_ms: int
 
 
-class MixerStage:
+class MixerClient:
     """The mixer."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:

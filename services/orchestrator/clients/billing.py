@@ -12,7 +12,7 @@ from onevoice.billing.v1.billing_service_pb2_grpc import BillingServiceStub
 from . import deadlines
 
 
-class BillingStage:
+class BillingClient:
     """Billing, as far as a job's end needs it."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:

@@ -56,7 +56,7 @@ class Speakers:
     engine: EngineUse
 
 
-class AsrStage:
+class AsrClient:
     """Speech recognition."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:

@@ -14,7 +14,7 @@ from . import deadlines
 from .lineage import engine_from_proto
 
 
-class TtsStage:
+class TtsClient:
     """Speech synthesis."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:

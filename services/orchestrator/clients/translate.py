@@ -26,7 +26,7 @@ class SourceLine:
     max_chars: int
 
 
-class TranslateStage:
+class TranslateClient:
     """Translation."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
