@@ -175,7 +175,7 @@ class World:
 
     async def completed_steps(self) -> set[str]:
         """The steps whose result is stored."""
-        statement = select(steps.c.step_key).where(steps.c.job_id == JOB, steps.c.status == "completed")
+        statement = select(steps.c.step_key).where(steps.c.job_id == JOB, steps.c.completed_at.is_not(None))
         async with transaction(self.engine) as connection:
             return set((await connection.execute(statement)).scalars())
 

@@ -22,7 +22,7 @@ from tests.support.outcomes import assert_completed_once, assert_given_back_once
 from tests.support.rig import Rig, rig, through
 
 STAGES = {"Probe", "ExtractAudio", "DetectSpeech", "Diarize", "Transcribe", "Translate", "ListVoices", "Synthesize"}
-ENDING = {"Mix", "Mux", "Thumbnail", "Quote", "Settle"}
+ENDING = {"Mix", "Mux", "Measure", "Thumbnail", "Quote", "Settle"}
 
 
 async def test_a_lost_reply_of_every_call_costs_nothing(database_url: str, file_storage: FileStorage, tmp_path) -> None:
