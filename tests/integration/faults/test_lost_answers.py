@@ -21,7 +21,17 @@ from tests.support.instant_stages import fails
 from tests.support.outcomes import assert_completed_once, assert_given_back_once
 from tests.support.rig import Rig, rig, through
 
-STAGES = {"Probe", "ExtractAudio", "DetectSpeech", "Diarize", "Transcribe", "Translate", "ListVoices", "Synthesize"}
+STAGES = {
+    "Probe",
+    "ListEngines",
+    "ExtractAudio",
+    "DetectSpeech",
+    "Diarize",
+    "Transcribe",
+    "Translate",
+    "ListVoices",
+    "Synthesize",
+}
 ENDING = {"Mix", "Mux", "Measure", "Thumbnail", "Quote", "Settle"}
 
 
