@@ -16,6 +16,7 @@ ALLOWED = {
     ("pending", "processing"),
     ("pending", "failed"),
     ("pending", "cancelled"),
+    ("completed", "pending"),  # another run, for edited lines
     ("processing", "completed"),
     ("processing", "failed"),
     ("processing", "cancelled"),
