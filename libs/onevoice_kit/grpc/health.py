@@ -57,7 +57,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it ships 
             if status != told:
                 yield _Status(status=status)
                 told = status
-            if self._closed:
-                return
+            if self._closed and self._status(request.service) == told:
+                return  # only now: the server may have closed while the last status was sent
             async with self._changed:
                 await self._changed.wait_for(lambda: self._closed or self._status(request.service) != told)  # noqa: B023
