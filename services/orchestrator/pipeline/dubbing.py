@@ -239,6 +239,7 @@ class Dubbing:
             yield from self._assembly(target, chunks, lines)
 
     def _assembly(self, target: str, chunks: int, lines: list[str]) -> Iterator[Task[Any]]:
+        """The file of a language: lines placed, captions, sound, and both joined with the picture."""
         options = self.job.options
         cuts = tuple(map(_cut, range(chunks)))
         translations = tuple(self._translated(target, chunk) for chunk in range(chunks))
@@ -286,6 +287,16 @@ class Dubbing:
             burn_in=options.burn_in_captions,
             keep_original=options.keep_original_audio,
         )
+        yield from self._measured_end(target, cuts, translations, speech)
+
+    def _measured_end(
+        self,
+        target: str,
+        cuts: tuple[Handle[dict[str, Source]], ...],
+        translations: tuple[Handle[dict[str, Translation]], ...],
+        speech: tuple[Handle[Speech], ...],
+    ) -> Iterator[Task[Any]]:
+        """The measurement of a language's finished file, and the language's end."""
         yield measuring.MeasureDub(
             gives=_measure(target),
             scope=target,
@@ -307,7 +318,7 @@ class Dubbing:
             sound=EXTRACT,
             speech_regions=DETECT,
             speakers=DIARIZE,
-            transcripts=tuple(map(_transcribe, range(chunks))),
+            transcripts=tuple(map(_transcribe, range(len(cuts)))),
             cuts=cuts,
             translations=translations,
             speech=speech,
