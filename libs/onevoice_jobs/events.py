@@ -1,4 +1,4 @@
-"""What watchers of a job are told: the types of events, and the statement that records and announces them."""
+"""The events of a job for its watchers: their types, and the statement that records and announces them."""
 
 from __future__ import annotations
 

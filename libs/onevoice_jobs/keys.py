@@ -1,4 +1,4 @@
-"""Where the objects of a user, a video and a job are stored."""
+"""Keys of the objects of a user, a video and a job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def job_prefix(user_id: UUID, job_id: UUID) -> str:
 
 
 def stage_prefix(user_id: UUID, job_id: UUID, stage: str) -> str:
-    """Where a stage (`asr`, `tts`, …) keeps its content-addressed outputs for one job."""
+    """The prefix under which a stage (`asr`, `tts`, …) keeps its content-addressed outputs for one job."""
     return check_key(f"{job_prefix(user_id, job_id)}/{stage}")
 
 
@@ -37,5 +37,5 @@ def video_prefix(user_id: UUID, video_id: UUID) -> str:
 
 
 def original_key(user_id: UUID, video_id: UUID, suffix: str) -> str:
-    """Where an uploaded video is stored; `suffix` with its dot (`.mp4`), or empty."""
+    """The key of an uploaded video; `suffix` with its dot (`.mp4`), or empty."""
     return check_key(f"{video_prefix(user_id, video_id)}/original{suffix}")

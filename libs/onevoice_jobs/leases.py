@@ -1,4 +1,4 @@
-"""Who works on a job: a lease with an epoch, which every write of the holder names."""
+"""The lease of a job: held by one worker under an epoch, which every write of the holder names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Lease:
 
     job_id: UUID
     owner: str
-    """Who made the claim; see `claim`."""
+    """The claim that granted it; see `claim`."""
     epoch: int
     """Grows with every claim; a write with an old epoch hits no row."""
     until: datetime
@@ -48,7 +48,7 @@ class Lease:
 
 
 class Verdict(enum.StrEnum):
-    """What the holder of a new lease has to do."""
+    """The work of the holder of a new lease."""
 
     RUN = "run"
     CANCEL = "cancel"
@@ -67,7 +67,7 @@ class Claim:
     job: JobRecord
     verdict: Verdict
     resumed: bool
-    """Whether an earlier worker may have left checkpoints."""
+    """True if an earlier worker may have left checkpoints."""
 
 
 class Refusal(enum.StrEnum):
@@ -91,7 +91,7 @@ class Refused:
     job: JobRecord | None
     """None where it is unknown."""
     retry_in_s: float = 0.0
-    """What is left of the other worker's lease."""
+    """The rest of the other worker's lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class Wait:
     delay_s: float
     """Time until the job is delivered again, seconds; cut to what is left of its deadline."""
     progressed: bool
-    """Whether a step has completed since the job was claimed: the wait then begins anew."""
+    """True if a step has completed since the job was claimed: the wait then begins anew."""
 
     @property
     def stage(self) -> str:

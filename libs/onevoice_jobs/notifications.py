@@ -25,12 +25,12 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 3_600.0
 
 
 class NotificationKind(enum.StrEnum):
-    """Who is told."""
+    """The recipients of a notice."""
 
     MAIL = "mail"
     """The owner of the job."""
     ALERT = "alert"
-    """Who runs the deployment."""
+    """The operators of the deployment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Notification:
     data: Mapping[str, Any]
     """`event`, and what belongs to it."""
     attempts: int
-    """How often it was tried, this time included."""
+    """Number of attempts, this one included."""
 
 
 class Alerts(Protocol):

@@ -1,4 +1,4 @@
-"""What a user may choose for a job, and how it is kept as JSON."""
+"""The options of a job, and their form as JSON."""
 
 from __future__ import annotations
 
@@ -45,4 +45,4 @@ class JobOptions(BaseModel):
     """The original sound stays in the file as a second track."""
     engines: EngineChoice = EngineChoice()
     duck_gain_db: float | None = Field(default=None, ge=-60, le=0)
-    """How far the original is turned down under a dubbed line; None: the deployment's setting."""
+    """Gain of the original under a dubbed line; None: the deployment's setting."""

@@ -1,4 +1,4 @@
-"""What users may read of their jobs; another user's job is not found."""
+"""The reads of users on their jobs; another user's job is not found."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ async def list_translations(
 
 
 async def has_open_jobs(connection: AsyncConnection, video_id: UUID) -> bool:
-    """Whether a job still needs the video."""
+    """True if a job still needs the video."""
     statement = select(jobs.c.id).where(jobs.c.video_id == video_id, jobs.c.status.in_(_OPEN)).limit(1)
     return (await connection.execute(statement)).one_or_none() is not None
 

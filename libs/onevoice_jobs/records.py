@@ -148,11 +148,11 @@ class Translation:
     natural_ms: int | None = None
     """Length of the synthesized speech at speed 1."""
     start_ms: int | None = None
-    """Where it was placed; None until fitted."""
+    """Its placement; None until fitted."""
     end_ms: int | None = None
     speed: float | None = None
     onset_error_ms: int | None = None
-    """How far the placed onset is from the segment's."""
+    """Distance of the placed onset from the segment's."""
     flags: tuple[str, ...] = ()
     revision: int = 1
     """Grows with each stored change of text or audio; a store ignores it when writing."""
@@ -184,7 +184,7 @@ class RunRecord:
     requested_by: UUID
     reservation_id: str
     quoted_credits: int
-    """What is reserved for it; it never costs more."""
+    """Credits reserved for it; it never costs more."""
     spent_credits: int | None
     """None until settled."""
     changed_ms: Mapping[str, int] | None
@@ -228,7 +228,7 @@ class CompletedLanguage:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What users get to see of a step's result; stored with it, in one statement."""
+    """The part of a step's result that users see; stored with it, in one statement."""
 
     events: tuple[Event, ...] = ()
     segments: tuple[Segment, ...] = ()
@@ -255,7 +255,7 @@ class StepResult:
     output: Json
     shown: Shown = NOTHING
     attempts: int = 1
-    """How many it took in the run that made it."""
+    """Number of attempts in the run that made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +284,7 @@ class WorkerRecord:
     started_at: datetime
     seen_at: datetime
     alive: bool
-    """Whether the last sign of life is recent."""
+    """True if the last heartbeat is recent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,5 +128,5 @@ def event_from_row(row: AnyRow) -> EventRecord:
 
 
 def events_to_json(events: Iterable[Event]) -> str:
-    """What the statements that insert events take."""
+    """The parameters of the statements that insert events."""
     return dumps([{"type": event.type, "data": dict(event.data)} for event in events])

@@ -35,7 +35,7 @@ class Jobs(Protocol):
         ...
 
     def store(self, lease: Lease) -> JobStore:
-        """What the holder of the lease writes to."""
+        """The store of the lease's holder."""
         ...
 
     async def heartbeat(self, worker_id: str, *, version: str, slots: int, busy: int) -> None:

@@ -9,7 +9,7 @@ from onevoice_kit.errors import Conflict
 
 
 class JobStatus(enum.StrEnum):
-    """Where a job stands."""
+    """The status of a job."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -19,12 +19,12 @@ class JobStatus(enum.StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether the job has ended."""
+        """True once the job has ended."""
         return self in TERMINAL
 
 
 class LanguageStatus(enum.StrEnum):
-    """Where one target language of a job stands."""
+    """The status of one target language of a job."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -34,7 +34,7 @@ class LanguageStatus(enum.StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Whether work on the language has ended."""
+        """True once work on the language has ended."""
         return JobStatus(self.value).terminal
 
 

@@ -103,7 +103,7 @@ class JobStore(Protocol):
         ...
 
     async def cancel_requested(self) -> bool:
-        """Whether the user has asked to cancel, as `renew` returns it."""
+        """True if the user has requested a cancel, as `renew` returns it."""
         ...
 
     # The end. Afterwards the lease is over: any later write raises `LeaseLost`.
@@ -128,7 +128,7 @@ class ShownProgress:
         self._last: dict[str | None, tuple[str, int]] = {}
 
     def is_new(self, stage: str, percent: float, language: str | None) -> bool:
-        """Whether writing this would change what watchers see."""
+        """True if writing this would change the events that watchers see."""
         return self._last.get(language) != (stage, int(percent))
 
     def wrote(self, stage: str, percent: float, language: str | None) -> None:

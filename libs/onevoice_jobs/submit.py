@@ -35,14 +35,14 @@ class NewJob:
     """BCP-47, at least one, no doubles."""
     duration_ms: int
     quoted_credits: int
-    """What is reserved for the job; it never costs more."""
+    """Credits reserved for the job; it never costs more."""
     source_language: str | None = None
     options: JobOptions = field(default_factory=JobOptions)
     priority: int = PRIORITIES["normal"]
     batch_id: UUID | None = None
     traceparent: str = ""
     notify_email: str | None = None
-    """Where the user is told of the end; None: nowhere."""
+    """Address for the notice of the end; None: no notice."""
     deadline_s: float = 24 * 3600.0
     """From submission; a job that has not ended by then is failed."""
 

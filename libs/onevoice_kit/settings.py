@@ -20,7 +20,7 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings):
-    """What every process needs to know. Services add their own fields in their `settings.py`."""
+    """The settings of every process. Services add their own fields in their `settings.py`."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     """Address that the exporter binds to; a container whose metrics are collected from outside needs `0.0.0.0`."""
     otel_exporter_otlp_endpoint: str = ""
-    """Where traces go; empty turns export off."""
+    """Address of the traces' collector; empty turns export off."""
 
 
 class GrpcIdentitySettings(Settings):
@@ -110,7 +110,7 @@ class AwsSettings(Settings):
     aws_secret_access_key: SecretStr | None = None
     aws_connect_timeout_s: float = Field(default=5.0, gt=0)
     aws_read_timeout_s: float = Field(default=30.0, gt=0)
-    """How long a connection may be silent; longer than SQS keeps a receive waiting."""
+    """Longest silence of a connection; longer than SQS keeps a receive waiting."""
     aws_max_attempts: int = Field(default=4, ge=1)
     """Attempts of a request, the first included."""
 
@@ -171,6 +171,6 @@ class DatabaseSettings(Settings):
     database_pool_size: int = 10
     database_statement_timeout_ms: int = 30_000
     database_connect_timeout_s: float = Field(default=5.0, gt=0)
-    """How long a new connection may take, and the sign of life of one that was idle."""
+    """Deadline of a new connection, and of the ping of an idle one."""
     database_answer_timeout_s: float = Field(default=35.0, gt=0)
-    """How long an answer is waited for when not even a timeout comes from the database; above the statement timeout."""
+    """Deadline of a reply when not even a timeout comes from the database; above the statement timeout."""

@@ -1,4 +1,4 @@
-"""What a job costs: 1 credit is 1 second of dubbed output in one language."""
+"""The price of a job: 1 credit is 1 second of dubbed output in one language."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings
 
 
 class BillingSettings(GrpcServerSettings, DatabaseSettings):
-    """What the service needs to know."""
+    """The settings of the service."""
 
     free_credits: int = Field(default=600, ge=0, le=10**9)
     """Granted to every account when it is opened."""

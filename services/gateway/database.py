@@ -1,4 +1,4 @@
-"""What all tables of the gateway share."""
+"""The base of all tables of the gateway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What routes ask for."""
+"""The dependencies of routes."""
 
 from __future__ import annotations
 

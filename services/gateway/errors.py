@@ -55,7 +55,7 @@ STATUS_BY_REASON: Mapping[str, int] = {
 
 
 class FieldError(BaseModel):
-    """What is wrong with one field."""
+    """The fault of one field."""
 
     field: str = Field(examples=["body.target_languages"])
     message: str = Field(examples=["List should have at least 1 item after validation, not 0"])

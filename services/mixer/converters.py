@@ -87,7 +87,7 @@ def measure_job(request: pb.MeasureRequest) -> MeasureJob:
 
 
 def media_info(facts: MediaFacts) -> media_info_pb2.MediaInfo:
-    """What a probe found."""
+    """The result of a probe."""
     info = media_info_pb2.MediaInfo(duration_ms=_ms(facts.duration_s), container=facts.container)
     if facts.video:
         video = facts.video
@@ -145,7 +145,7 @@ def measure_result(measurement: Measurement) -> pb.MeasureResult:
 
 
 def progress(fraction: float) -> progress_pb2.Progress:
-    """How far a call is."""
+    """The progress of a call."""
     return progress_pb2.Progress(fraction=fraction)
 
 

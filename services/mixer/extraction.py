@@ -25,7 +25,7 @@ from services.mixer.results import Results, Work, content
 
 @dataclass(frozen=True, slots=True)
 class ExtractionJob:
-    """What to extract."""
+    """The streams to extract."""
 
     source: ObjectRef
     output_prefix: str

@@ -1,4 +1,4 @@
-"""What is known of files, by their content: a source is probed once, not by every call of its job."""
+"""The facts of files, by their content: a source is probed once, not by every call of its job."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class MuxJob:
-    """What to put together."""
+    """The parts of the file."""
 
     source: ObjectRef
     tracks: tuple[Track, ...]

@@ -59,7 +59,7 @@ class Titled:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What goes into the file."""
+    """The plan of the file: its streams and their sources."""
 
     source: MediaFile
     facts: MediaFacts

@@ -1,4 +1,4 @@
-"""Says what a stored file is."""
+"""Returns the facts of a stored file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.mixer.results import content
 
 @dataclass(frozen=True, slots=True)
 class ProbeJob:
-    """What to probe."""
+    """The file to probe."""
 
     source: ObjectRef
     require_audio: bool = False

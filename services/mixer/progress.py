@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Report = Callable[[float], None]
-"""Hears the share of the work done, 0 to 1; may be called from any thread."""
+"""Receives the share of the work done, 0 to 1; may be called from any thread."""
 
 
 def silent(fraction: float) -> None:

@@ -82,5 +82,5 @@ class Results:
 
 
 def is_ref(value: object) -> bool:
-    """Whether a plain value is an `ObjectRef` as `keep` stores it."""
+    """True if a plain value is an `ObjectRef` as `keep` stores it."""
     return isinstance(value, dict) and value.keys() == {"uri", "sha256", "size", "content_type"}

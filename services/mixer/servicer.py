@@ -42,7 +42,7 @@ Context = Any
 
 @dataclass(frozen=True, slots=True)
 class UseCases:
-    """What the servicer delegates to."""
+    """The use cases behind the servicer."""
 
     prober: Prober
     extractor: Extractor
@@ -75,7 +75,7 @@ class MixerServicer(pb_grpc.MixerServiceServicer):
         self._probes = probes
 
     def Probe(self, request: pb.ProbeRequest, _ctx: Context) -> AsyncIterator[pb.ProbeResponse]:
-        """Says what a file is."""
+        """Returns the facts of a file."""
         job = converters.probe_job(request)
         return with_progress(
             _in_turn(self._probes, lambda _report: self._use.prober.probe(job)),

@@ -25,7 +25,7 @@ _RETRY = RetryPolicy(budget_s=10.0, base_s=0.5, cap_s=5.0)
 
 
 class Claims:
-    """What one worker claims."""
+    """The claims of one worker."""
 
     def __init__(
         self, jobs: Jobs, settings: OrchestratorSettings, worker_id: str, rng: random.Random | None = None

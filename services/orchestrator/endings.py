@@ -1,4 +1,4 @@
-"""How a job ends without a result: money first, then the state. Both repeat safely if what follows does not happen."""
+"""The end of a job without a result: money first, then the state. Both may repeat if what follows does not happen."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _INTERNAL = JobError("internal", "Something went wrong inside.")
 
 
 class Outcome(enum.StrEnum):
-    """How a run of a job ended."""
+    """The end of a run of a job."""
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -69,7 +69,7 @@ class Ending:
     spent_credits: int = 0
     metrics: Mapping[str, Any] = field(default_factory=dict)
     bad_input: bool = False
-    """Whether the source itself is to blame."""
+    """True if the source itself is the cause."""
     wait: Wait | None = None
     """Set with `WAITING`."""
 
@@ -246,7 +246,7 @@ def _completed(outputs: Mapping[str, Json], languages: tuple[str, ...]) -> Endin
 
 
 async def _first(*ways: Coroutine[Any, Any, Ending]) -> Ending:
-    """How what ends first ends, of several at once the one named first; the others are cancelled."""
+    """The result of the first that ends, of several at once the one named first; the others are cancelled."""
     tasks = [asyncio.create_task(way) for way in ways]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -26,10 +26,10 @@ class JobJournal:
         self._waiting: dict[str, StepResult] = {}
         self._writing = asyncio.Lock()
         self._unsure = False
-        """Whether a write has failed that may have taken effect all the same."""
+        """True if a failed write may have taken effect all the same."""
 
     async def completed(self) -> Mapping[str, Checkpoint]:
-        """What earlier runs stored. A language that had failed, and could not be ended any more, is ended now."""
+        """The results of earlier runs. A language that had failed, and could not be ended any more, is ended now."""
         records = {} if self._new else await self._ctx.store.completed_steps()
         stored = {
             key: Checkpoint(self._hash(key, record.input_hash), record.output["value"])
@@ -70,7 +70,7 @@ class JobJournal:
             self._waiting.pop(written.key, None)  # who waited for it may have gone
 
     async def retrying(self, step: Step, error: OneVoiceError, attempt: int, delay_s: float) -> None:
-        """Tells watchers that a step is tried again."""
+        """Publishes that a step is retried."""
         data = {"step": step.key, "attempt": attempt, "reason": error.reason, "delay_s": round(delay_s, 2)}
         await self._ctx.store.record(Event(STEP_RETRIED, data))
 

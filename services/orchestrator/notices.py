@@ -1,4 +1,4 @@
-"""What is written to people: the words of each notification."""
+"""The words of each notification to people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a job has come, told to its watchers."""
+"""The progress of a job, published to its watchers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Progress:
         self._told: dict[str, tuple[float, float]] = {}
 
     def expect_speech(self, chunks: Sequence[Sequence[tuple[int, int]]]) -> None:
-        """Says how much speech there is, by chunk."""
+        """Sets the amount of speech, by chunk."""
         self._prepared = 1.0
         self._chunk_ms = [sum(end - start for start, end in chunk) for chunk in chunks]
 

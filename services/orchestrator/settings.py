@@ -27,9 +27,9 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, N
     that was cut off comes back soon.
     """
     worker_renew_s: float = 30.0
-    """How often a job's lease and its message's visibility are renewed; two missed renewals end the work."""
+    """Time between renewals of a job's lease and its message's visibility; two missed renewals end the work."""
     worker_cancel_poll_s: float = 1.0
-    """How often a running job looks whether it was cancelled."""
+    """Time between a running job's checks for a cancel."""
     worker_grace_s: float = 15.0
     """After SIGTERM, how long running steps may take to finish before they are abandoned."""
     worker_max_attempts: int = 5
@@ -41,7 +41,7 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, N
     """Bounds of the pause before a job that waits for a service is tried again; it grows with the time waited."""
 
     sweep_interval_s: float = Field(default=60.0, gt=0)
-    """How often each process looks for jobs that got stuck."""
+    """Time between each process's searches for stuck jobs."""
     sweep_stuck_after_s: float = Field(default=900.0, ge=0)
     """A job that nobody holds and whose message went that long ago gets another one."""
     sweep_reservations_after_s: float = Field(default=3_600.0, ge=0)
@@ -53,7 +53,7 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, N
     """Workers silent for so long are taken off the list."""
 
     notify_poll_s: float = Field(default=5.0, gt=0)
-    """How often each process looks for mail and alerts to send."""
+    """Time between each process's searches for mail and alerts to send."""
 
     max_concurrent_transcribe: int = Field(default=2 * (os.cpu_count() or 2), ge=1)
     """Chunks of one job in recognition at the same time."""
@@ -68,7 +68,7 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, N
 
     @property
     def receipt_visibility_s(self) -> int:
-        """How long a message is hidden at receipt, whole seconds; never longer than a lease lasts."""
+        """Time for which a message is hidden at receipt, whole seconds; never longer than a lease lasts."""
         return max(1, int(min(self.worker_receipt_s, self.worker_lease_s)))
 
     @property

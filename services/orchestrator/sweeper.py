@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What one round found."""
+    """The findings of one round."""
 
     requeued: tuple[UUID, ...]
     overdue: tuple[UUID, ...]

@@ -188,7 +188,7 @@ class Worker:
                 await self._queue.delete(delivery)
 
     def _is_exhausted(self, job: JobRecord) -> bool:
-        """Whether it failed with its last attempt, and who failed it died before he could say so of its message."""
+        """True if it failed with its last attempt, and the worker died before it could delete the message."""
         return job.status is JobStatus.FAILED and job.attempts >= self._settings.worker_max_attempts
 
     async def _finish(self, run: JobRun, delivery: Delivery, claimed: Claim, ending: Ending) -> None:

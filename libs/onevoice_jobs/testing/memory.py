@@ -119,7 +119,7 @@ class MemoryJobs:
         self._enqueue(job, job.record.attempts, delay_s=wait.within(left_s))
 
     def store(self, lease: Lease) -> JobStore:
-        """What the holder of the lease writes to."""
+        """The store of the lease's holder."""
         return MemoryJobStore(self, lease)
 
     async def heartbeat(self, worker_id: str, *, version: str, slots: int, busy: int) -> None:

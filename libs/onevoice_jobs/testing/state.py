@@ -27,7 +27,7 @@ from onevoice_jobs.submit import NewJob
 
 @dataclass
 class MemoryJob:
-    """What the tables hold of one job."""
+    """The rows of one job."""
 
     record: JobRecord
     enqueued_at: datetime
@@ -86,7 +86,7 @@ class MemoryJob:
         return [name for name, task in self.languages.items() if not task.status.terminal]
 
     def held_s(self, now: datetime) -> float:
-        """What is left of the lease; not above 0 where nobody holds the job."""
+        """The rest of the lease; not above 0 where no worker holds the job."""
         return (self.lease_until - now).total_seconds() if self.lease_until else 0.0
 
     def may_be_paid(self) -> bool:

@@ -216,7 +216,7 @@ def _speech(line: Translation) -> tuple[str, str | None]:
 
 
 def _is_stored(job: MemoryJob, item: StepResult) -> bool:
-    """Whether the step's events have been recorded before: it is stored with the same input."""
+    """True if the step's events have been recorded before: it is stored with the same input."""
     stored = job.steps.get(item.key)
     return stored is not None and stored.input_hash == item.input_hash
 

@@ -16,7 +16,7 @@ class Message:
     """JSON text."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     group_id: str = ""
-    """Whose share of the queue it takes (SQS fair queues: the user)."""
+    """The owner of the share of the queue that it takes (SQS fair queues: the user)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Delivery:
     body: str
     attributes: Mapping[str, str]
     receive_count: int
-    """How often it has been received, this time included."""
+    """Number of receives, this one included."""
     handle: str
     """Names this one receipt; a later receipt of the same message has another."""
     group_id: str = ""
@@ -35,7 +35,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """How full the queue is."""
+    """The depth of the queue."""
 
     visible: int
     in_flight: int
@@ -67,7 +67,7 @@ class Queue(Protocol):
         ...
 
     async def depth(self) -> QueueDepth:
-        """How full the queue is."""
+        """The depth of the queue."""
         ...
 
     async def close(self) -> None:
@@ -90,7 +90,7 @@ class DeadLetter:
 
 
 class DeadLetters(Protocol):
-    """What operators do with dead letters. Raises `Unavailable` when the queue does not answer."""
+    """The operators' side of dead letters. Raises `Unavailable` when the queue does not answer."""
 
     async def peek(self, *, limit: int = 100) -> Sequence[DeadLetter]:
         """Some of the dead letters, at most `limit`; they stay what they are."""

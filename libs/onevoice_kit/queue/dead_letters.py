@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 REASON = "deadLetterReason"
 """The attribute that carries the reason on SQS."""
 _HOLD_S = 120
-"""How long letters are hidden from other operators while one looks through them."""
+"""Time for which letters are hidden from other operators while one reads them."""
 
 
 class OutboxDeadLetters:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 AGE_S = 600.0
-"""What has waited so long counts as one class higher."""
+"""A message that has waited so long counts as one class higher."""
 _SPARE = 200
 """Rows beyond what is asked for: at most so many may be locked by others just now."""
 _CLASS = 10

@@ -47,7 +47,7 @@ MAX_RECEIVES = 5
 RECEIVED_TOO_OFTEN = "received_too_often"
 _BURIED_AT_ONCE = 10
 _POLL_S = 2.0
-"""How often a waiting receiver looks without being told, for messages whose visibility ended."""
+"""Time between polls of a waiting receiver without a notification, for messages whose visibility ended."""
 
 
 def outbox_table(metadata: MetaData, schema: str) -> Table:

@@ -24,7 +24,7 @@ from onevoice_kit.telemetry.names import OUTBOX_RELAYED
 
 _log = logging.getLogger(__name__)
 BATCH = 10
-"""What a sender takes at once."""
+"""The batch of one send."""
 _SEND_TIMEOUT_S = 20.0
 """The rows stay locked while they are sent, so this must be well below the limit for idle transactions."""
 _REJECTED_DELAY_S = 300
@@ -111,7 +111,7 @@ class OutboxRelay:
         return await self._relay(await self._room())
 
     async def _room(self) -> int:
-        """How many messages the queue may get now."""
+        """Number of messages that the queue may get now."""
         if self._depth is None:
             return BATCH
         return max(0, min(BATCH, self._backlog - (await self._depth()).visible))
@@ -184,7 +184,7 @@ def _next_statement(
 
 
 def _relayed(table: Table, outstanding: Select[str, int] | None) -> CTE:
-    """What each group has outstanding beyond this table: relayed, and not yet done."""
+    """Messages of each group beyond this table: relayed, and not yet done."""
     row = table.c
     here = select(row.group_id, func.count().label("held")).where(waiting(table)).group_by(row.group_id).cte("here")
     if outstanding is None:

@@ -168,7 +168,7 @@ def delivery_from(message: Any) -> Delivery:
 
 
 def message_request(message: Message) -> dict[str, Any]:
-    """What SQS takes to send a message. It takes no empty attribute; a reader sees a missing one."""
+    """The parameters of SQS for a message. It takes no empty attribute; a reader sees a missing one."""
     attributes = {
         name: {"DataType": "String", "StringValue": value} for name, value in message.attributes.items() if value
     }

@@ -126,7 +126,7 @@ class FileStorage:
     # What the gateway's storage routes need, and S3 does by itself.
 
     def verify_signature(self, method: str, key: str, parameters: Mapping[str, str]) -> Grant:
-        """What a signed request may do; raises as `UrlSigner.verify` does."""
+        """The permission of a signed request; raises as `UrlSigner.verify` does."""
         return self._signer.verify(method, key, parameters)
 
     async def receive(self, grant: Grant, chunks: AsyncIterable[bytes]) -> str:

@@ -18,12 +18,12 @@ from onevoice_kit.storage.base import check_key
 
 _BLOCK = 1 << 20
 _COPIED_AGAIN = 5
-"""How often a write makes its folder anew when a delete took it away meanwhile."""
+"""Number of times a write makes its folder anew when a delete removed it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known about an object; lies beside it and holds for one state of its file."""
+    """The facts of an object; stored beside it, valid for one state of its file."""
 
     sha256: str
     content_type: str
@@ -98,7 +98,7 @@ class Folder:
         self._facts = root / ".facts"
 
     def path(self, key: str) -> Path:
-        """Where an object lies."""
+        """The path of an object."""
         return self.root / check_key(key)
 
     @contextmanager
@@ -123,7 +123,7 @@ class Folder:
         return facts
 
     def facts(self, key: str) -> Facts | None:
-        """What is known about an object, or None where there is none; computed where the record is outdated."""
+        """The facts of an object, or None where there is none; computed where the record is outdated."""
         recorded = None
         for attempt in range(3):
             try:

@@ -1,1 +1,1 @@
-"""Who is calling: API keys."""
+"""Authentication by API keys."""

@@ -15,7 +15,7 @@ def new_key() -> str:
 
 
 def hash_key(key: str) -> str:
-    """What is stored of a key. Keys are random, so a plain SHA-256 cannot be searched backwards."""
+    """The stored hash of a key. Keys are random, so a plain SHA-256 cannot be searched backwards."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -25,5 +25,5 @@ def shown_prefix(key: str) -> str:
 
 
 def looks_like_key(text: str) -> bool:
-    """Whether a text may be a key at all."""
+    """True if a text may be a key at all."""
     return text.startswith(_PREFIX) and 20 <= len(text) <= 100 and text.isascii()

@@ -25,7 +25,7 @@ async def add_key(connection: AsyncConnection, user_id: UUID, key: str, name: st
 
 
 async def find_caller(connection: AsyncConnection, key: str) -> Caller | None:
-    """Whose key this is; None where it is unknown or revoked or its user disabled. Notes the use, to the minute."""
+    """The owner of the key; None where it is unknown or revoked or its user disabled. Notes the use, to the minute."""
     statement = (
         select(api_keys.c.user_id, api_keys.c.id, users.c.rights, _is_stale().label("stale"))
         .join(users, users.c.id == api_keys.c.user_id)

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/api/billing", tags=["billing"])
     "/quote", summary="Ask what a job costs", responses=problems((404, "video_not_found"), (409, "video_not_ready"))
 )
 async def quote(asked: QuoteIn, caller: CallerDep, services: ServicesDep) -> QuoteOut:
-    """What dubbing a video, or a video of this length, would cost. Nothing is reserved."""
+    """The price of dubbing a video, or a video of this length. Nothing is reserved."""
     duration_ms = asked.duration_ms or 0
     if asked.video_id is not None:
         duration_ms = await services.videos.duration_ms(caller.user_id, asked.video_id)

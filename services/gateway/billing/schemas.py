@@ -11,7 +11,7 @@ from services.gateway.schemas import Language, Model, Output
 
 
 class QuoteIn(Model):
-    """What is asked about: a video, or a length."""
+    """The subject of a quote: a video, or a length."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"duration_ms": 61500, "target_languages": ["es", "ca"]}]}
@@ -29,7 +29,7 @@ class QuoteIn(Model):
 
 
 class QuoteOut(Output):
-    """What it costs."""
+    """The price."""
 
     credits: int = Field(description="The whole job.", examples=[124])
     credits_per_language: int = Field(examples=[62])

@@ -1,4 +1,4 @@
-"""What this deployment can do, remembered for a short while, and whether a job asks for something it can do."""
+"""The capabilities of this deployment, cached for a short while, and the check of a job against them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Remembered(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a job asks of the engines."""
+    """The engines that a job needs."""
 
     source_language: str | None
     target_languages: tuple[str, ...]
@@ -76,7 +76,7 @@ class Engines:
 
 
 class Stages(Protocol):
-    """Says what the stages can do (`clients.stages.StageClient`)."""
+    """Lists the capabilities of the stages (`clients.stages.StageClient`)."""
 
     async def asr_engines(self) -> AsrEngines: ...
 
@@ -161,7 +161,7 @@ def _pairs(engines: Sequence[EngineInfo]) -> frozenset[tuple[str, str]]:
 
 
 def _translates(source: str, target: str, pairs: frozenset[tuple[str, str]]) -> bool:
-    """Whether a pair serves the two, region or not: `en-GB` to `es-MX` is served by `en` to `es`."""
+    """True if a pair serves the two, region or not: `en-GB` to `es-MX` is served by `en` to `es`."""
     sources = {known for known, _ in pairs}
     served = best(source, sources)
     return served is not None and best(target, {to for known, to in pairs if known == served}) is not None

@@ -18,7 +18,7 @@ _TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class CreditQuote:
-    """What a job would cost."""
+    """The price of a job."""
 
     credits: int
     credits_per_language: int

@@ -18,6 +18,6 @@ class HealthClient:
         self._service = service
 
     async def is_serving(self) -> bool:
-        """Whether the service is ready. Raises the kit's errors where it does not answer."""
+        """True if the service is ready. Raises the kit's errors where it does not answer."""
         answer = await self._stub.Check(health_pb2.HealthCheckRequest(service=self._service), timeout=_TIMEOUT_S)
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

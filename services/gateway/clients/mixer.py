@@ -22,7 +22,7 @@ _TIMEOUT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What a media file is."""
+    """The facts of a media file."""
 
     duration_ms: int
     width: int | None

@@ -17,7 +17,7 @@ from services.gateway.idempotency.models import idempotency_keys as table
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of a creating call; `response_status` is None while it runs."""
+    """The record of a creating call; `response_status` is None while it runs."""
 
     user_id: UUID
     key: str
@@ -46,7 +46,7 @@ async def insert_running(connection: AsyncConnection, record: Record, running: t
 
 
 async def find(connection: AsyncConnection, user_id: UUID, key: str) -> Record | None:
-    """What is known under a key."""
+    """The record under a key."""
     statement = select(*_COLUMNS).where(table.c.user_id == user_id, table.c.key == key)
     row = (await connection.execute(statement)).one_or_none()
     return None if row is None else Record(*row)

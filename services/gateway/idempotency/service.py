@@ -39,7 +39,7 @@ class CreatingCall:
     """All that decides what the call does, as JSON values."""
 
     def record(self) -> Record:
-        """What is stored of the call before it starts."""
+        """The record of the call before it starts."""
         resource_id = uuid7()
         canonical = json.dumps(dict(self.request), sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(f"{self.operation}\n{canonical}".encode()).hexdigest()
@@ -49,7 +49,7 @@ class CreatingCall:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a creating call answers."""
+    """The response of a creating call."""
 
     status: int
     body: Mapping[str, Any]
@@ -130,7 +130,7 @@ class Idempotency:
         return expired and await repository.insert_running(connection, record, self.running_for)
 
     async def _abandon(self, record: Record, *, undo: bool) -> bool:
-        """Says whether nothing of the call is left."""
+        """Returns True if nothing of the call is left."""
         try:
             await self._clean_up(record, self._undo.get(record.operation) if undo else None)
         except Exception:  # the caller gets the first error; housekeeping does this again

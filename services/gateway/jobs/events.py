@@ -21,7 +21,7 @@ _HEARTBEAT = b": heartbeat\n\n"
 
 
 def parse_last_event_id(value: str | None) -> int:
-    """Where to go on; `InvalidInput` (reason `invalid_last_event_id`) for what is not an event's id."""
+    """The position to go on from; `InvalidInput` (reason `invalid_last_event_id`) for what is not an event's id."""
     if not value:
         return 0
     if not (value.isascii() and value.isdigit() and len(value) < 19):
@@ -55,7 +55,7 @@ class EventStreams:
 
     @property
     def open_streams(self) -> int:
-        """How many clients are watching."""
+        """Number of clients that watch."""
         return len(self._open)
 
     def close(self) -> None:

@@ -66,7 +66,7 @@ async def create_dubbing_job(
 
 @router.get("/{job_id}", summary="Get a dubbing job", responses=problems(NOT_FOUND))
 async def get_dubbing_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> DubbingJobOut:
-    """How a job stands, in short; `jobs` has the whole."""
+    """Status of the job, in short; `jobs` has the whole."""
     job = (await services.jobs.get(caller.user_id, job_id)).job
     return DubbingJobOut(
         job_id=job.id, status=job.status, progress=round(job.progress, 1), error=ErrorOut.of(job.error)

@@ -52,7 +52,7 @@ LanguageQuery = Annotated[Language | None, Query(description="A target language,
 
 
 class TranscriptFormat(StrEnum):
-    """How a transcript is written."""
+    """The format of a transcript."""
 
     JSON = "json"
     SRT = "srt"
@@ -98,7 +98,7 @@ async def list_jobs(
 
 @router.get("/{job_id}", summary="Get a job", responses=problems(NOT_FOUND))
 async def get_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> JobOut:
-    """How a job stands, as a whole and for each language."""
+    """Status of the job, as a whole and for each language."""
     return JobOut.of(await services.jobs.get(caller.user_id, job_id))
 
 
@@ -244,7 +244,7 @@ async def get_transcript(
     services: ServicesDep,
     language: LanguageQuery = None,
 ) -> Response:
-    """What is said: in the source's language, or in a target language. Captions are there when they are finished."""
+    """The words in the source's language, or in a target language. Captions are there when they are finished."""
     if transcript_format is TranscriptFormat.JSON:
         transcript = await services.jobs.transcript(caller.user_id, job_id, language)
         return Response(transcript.model_dump_json(), media_type="application/json")
@@ -266,6 +266,6 @@ async def get_transcript(
     },
 )
 async def get_report(job_id: UUID, caller: CallerDep, services: ServicesDep) -> Response:
-    """What was measured: every line, every language, and the engines that made them."""
+    """The measurements: every line, every language, and the engines that made them."""
     report = await services.jobs.report(caller.user_id, job_id)
     return Response(report.content, media_type="application/json")

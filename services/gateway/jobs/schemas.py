@@ -47,7 +47,7 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class DubIn(Model):
-    """What to make of a video."""
+    """The languages and options of a dub."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -69,7 +69,7 @@ class DubIn(Model):
     priority: Priority = "normal"
 
     def wish(self, source_language: str | None) -> Wish:
-        """What is asked of the engines."""
+        """The engines to use."""
         return Wish(
             source_language=source_language,
             target_languages=tuple(self.target_languages),
@@ -248,7 +248,7 @@ class EditedLineOut(Output):
 
 
 class ArtifactKind(StrEnum):
-    """What a result is."""
+    """The kind of a result."""
 
     VIDEO = "video"
     CAPTIONS_SRT = "captions_srt"
@@ -302,7 +302,7 @@ class DubbingJobCreated(Output):
 
 
 class DubbingJobOut(Output):
-    """How a job stands."""
+    """The status of a job."""
 
     job_id: UUID
     status: JobStatus

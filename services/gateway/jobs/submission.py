@@ -36,7 +36,7 @@ _InTransaction = Callable[[AsyncConnection], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class JobLimits:
-    """What a job may ask for."""
+    """The permitted requests of a job."""
 
     max_target_languages: int
     max_source_duration_s: int

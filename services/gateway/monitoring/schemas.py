@@ -21,7 +21,7 @@ class Component(Output):
 
 
 class QueueOut(Component):
-    """How full the queue of jobs is."""
+    """The depth of the queue of jobs."""
 
     visible: int | None = Field(default=None, description="Messages that wait.", examples=[3])
     in_flight: int | None = Field(default=None, description="Messages that are worked on.", examples=[2])

@@ -14,7 +14,7 @@ from services.gateway.users.models import users
 
 
 class UploadKind(enum.StrEnum):
-    """What a file is for."""
+    """The purpose of a file."""
 
     VIDEO = "video"
     VOICE = "voice"
@@ -25,7 +25,7 @@ class UploadKind(enum.StrEnum):
 
 
 class UploadStatus(enum.StrEnum):
-    """How far an upload has come."""
+    """The state of an upload."""
 
     PENDING = "pending"
     COMPLETED = "completed"

@@ -106,7 +106,7 @@ class MultipartOut(Output):
 
 
 class TransferOut(Output):
-    """How to send the file: either `upload` or `multipart` is set."""
+    """The requests that send the file: either `upload` or `multipart` is set."""
 
     upload: RequestOut | None
     multipart: MultipartOut | None

@@ -151,7 +151,7 @@ def _closed() -> Conflict:
 
 
 def upload_key(user_id: UUID, upload_id: UUID, filename: str) -> str:
-    """Where an upload is stored."""
+    """The key of an upload."""
     return f"users/{user_id}/uploads/{upload_id}/original{safe_suffix(filename)}"
 
 

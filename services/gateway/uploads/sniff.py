@@ -1,4 +1,4 @@
-"""What a file is by its first bytes."""
+"""The kind of a file by its first bytes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def sniff(head: bytes) -> str:
 
 
 def fits(kind: UploadKind, content_type: str) -> bool:
-    """Whether a file of this media type can be what it was uploaded for."""
+    """True if a file of this media type can serve the purpose of its upload."""
     return content_type.startswith(_ALLOWED[kind])
 
 

@@ -46,6 +46,6 @@ async def get_me(caller: CallerDep, services: ServicesDep) -> UserOut:
 
 @router.get("/credits", summary="Get your credits", responses=problems())
 async def get_my_credits(caller: CallerDep, services: ServicesDep) -> CreditsOut:
-    """What can be spent now, and what is set aside."""
+    """Credits that can be spent now, and those reserved."""
     account = await services.billing.account(caller.user_id)
     return CreditsOut(available_credits=account.available_credits, reserved_credits=account.reserved_credits)

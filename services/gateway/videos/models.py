@@ -14,7 +14,7 @@ from services.gateway.users.models import users
 
 
 class VideoStatus(enum.StrEnum):
-    """Whether a video can be dubbed."""
+    """The state of a video on its way to a dub."""
 
     UPLOADING = "uploading"
     READY = "ready"

@@ -37,7 +37,7 @@ class VideoIn(FileIn):
 
 
 class VideoPatch(Model):
-    """What to change."""
+    """The fields to change."""
 
     title: Title | None = None
     source_language: Language | None = None

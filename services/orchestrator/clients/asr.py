@@ -43,7 +43,7 @@ class DetectedSpeech:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said in some regions."""
+    """The words of some regions."""
 
     utterances: tuple[tuple[Word, ...], ...]
     engine: EngineUse
@@ -51,7 +51,7 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Speakers:
-    """Who speaks when."""
+    """The turns of the speakers."""
 
     turns: tuple[Turn, ...]
     engine: EngineUse
@@ -103,7 +103,7 @@ class AsrClient:
         return Transcript(tuple(utterances), engine_from_proto(result.engine))
 
     async def diarize(self, audio: ObjectRef, regions: Sequence[Region], engine: str, duration_ms: int) -> Speakers:
-        """Says who speaks when."""
+        """Returns the turns of the speakers."""
         request = pb.DiarizeRequest(audio=ref_to_proto(audio), regions=_ranges(regions), engine=engine)
         call = self._stub.Diarize(request, timeout=deadlines.for_media(duration_ms, 1))
         result: pb.DiarizeResult = await final_result(call)

@@ -1,4 +1,4 @@
-"""How long a call to a stage may take."""
+"""Deadlines of calls to a stage."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Checkpoint:
     input_hash: str
     output: Json
     attempts: int = 1
-    """How many it took in the run that made it."""
+    """Number of attempts in the run that made it."""
 
 
 MAX_TIMEOUTS: Final = 2
@@ -53,7 +53,7 @@ class Journal(Protocol):
     """
 
     async def completed(self) -> Mapping[str, Checkpoint]:
-        """What an earlier run stored, by step key."""
+        """Results of an earlier run, by step key."""
         ...
 
     async def save(self, step: Step, checkpoint: Checkpoint, shown: Shown) -> None:
@@ -111,7 +111,7 @@ class Executor:
         self.failed_stage = ""
         """Stage of the step whose error ended the run."""
         self.progressed = False
-        """Whether this run has stored the result of a step."""
+        """True if this run has stored the result of a step."""
 
     async def run(self, steps: Iterable[Step]) -> Mapping[str, Json]:
         """

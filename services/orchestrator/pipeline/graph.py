@@ -15,7 +15,7 @@ from ..retrying import RetryPolicy
 
 T = TypeVar("T")
 Json: TypeAlias = Any
-"""What `json` reads and writes; a step's output must survive the round trip unchanged."""
+"""A value that `json` reads and writes; a step's output must survive the round trip unchanged."""
 Inputs: TypeAlias = Mapping[str, Json]
 """The outputs of a step's dependencies, by their keys."""
 
@@ -28,7 +28,7 @@ class Handle(Generic[T]):
     """The step's key."""
     kind: type[T]
     part: str | None = None
-    """Where the handle is of one value of a dictionary: its key. A step then depends on that value alone."""
+    """The key, where the handle is of one value of a dictionary. A step then depends on that value alone."""
 
 
 def item(handle: Handle[dict[str, T]], name: str) -> Handle[T]:
@@ -67,14 +67,14 @@ class Step:
     key: str
     """Unique in the job; stable over restarts."""
     stage: str
-    """What bounds it (one semaphore per stage) and what people see."""
+    """The stage that bounds it (one semaphore each), as people see it."""
     run: Callable[[Inputs], Awaitable[Json | Result[Json]]]
     deps: tuple[str, ...] = ()
     """Keys of the steps it waits for; they may be added to the graph later than this step."""
     parts: tuple[str | None, ...] = ()
     """For each of `deps`, the key of the only value of its output that counts; None, as everywhere where empty: all."""
     params: Json = None
-    """What its result depends on besides its inputs; part of the input hash."""
+    """Values that its result depends on besides its inputs; part of the input hash."""
     then: Callable[[Json], Iterable[Step]] | None = None
     """The steps that its output calls for. Must be a pure function, for it runs again after a restart."""
     pure: bool = False

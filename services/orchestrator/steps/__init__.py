@@ -1,1 +1,1 @@
-"""What each step of the pipeline does."""
+"""The steps of the pipeline."""

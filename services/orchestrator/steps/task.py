@@ -29,7 +29,7 @@ class Task(ABC, Generic[T]):
     """
 
     stage: ClassVar[str]
-    """What bounds it, and what users see."""
+    """The stage that bounds it, as users see it."""
     version: ClassVar[int] = 1
     """Raised where the same inputs lead to another output. A change of the output's shape needs no new version."""
     pure: ClassVar[bool] = False
@@ -55,7 +55,7 @@ class Task(ABC, Generic[T]):
 
     @property
     def params(self) -> Json:
-        """What the input hash covers besides the key and the outputs behind `takes`."""
+        """The values that the input hash covers besides the key and the outputs behind `takes`."""
         return [self.version, shape(self.gives.kind), {name: _param(value) for name, value in self._inputs().items()}]
 
     def _inputs(self) -> dict[str, Any]:
