@@ -146,10 +146,10 @@ class _Pointed:
 
     def __getattr__(self, method: str) -> Any:
         found = getattr(self._servicer, method)
-        if method in ("Synthesize", "ListVoices"):
+        if method in ("Synthesize", "ListVoices", "ListEngines"):
 
             async def unary(request: Any, context: Any) -> Any:
-                return await self._points.around([_effect(method, request)], lambda: found(request, context))
+                return await self._points.around([self._effect(method, request)], lambda: found(request, context))
 
             return unary
 
@@ -157,14 +157,15 @@ class _Pointed:
             async def work() -> list[Any]:
                 return [message async for message in found(request, context)]
 
-            for message in await self._points.around([_effect(method, request)], work):
+            for message in await self._points.around([self._effect(method, request)], work):
                 yield message
 
         return stream
 
-
-def _effect(method: str, request: Any) -> str:
-    return f"{method}[{step_of(method, request)}]"
+    def _effect(self, method: str, request: Any) -> str:
+        # A request for the engines names no language, so its step is known by the service alone.
+        step = type(self._servicer).__name__.lower() if method == "ListEngines" else step_of(method, request)
+        return f"{method}[{step}]"
 
 
 def step_of(method: str, request: Any) -> str:

@@ -1,4 +1,4 @@
-"""A stage or billing killed in the middle of a call: it comes back on the same port, and the job does not mind."""
+"""A stage or billing killed in the middle of a call comes back on the same port, and the job ends as if undisturbed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ CALLS = (
     "ExtractAudio[extract]",
     "DetectSpeech[detect]",
     "Diarize[diarize]",
+    "ListEngines[asr]",
     "Thumbnail[thumbnail]",
     "Transcribe[transcribe:1]",
+    "ListEngines[tts]",
     "ListVoices[voices:es]",
     "Translate[translate:ca:0]",
     "Synthesize[speak:es:0.1]",
