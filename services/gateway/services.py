@@ -151,7 +151,9 @@ def _wire(
     removals = Removals(engine, storage)
     quota = StorageQuota(settings.storage_quota_bytes)
     transfers = Transfers(storage, _transfer_limits(settings))
-    job_limits = JobLimits(settings.max_target_languages, settings.max_source_duration_s)
+    job_limits = JobLimits(
+        settings.max_target_languages, settings.max_source_duration_s, settings.media_max_burn_in_pixels
+    )
     return Services(
         settings=settings,
         engine=engine,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from onevoice_kit.media_exec.limits import MediaLimits
 from onevoice_kit.settings import DatabaseSettings, QueueSettings, StorageSettings
 
 
@@ -51,6 +52,8 @@ class GatewaySettings(DatabaseSettings, StorageSettings, QueueSettings):
     max_target_languages: int = Field(default=20, gt=0)
     max_source_duration_s: int = Field(default=4 * 3600, gt=0)
     """Longest source a job takes."""
+    media_max_burn_in_pixels: int = Field(default=MediaLimits().max_burn_in_pixels, gt=0)
+    """Width times height of the largest picture that captions are burned into; the mixers have the same setting."""
 
     catalogue_ttl_s: float = Field(default=60.0, ge=0)
     """Lifetime of the cached engines and voices of a stage."""

@@ -44,7 +44,12 @@ WISH_PROBLEMS = (
     (422, "too_many_languages"),
     *IDEMPOTENCY_PROBLEMS,
 )
-SUBMIT_PROBLEMS = ((403, "priority_not_allowed"), (409, "video_not_ready"), *WISH_PROBLEMS)
+SUBMIT_PROBLEMS = (
+    (403, "priority_not_allowed"),
+    (409, "video_not_ready"),
+    (422, "burn_in_too_large"),
+    *WISH_PROBLEMS,
+)
 
 _EVENTS_EXAMPLE = 'id: 7\nevent: job.progress\ndata: {"stage":"transcribe","percent":31.5}\n\n'
 LineIndex = Annotated[int, Path(ge=0, le=1_000_000, description="Index of the line in the transcript.")]

@@ -14,6 +14,7 @@ from onevoice_jobs.queries import get_job
 from onevoice_jobs.submit import NewJob, insert_job
 from onevoice_kit.db import transaction
 from onevoice_kit.errors import InvalidInput, PreconditionFailed
+from onevoice_kit.media_exec import bad_media
 from onevoice_kit.storage.base import ObjectRef, Storage
 from onevoice_kit.telemetry import trace
 from services.gateway.catalogue.service import Catalogue
@@ -40,6 +41,7 @@ class JobLimits:
 
     max_target_languages: int
     max_source_duration_s: int
+    max_burn_in_pixels: int
 
 
 class Submission:
@@ -103,9 +105,14 @@ class Submission:
             return await self._submit(attempt, video, wanted, store)
 
     async def _submit(self, attempt: Attempt, video: Video, wanted: DubIn, first: _InTransaction) -> Answer:
-        """Raises `InvalidInput` (`source_too_long`), `QuotaExceeded` (`insufficient_credits`), what `check` raises."""
+        """
+        Raises `InvalidInput` (`source_too_long`, `burn_in_too_large`), `QuotaExceeded` (`insufficient_credits`), what
+        `check` raises.
+        """
         duration_ms = video.duration_ms or 0
         self._check_duration(duration_ms)
+        if wanted.burn_in_captions:
+            self._check_picture(video)
         source_language = await self._catalogue.check(wanted.wish(wanted.source_language or video.source_language))
         quote = await self._billing.quote(duration_ms, len(wanted.target_languages))
         job_id = attempt.resource_id
@@ -148,6 +155,11 @@ class Submission:
         if duration_ms > limit_s * 1000:
             message = f"The video is longer than {limit_s} seconds."
             raise InvalidInput(message, reason="source_too_long", details={"max_seconds": str(limit_s)})
+
+    def _check_picture(self, video: Video) -> None:
+        limit = self._limits.max_burn_in_pixels
+        if (video.width or 0) * (video.height or 0) > limit:
+            raise bad_media("burn_in_too_large", limit_pixels=str(limit))
 
 
 def undo_job(billing: BillingClient) -> Callable[[UUID, UUID], Awaitable[None]]:

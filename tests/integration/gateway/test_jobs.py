@@ -108,6 +108,17 @@ async def test_a_source_that_is_too_long_is_refused(gateway: Gateway, ada: User)
     assert_problem(response, 422, "source_too_long")
 
 
+async def test_captions_are_not_burned_into_a_picture_that_is_too_large(gateway: Gateway, ada: User) -> None:
+    gateway.world.media.video.width, gateway.world.media.video.height = 7680, 4320
+    video = await add_video(ada)
+    wanted = {"video_id": video["id"], "target_languages": ["es"], "burn_in_captions": True}
+    problem = assert_problem(await ada.client.post("/api/jobs", json=wanted), 422, "burn_in_too_large")
+    assert problem["limit_pixels"] == str(gateway.settings.media_max_burn_in_pixels)
+    assert await gateway.credits(ada) == (FREE_CREDITS, 0)
+    wanted["burn_in_captions"] = False
+    assert (await ada.client.post("/api/jobs", json=wanted)).status_code == 202
+
+
 async def test_a_submission_that_fails_in_the_database_gives_the_credits_back(gateway: Gateway, ada: User) -> None:
     video = await add_video(ada)
     async with transaction(gateway.database) as connection:
