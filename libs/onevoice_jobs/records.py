@@ -227,7 +227,7 @@ class CompletedLanguage:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Published:
     """The part of a step's result that users see; stored with it, in one statement."""
 
     events: tuple[Event, ...] = ()
@@ -243,7 +243,7 @@ class Shown:
     """Once the result is stored, the credits of the run may be spent."""
 
 
-NOTHING = Shown()
+NOTHING = Published()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ class StepResult:
     key: str
     input_hash: str
     output: Json
-    shown: Shown = NOTHING
+    published: Published = NOTHING
     attempts: int = 1
     """Number of attempts in the run that made it."""
 

@@ -42,8 +42,8 @@ class Jobs(Protocol):
         """Shows that a worker lives and how much it does."""
         ...
 
-    async def goodbye(self, worker_id: str) -> None:
-        """Takes a worker that stops in good order off the list."""
+    async def deregister(self, worker_id: str) -> None:
+        """Removes a worker that stops in good order from the table of workers."""
         ...
 
 
@@ -81,6 +81,6 @@ class PostgresJobs:
             self._engine, worker_id, service="orchestrator", version=version, slots=slots, busy=busy
         )
 
-    async def goodbye(self, worker_id: str) -> None:
-        """See `workers.goodbye`."""
-        await workers.goodbye(self._engine, worker_id)
+    async def deregister(self, worker_id: str) -> None:
+        """See `workers.deregister`."""
+        await workers.deregister(self._engine, worker_id)

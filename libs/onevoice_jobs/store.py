@@ -19,9 +19,9 @@ from onevoice_jobs.records import (
     Event,
     JobError,
     Json,
+    Published,
     RunRecord,
     Segment,
-    Shown,
     StepRecord,
     StepResult,
     Translation,
@@ -136,7 +136,7 @@ class ShownProgress:
         self._last[language] = (stage, int(percent))
 
 
-def events_of(published: Shown) -> list[Event]:
+def events_of(published: Published) -> list[Event]:
     """The events of a step's result, those of the languages it completes last."""
     ends = [Event(event_types.LANGUAGE_COMPLETED, {"language": end.language}) for end in published.completed]
     return [*published.events, *ends]
@@ -171,7 +171,7 @@ class PostgresJobStore:
 
     async def finish_steps(self, results: Sequence[StepResult], *, again: bool = False) -> None:
         """See `JobStore`."""
-        told = [_event(item, event) for item in results for event in events_of(item.shown)]
+        told = [_event(item, event) for item in results for event in events_of(item.published)]
         parameters = {"steps": dumps([_step(item) for item in results])}
         statement = statements.FINISH_STEPS
         if lines := _results(results):
@@ -295,7 +295,7 @@ def _step(item: StepResult) -> dict[str, object]:
         "input_hash": item.input_hash,
         "attempt": item.attempts,
         "output": dict(item.output),
-        "payment": item.shown.payment,
+        "payment": item.published.payment,
     }
 
 
@@ -305,12 +305,12 @@ def _event(item: StepResult, event: Event) -> dict[str, object]:
 
 def _results(results: Sequence[StepResult]) -> dict[str, str]:
     """The parameters of what the steps have for users besides events; empty where there is nothing."""
-    shown = [item.shown for item in results]
+    published = [item.published for item in results]
     rows = {
-        "segments": [asdict(line) for item in shown for line in item.segments],
-        "translations": [asdict(line) for item in shown for line in item.translations],
-        "artifacts": [_artifact(made) for item in shown for made in item.artifacts],
-        "completed": [asdict(end) for item in shown for end in item.completed],
+        "segments": [asdict(line) for item in published for line in item.segments],
+        "translations": [asdict(line) for item in published for line in item.translations],
+        "artifacts": [_artifact(made) for item in published for made in item.artifacts],
+        "completed": [asdict(end) for item in published for end in item.completed],
     }
     return {name: dumps(items) for name, items in rows.items()} if any(rows.values()) else {}
 

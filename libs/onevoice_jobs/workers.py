@@ -22,8 +22,8 @@ async def heartbeat(engine: AsyncEngine, worker_id: str, *, service: str, versio
         await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
 
 
-async def goodbye(engine: AsyncEngine, worker_id: str) -> None:
-    """Takes a worker that stops in good order off the list."""
+async def deregister(engine: AsyncEngine, worker_id: str) -> None:
+    """Removes a worker that stops in good order from the table of workers."""
     async with transaction(engine) as connection:
         await connection.execute(delete(workers).where(workers.c.id == worker_id))
 

@@ -22,7 +22,7 @@ from services.mixer.mixing.job import Mixing
 from services.mixer.muxing import Muxer
 from services.mixer.probing import Prober
 from services.mixer.progress import Report
-from services.mixer.thumbnail import Photographer
+from services.mixer.thumbnail import Thumbnailer
 
 SERVICE = "onevoice.mixer.v1.MixerService"
 ACCESS: Access = {
@@ -46,7 +46,7 @@ class UseCases:
 
     prober: Prober
     extractor: Extractor
-    photographer: Photographer
+    thumbnailer: Thumbnailer
     mixing: Mixing
     muxer: Muxer
     measurer: Measurer
@@ -58,7 +58,7 @@ class UseCases:
         return UseCases(
             Prober(storage, ffmpeg, facts),
             Extractor(storage, ffmpeg, facts),
-            Photographer(storage, ffmpeg, facts),
+            Thumbnailer(storage, ffmpeg, facts),
             Mixing(storage, ffmpeg),
             Muxer(storage, ffmpeg, facts),
             Measurer(storage, ffmpeg, facts),
@@ -96,7 +96,7 @@ class MixerServicer(pb_grpc.MixerServiceServicer):
         """Takes a picture."""
         job = converters.thumbnail_job(request)
         return with_progress(
-            _in_turn(self._gate, lambda _report: self._use.photographer.take(job)),
+            _in_turn(self._gate, lambda _report: self._use.thumbnailer.take(job)),
             lambda fraction: pb.ThumbnailResponse(progress=converters.progress(fraction)),
             lambda image: pb.ThumbnailResponse(result=pb.ThumbnailResult(image=ref_to_proto(image))),
         )

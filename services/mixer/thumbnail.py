@@ -24,7 +24,7 @@ class ThumbnailJob:
     output_prefix: str
 
 
-class Photographer:
+class Thumbnailer:
     """Use case Thumbnail."""
 
     def __init__(self, storage: Storage, ffmpeg: Ffmpeg, facts: KnownFacts | None = None) -> None:
@@ -44,12 +44,12 @@ class Photographer:
         if (known := await self._results.find(work)) is not None:
             return ObjectRef(**known["image"])
         async with self._storage.open_local(job.source) as path, self._ffmpeg.workspace() as workspace:
-            picture = await self._shoot(workspace, workspace.link(path), job, width)
+            picture = await self._picture(workspace, workspace.link(path), job, width)
             image = await self._results.put(work.key("jpg"), picture.path, "image/jpeg")
         await self._results.keep(work, {"image": image})
         return image
 
-    async def _shoot(self, workspace: Workspace, source: MediaFile, job: ThumbnailJob, width: int) -> MediaFile:
+    async def _picture(self, workspace: Workspace, source: MediaFile, job: ThumbnailJob, width: int) -> MediaFile:
         facts = await self._facts.of(content(job.source), source, workspace)
         if facts.video is None:
             raise bad_media("no_video")

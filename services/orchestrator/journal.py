@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from onevoice_jobs.events import STEP_RETRIED
-from onevoice_jobs.records import Event, JobError, Shown, StepResult
+from onevoice_jobs.records import Event, JobError, Published, StepResult
 from onevoice_kit.errors import OneVoiceError
 
 from .pipeline.dubbing import scope_end
@@ -40,11 +40,11 @@ class JobJournal:
                 await language_failed(self._ctx, checkpoint.output)
         return stored
 
-    async def save(self, step: Step, checkpoint: Checkpoint, shown: Shown) -> None:
+    async def save(self, step: Step, checkpoint: Checkpoint, published: Published) -> None:
         """Stores a result and, in the same statement, what users see of it and what else waits to be stored."""
         output = {"value": checkpoint.output}
-        result = StepResult(step.key, checkpoint.input_hash, output, shown, checkpoint.attempts)
-        if step.pure and not shown.events:
+        result = StepResult(step.key, checkpoint.input_hash, output, published, checkpoint.attempts)
+        if step.pure and not published.events:
             self._waiting[step.key] = result
         else:
             await self._write(result)

@@ -93,7 +93,7 @@ class Worker:
             beat.cancel()
             await asyncio.gather(beat, return_exceptions=True)
             with suppress(OneVoiceError):  # it is then taken for dead, which it is
-                await self._jobs.goodbye(self.id)
+                await self._jobs.deregister(self.id)
 
     async def _receive(self, most: int) -> Sequence[Delivery]:
         """Messages for jobs that can be started at once: nothing that is received waits in here."""

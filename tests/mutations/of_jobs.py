@@ -174,7 +174,7 @@ _CHECKPOINTS = (
     Mutation(
         "a checkpoint is not saved",
         _EXECUTOR,
-        "await self._record(partial(self._journal.save, step, checkpoint, result.shown), retry)",
+        "await self._record(partial(self._journal.save, step, checkpoint, result.published), retry)",
         "pass",
         (
             f"{_TEST_EXECUTOR}test_a_second_run_does_nothing_again_but_still_finds_what_follows",

@@ -111,8 +111,8 @@ class LineJobs:
 
         await self._line.call("db.heartbeat", effect)
 
-    async def goodbye(self, worker_id: str) -> None:
-        await self._line.call("db.goodbye", lambda: self._jobs.goodbye(worker_id))
+    async def deregister(self, worker_id: str) -> None:
+        await self._line.call("db.deregister", lambda: self._jobs.deregister(worker_id))
 
 
 class LineStore(MemoryJobStore):

@@ -64,7 +64,9 @@ def a_result_is_left_out(patch: pytest.MonkeyPatch) -> None:
     save = LineStore.finish_steps
 
     async def some(self: LineStore, results: Any, **named: Any) -> None:
-        fewer = [replace(item, shown=replace(item.shown, artifacts=item.shown.artifacts[:1])) for item in results]
+        fewer = [
+            replace(item, published=replace(item.published, artifacts=item.published.artifacts[:1])) for item in results
+        ]
         await save(self, fewer, **named)
 
     reference = run.reference

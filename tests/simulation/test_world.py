@@ -103,7 +103,7 @@ def test_what_a_killed_process_does_afterwards_has_no_effect() -> None:
                 await machine.call()
                 await asyncio.sleep(100)
             finally:
-                await machine.call("db.goodbye")
+                await machine.call("db.deregister")
 
         task = machine.process.start(life())
         await asyncio.sleep(10)

@@ -63,7 +63,7 @@ class Run:
         elif work == "extract":
             await self._use.extractor.extract(ExtractionJob(source, "out"))
         elif work == "thumbnail":
-            await self._use.photographer.take(ThumbnailJob(source, 0, 640, "out"))
+            await self._use.thumbnailer.take(ThumbnailJob(source, 0, 640, "out"))
         else:
             captions = await self._storage.put_bytes("in/s.srt", _SRT, "application/x-subrip")
             burn_in = captions if work == "burn" else None

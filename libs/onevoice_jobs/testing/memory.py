@@ -128,8 +128,8 @@ class MemoryJobs:
         started = old.started_at if old else now
         self.workers[worker_id] = WorkerRecord(worker_id, "orchestrator", version, slots, busy, started, now, True)
 
-    async def goodbye(self, worker_id: str) -> None:
-        """See `workers.goodbye`."""
+    async def deregister(self, worker_id: str) -> None:
+        """See `workers.deregister`."""
         self.workers.pop(worker_id, None)
 
     def alive(self, *, alive_s: float = ALIVE_S) -> list[str]:

@@ -21,9 +21,9 @@ from onevoice_jobs.records import (
     Event,
     JobError,
     Json,
+    Published,
     RunRecord,
     Segment,
-    Shown,
     StepRecord,
     StepResult,
     Translation,
@@ -173,14 +173,14 @@ class MemoryJobStore:
         write(self._rows.held(self._lease), self._rows.now())
 
 
-async def finish_step(store: JobStore, key: str, input_hash: str, output: Json, shown: Shown = NOTHING) -> None:
+async def finish_step(store: JobStore, key: str, input_hash: str, output: Json, published: Published = NOTHING) -> None:
     """Stores the result of one step."""
-    await store.finish_steps([StepResult(key, input_hash, output, shown)])
+    await store.finish_steps([StepResult(key, input_hash, output, published)])
 
 
-def completed(language: str, metrics: Mapping[str, Any] | None = None) -> Shown:
+def completed(language: str, metrics: Mapping[str, Any] | None = None) -> Published:
     """The part of a step's result that completes a language."""
-    return Shown(completed=(CompletedLanguage(language, metrics or {}),))
+    return Published(completed=(CompletedLanguage(language, metrics or {}),))
 
 
 def _stored(value: Any) -> Any:
@@ -189,23 +189,23 @@ def _stored(value: Any) -> Any:
 
 
 def _finish_steps(job: MemoryJob, results: Sequence[StepResult], now: datetime) -> None:
-    events = [event for item in results if not _is_stored(job, item) for event in events_of(item.shown)]
+    events = [event for item in results if not _is_stored(job, item) for event in events_of(item.published)]
     for item in results:
         output = _stored(dict(item.output))
-        job.steps[item.key] = StepRecord(item.key, item.input_hash, item.attempts, output, item.shown.payment)
-    for shown in (item.shown for item in results):
-        job.segments |= {line.index: line for line in shown.segments}
-        for translated in shown.translations:
+        job.steps[item.key] = StepRecord(item.key, item.input_hash, item.attempts, output, item.published.payment)
+    for published in (item.published for item in results):
+        job.segments |= {line.index: line for line in published.segments}
+        for translated in published.translations:
             place = translated.language, translated.index
             before = job.translations.get(place)
             revision = before.revision + (_speech(before) != _speech(translated)) if before else 1
             job.translations[place] = replace(translated, revision=revision)
-        for made in shown.artifacts:
+        for made in published.artifacts:
             key = made.kind, made.language
             old = job.artifacts.get(key)
             created_at = old.created_at if old else now
             job.artifacts[key] = Artifact(made.kind, made.language, made.filename, made.ref, created_at)
-        for end in shown.completed:
+        for end in published.completed:
             done = {"status": LanguageStatus.COMPLETED, "error": None, "progress": 100.0}
             _end_language(job, end.language, now, metrics=_stored(dict(end.metrics)), **done)
     job.record_events(events, now)

@@ -44,7 +44,7 @@ class Remembered(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class EngineNeeds:
     """The engines that a job needs."""
 
     source_language: str | None
@@ -124,23 +124,23 @@ class Catalogue:
             pairs=tuple(pairs),
         )
 
-    async def check(self, wish: Wish) -> str:
+    async def check(self, needs: EngineNeeds) -> str:
         """
-        The source language, once every wish can be met. Raises `InvalidInput` with reason `unknown_engine`,
+        The source language, once every need can be met. Raises `InvalidInput` with reason `unknown_engine`,
         `source_language_required`, `unsupported_language_pair` or `unknown_voice`.
         """
         engines = await self.engines()
-        recognisers = _chosen(engines.transcription, wish.asr_engine, "transcription")
-        translators = _chosen(engines.translation, wish.translate_engine, "translation")
-        speakers = _chosen(engines.synthesis, wish.tts_engine, "synthesis")
-        source = wish.source_language or _only(_languages(recognisers))
+        recognisers = _chosen(engines.transcription, needs.asr_engine, "transcription")
+        translators = _chosen(engines.translation, needs.translate_engine, "translation")
+        speakers = _chosen(engines.synthesis, needs.tts_engine, "synthesis")
+        source = needs.source_language or _only(_languages(recognisers))
         pairs, spoken = _pairs(translators), _languages(speakers)
         recognised = best(source, _languages(recognisers))
-        for target in wish.target_languages:
+        for target in needs.target_languages:
             if recognised is None or not _translates(source, target, pairs) or best(target, spoken) is None:
                 raise _unsupported(source, target)
-        if wish.voices:
-            _check_voices(wish, await self._voices.get())
+        if needs.voices:
+            _check_voices(needs, await self._voices.get())
         return source
 
 
@@ -183,16 +183,16 @@ def _chosen(engines: Sequence[EngineInfo], name: str | None, stage: str) -> Sequ
     return found
 
 
-def _check_voices(wish: Wish, voices: Sequence[VoiceInfo]) -> None:
+def _check_voices(needs: EngineNeeds, voices: Sequence[VoiceInfo]) -> None:
     by_id = {voice.id: voice for voice in voices}
-    for language, choice in wish.voices.items():
-        if language not in wish.target_languages:
+    for language, choice in needs.voices.items():
+        if language not in needs.target_languages:
             raise _unknown_voice(f"Voices are given for {language}, which is not a target language.", language)
         for voice_id in [choice] if isinstance(choice, str) else choice.values():
             voice = by_id.get(voice_id)
             if voice is None or distance(language, voice.language) is None:
                 raise _unknown_voice(f"There is no voice {voice_id} for {language}.", language, voice=voice_id)
-            if wish.tts_engine not in (None, voice.engine):
+            if needs.tts_engine not in (None, voice.engine):
                 raise _unknown_voice(f"The voice {voice_id} is not of the engine asked for.", language, voice=voice_id)
 
 

@@ -14,7 +14,7 @@ from onevoice_jobs.queries import JobView
 from onevoice_jobs.records import JobError, JobRecord, LanguageRecord, RunRecord
 from onevoice_jobs.states import JobStatus, LanguageStatus, RunReason
 from onevoice_jobs.submit import PRIORITIES
-from services.gateway.catalogue.service import Wish
+from services.gateway.catalogue.service import EngineNeeds
 from services.gateway.schemas import Language, Model, Name, Output, Text
 
 Priority = Literal["low", "normal", "high"]
@@ -68,9 +68,9 @@ class DubIn(Model):
     )
     priority: Priority = "normal"
 
-    def wish(self, source_language: str | None) -> Wish:
+    def needs(self, source_language: str | None) -> EngineNeeds:
         """The engines to use."""
-        return Wish(
+        return EngineNeeds(
             source_language=source_language,
             target_languages=tuple(self.target_languages),
             voices=self.voices,

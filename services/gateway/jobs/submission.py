@@ -92,7 +92,7 @@ class Submission:
         async with self._idempotency.attempt(CreatingCall(user_id, key, CREATE_DUBBING_JOB, request)) as attempt:
             if attempt.answer is not None:
                 return attempt.answer
-            await self._catalogue.check(wanted.wish(wanted.source_language))
+            await self._catalogue.check(wanted.needs(wanted.source_language))
             place = original_key(user_id, attempt.resource_id, safe_suffix(file.filename))
             attempt.leaves_traces = True
             ref = await self._storage.put_file(place, file.path, file.content_type)
@@ -113,7 +113,7 @@ class Submission:
         self._check_duration(duration_ms)
         if wanted.burn_in_captions:
             self._check_picture(video)
-        source_language = await self._catalogue.check(wanted.wish(wanted.source_language or video.source_language))
+        source_language = await self._catalogue.check(wanted.needs(wanted.source_language or video.source_language))
         quote = await self._billing.quote(duration_ms, len(wanted.target_languages))
         job_id = attempt.resource_id
         attempt.leaves_traces = True

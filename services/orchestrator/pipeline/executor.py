@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from onevoice_jobs.records import NOTHING, Shown
+from onevoice_jobs.records import NOTHING, Published
 from onevoice_kit.errors import Busy, DeadlineExceeded, Internal, OneVoiceError, Unavailable
 from onevoice_kit.retry import OnRetry
 from onevoice_kit.telemetry.trace import span
@@ -56,7 +56,7 @@ class Journal(Protocol):
         """Results of an earlier run, by step key."""
         ...
 
-    async def save(self, step: Step, checkpoint: Checkpoint, shown: Shown) -> None:
+    async def save(self, step: Step, checkpoint: Checkpoint, published: Published) -> None:
         """
         Stores a result durably, and what users see of it. That of a pure step may wait for the next one of a step that
         is not.
@@ -198,7 +198,7 @@ class Executor:
         made = await attempts.run(retry, self._rng, on_retry)
         result = made if isinstance(made, Result) else Result(made, NOTHING)
         checkpoint = Checkpoint(self._input_hash(step), result.output, attempts.count)
-        await self._record(partial(self._journal.save, step, checkpoint, result.shown), retry)
+        await self._record(partial(self._journal.save, step, checkpoint, result.published), retry)
         # A pure step may not be stored yet, and would count again after each wait.
         self.progressed = self.progressed or not step.pure
         return result.output

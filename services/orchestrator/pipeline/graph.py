@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar, get_args
 
-from onevoice_jobs.records import NOTHING, Shown
+from onevoice_jobs.records import NOTHING, Published
 
 from ..codec import load
 from ..retrying import RetryPolicy
@@ -57,7 +57,7 @@ class Result(Generic[T]):
     """The output of a step and what it publishes to users; both are stored in one write."""
 
     output: T
-    shown: Shown = NOTHING
+    published: Published = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from onevoice_jobs.options import Loudness
-from onevoice_jobs.records import Artifact, Shown
+from onevoice_jobs.records import Artifact, Published
 from onevoice_kit.storage.base import ObjectRef
 
 from ..clients.mixer import Clip, Media, Mix, MixOrder, MuxOrder, Sound, Track
@@ -86,7 +86,7 @@ async def _save(tools: Tools, name: str, language: str, spoken: Sequence[Spoken]
         await tools.save("captions_srt", language, f"{name}.{language}.srt", to_srt(cues), SRT),
         await tools.save("captions_vtt", language, f"{name}.{language}.vtt", to_vtt(cues), VTT),
     )
-    return Result(captions, Shown(artifacts=captions.files))
+    return Result(captions, Published(artifacts=captions.files))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any, ClassVar
 
-from onevoice_jobs.records import Artifact, CompletedLanguage, JobError, Shown
+from onevoice_jobs.records import Artifact, CompletedLanguage, JobError, Published
 from onevoice_kit.storage.base import ObjectRef
 
 from ..clients.asr import DetectedSpeech, Speakers, Transcript
@@ -70,7 +70,7 @@ class Finish(Task[LanguageEnd]):
         end = LanguageEnd(self._section(given), (video, *given(self.captions).files))
         tools.progress.ended(self.target)
         completed = CompletedLanguage(self.target, end.section["metrics"])
-        return Result(end, Shown(artifacts=(video,), completed=(completed,)))
+        return Result(end, Published(artifacts=(video,), completed=(completed,)))
 
     def _section(self, given: Given) -> dict[str, Any]:
         cuts, translations = given.each(self.cuts), given.each(self.translations)
@@ -172,7 +172,7 @@ class Manifest(Task[Artifact]):
             "files": [_entry(artifact) for artifact in (*own, *given(self.captions).files, *by_language)],
         }
         made = await tools.save("manifest", None, "manifest.json", _json(text), "application/json")
-        return Result(made, Shown(artifacts=(*own, made), payment=True))
+        return Result(made, Published(artifacts=(*own, made), payment=True))
 
 
 def _entry(artifact: Artifact) -> Mapping[str, Any]:
@@ -208,7 +208,7 @@ class Settle(Task[int]):
         if self.changed_ms is not None:
             duration_ms, languages = sum(self.changed_ms.get(language, 0) for language in completed), 1
         amount = await tools.clients.billing.price(duration_ms, languages) if duration_ms else 0
-        return Result(await tools.clients.billing.settle(self.reservation, amount), Shown(payment=True))
+        return Result(await tools.clients.billing.settle(self.reservation, amount), Published(payment=True))
 
 
 def _json(value: Json) -> str:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from onevoice_jobs import records
 from onevoice_jobs.options import GlossaryTerm
-from onevoice_jobs.records import Event, Shown
+from onevoice_jobs.records import Event, Published
 from onevoice_kit.errors import Internal, OneVoiceError
 
 from ..clients.asr import Speakers
@@ -152,7 +152,7 @@ class Speak(Task[Speech]):
         speech = await self._speech(tools, text, given(self.voice))
         await tools.progress.line_spoken(self.target, self.end_ms - self.start_ms)
         ready = {"language": self.target, "id": self.line, "start_ms": self.start_ms, "text": text}
-        return Result(speech, Shown(events=(Event("line.ready", ready),)))
+        return Result(speech, Published(events=(Event("line.ready", ready),)))
 
     async def _speech(self, tools: Tools, text: str, voice: str) -> Speech:
         try:
@@ -182,7 +182,7 @@ class Fit(Task[dict[str, Placement]]):
         lines = join(*facts)
         placed = zip(lines, fit(lines, given(self.sound).duration_ms), strict=True)
         placements = {line.id: placement for line, placement in placed if placement}
-        return Result(placements, Shown(translations=_translations(self.target, join(*facts, placements))))
+        return Result(placements, Published(translations=_translations(self.target, join(*facts, placements))))
 
 
 def _translations(language: str, lines: Sequence[Line]) -> tuple[records.Translation, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from onevoice_jobs.records import Artifact, Event, Segment, Shown
+from onevoice_jobs.records import Artifact, Event, Published, Segment
 from onevoice_kit.errors import PreconditionFailed
 from onevoice_kit.storage.base import ObjectRef
 
@@ -170,7 +170,7 @@ class Cut(Task[dict[str, Source]]):
         until = _next_speech(given(self.speech), self.chunk)
         lines = cut_lines(given(self.transcript).utterances, given(self.speakers).turns, until)
         by_id = {f"{self.chunk}.{n}": line for n, line in enumerate(lines)}
-        return Result(by_id, Shown(events=tuple(_recognised(*line) for line in by_id.items())))
+        return Result(by_id, Published(events=tuple(_recognised(*line) for line in by_id.items())))
 
     def follow(self, tools: Tools, output: dict[str, Source]) -> None:
         """Counts the chunk as recognised."""
@@ -201,7 +201,7 @@ class Order(Task[list[str]]):
         lines = join(given.each(self.cuts))
         if not lines:
             raise PreconditionFailed("No intelligible speech was found in the video.", reason="no_speech")
-        return Result([line.id for line in lines], Shown(segments=_segments(lines)))
+        return Result([line.id for line in lines], Published(segments=_segments(lines)))
 
 
 def _segments(lines: Sequence[Line]) -> tuple[Segment, ...]:

@@ -84,7 +84,7 @@ def bind(tools: Tools, task: Task[Any]) -> Step:
     async def run(inputs: Inputs) -> Result[Json]:
         made = await task.run(tools, Given(inputs))
         result = made if isinstance(made, Result) else Result(made)
-        return Result(dump(task.gives.kind, result.output), result.shown)
+        return Result(dump(task.gives.kind, result.output), result.published)
 
     return Step(
         task.gives.key,

@@ -11,7 +11,16 @@ from uuid import UUID
 import pytest
 
 from onevoice_jobs.leases import Claim, Lease
-from onevoice_jobs.records import Artifact, CompletedLanguage, Event, JobError, Segment, Shown, StepResult, Translation
+from onevoice_jobs.records import (
+    Artifact,
+    CompletedLanguage,
+    Event,
+    JobError,
+    Published,
+    Segment,
+    StepResult,
+    Translation,
+)
 from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.storage.base import ObjectRef
 
@@ -79,13 +88,13 @@ def _requeue(older_than_s: float) -> Op:
     return run
 
 
-def _shown(draw: random.Random, lang: str, some: int, events: list[Event]) -> Shown:
+def _published(draw: random.Random, lang: str, some: int, events: list[Event]) -> Published:
     """Anything that a step can show, or nothing of it."""
     line, done = Segment(some, 0, 1, 2, "s", "x"), CompletedLanguage(lang, {"n": some})
     translated, made = Translation(lang, some, "y"), Artifact("video", lang, "f", REF)
     some_of = [(item,) if draw.random() < 0.3 else () for item in (line, translated, made, done)]
-    shown = Shown(tuple(events), *some_of)  # type: ignore[arg-type]
-    return replace(shown, payment=draw.random() < 0.1)
+    published = Published(tuple(events), *some_of)  # type: ignore[arg-type]
+    return replace(published, payment=draw.random() < 0.1)
 
 
 def draw_op(draw: random.Random) -> tuple[str, Op]:
@@ -93,7 +102,7 @@ def draw_op(draw: random.Random) -> tuple[str, Op]:
     job_id, lang, key = draw.choice(JOBS), draw.choice(["es", "ca", "xx"]), draw.choice(["a", "b", "c"])
     some, percent, hash_ = draw.randrange(3), draw.uniform(-5, 105), draw.choice(["h", "i"])
     events = [Event("said", {"n": n}) for n in range(draw.randrange(3))]
-    results = [StepResult(key, hash_, {"n": some}, _shown(draw, lang, some, events)), StepResult("d", hash_, {})]
+    results = [StepResult(key, hash_, {"n": some}, _published(draw, lang, some, events)), StepResult("d", hash_, {})]
     again = draw.random() < 0.5
     ops: list[tuple[str, Op]] = [
         *[("claim", _claim(job_id, draw.choice("wv"), draw.choice([OVER, OVER, 90]), 4))] * 6,

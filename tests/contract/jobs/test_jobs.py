@@ -10,7 +10,17 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from onevoice_jobs.leases import Claim, LeaseLost, Refused
-from onevoice_jobs.records import Artifact, Event, JobError, Segment, Shown, StepRecord, StepResult, Translation, Word
+from onevoice_jobs.records import (
+    Artifact,
+    Event,
+    JobError,
+    Published,
+    Segment,
+    StepRecord,
+    StepResult,
+    Translation,
+    Word,
+)
 from onevoice_jobs.states import JobStatus, LanguageStatus
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.testing import completed, finish_step
@@ -25,12 +35,12 @@ FAILURE = JobError("engine_failed", "The engine failed.")
 
 WRITES: dict[str, Callable[[JobStore], Awaitable[Any]]] = {
     "finish_step": lambda store: finish_step(store, "s", "h", {}),
-    "finish_step_with_event": lambda store: finish_step(store, "s", "h", {}, Shown(events=(Event("x"),))),
-    "finish_step_with_segments": lambda store: finish_step(store, "cut", "h", {}, Shown(segments=(SEGMENT,))),
+    "finish_step_with_event": lambda store: finish_step(store, "s", "h", {}, Published(events=(Event("x"),))),
+    "finish_step_with_segments": lambda store: finish_step(store, "cut", "h", {}, Published(segments=(SEGMENT,))),
     "finish_step_with_translations": lambda store: finish_step(
-        store, "fit", "h", {}, Shown(translations=(TRANSLATION,))
+        store, "fit", "h", {}, Published(translations=(TRANSLATION,))
     ),
-    "finish_step_with_artifact": lambda store: finish_step(store, "done", "h", {}, Shown(artifacts=(VIDEO,))),
+    "finish_step_with_artifact": lambda store: finish_step(store, "done", "h", {}, Published(artifacts=(VIDEO,))),
     "forget_results": lambda store: store.forget_results(),
     "set_progress": lambda store: store.set_progress("asr", 10),
     "set_language_progress": lambda store: store.set_progress("tts", 10, language="es"),
@@ -108,11 +118,11 @@ async def test_a_step_that_is_written_again_tells_nothing_twice(under_test, take
     """Whoever writes it again does not know whether it was written: the answer was lost."""
     job_id = await under_test.submit()
     store = await take(job_id)
-    said, other = (StepResult(key, "h", {}, Shown(events=(Event(f"{key} said"),))) for key in "ab")
+    said, other = (StepResult(key, "h", {}, Published(events=(Event(f"{key} said"),))) for key in "ab")
     await store.finish_steps([said])
     await store.finish_steps([said, other], again=True)
     assert (await types(under_test, job_id))[2:] == ["a said", "b said"]
-    await finish_step(store, "a", "another input", {}, Shown(events=(Event("a said else"),)))
+    await finish_step(store, "a", "another input", {}, Published(events=(Event("a said else"),)))
     assert (await types(under_test, job_id))[4:] == ["a said else"]
 
 
@@ -125,22 +135,22 @@ async def test_lines_and_artifacts_are_stored_and_replaced(under_test, take):
         "cut",
         "h",
         {},
-        Shown(
+        Published(
             segments=(
                 later,
                 SEGMENT,
             )
         ),
     )
-    await finish_step(store, "cut", "h", {}, Shown(segments=(replace(SEGMENT, source_text="hullo"),)))
+    await finish_step(store, "cut", "h", {}, Published(segments=(replace(SEGMENT, source_text="hullo"),)))
     assert await store.segments() == [replace(SEGMENT, source_text="hullo"), later]
     await finish_step(
-        store, "fit", "h", {}, Shown(translations=(unfitted, TRANSLATION, Translation("ca", 0, "hola món")))
+        store, "fit", "h", {}, Published(translations=(unfitted, TRANSLATION, Translation("ca", 0, "hola món")))
     )
     assert await store.translations("es") == [TRANSLATION, unfitted]
     report = Artifact("report", None, "report.json", REF)
-    await finish_step(store, "done", "h", {}, Shown(artifacts=(report, VIDEO)))
-    await finish_step(store, "done", "h", {}, Shown(artifacts=(replace(report, ref=replace(REF, size=100)),)))
+    await finish_step(store, "done", "h", {}, Published(artifacts=(report, VIDEO)))
+    await finish_step(store, "done", "h", {}, Published(artifacts=(replace(report, ref=replace(REF, size=100)),)))
     found = await under_test.artifacts(job_id)
     assert [(item.kind, item.language, item.ref.size) for item in found] == [("report", None, 100), ("video", "es", 99)]
     await store.forget_results()

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Verdict, Wait
-from onevoice_jobs.records import Shown
+from onevoice_jobs.records import Published
 from onevoice_jobs.states import JobStatus, LanguageStatus
 from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import uuid7
@@ -218,7 +218,7 @@ async def test_a_job_nobody_works_on_is_cancelled_at_once_and_whoever_did_is_fen
 
 async def test_a_job_that_may_be_paid_for_is_left_to_the_next_worker_which_can_deliver_it(under_test, take):
     job_id = await under_test.submit()
-    await finish_step(await take(job_id, ttl_s=0), "pay", "hash", {"value": 1}, Shown(payment=True))
+    await finish_step(await take(job_id, ttl_s=0), "pay", "hash", {"value": 1}, Published(payment=True))
     assert [await under_test.cancel(job_id), await under_test.cancel(job_id)] == [JobStatus.PROCESSING] * 2
     assert (await under_test.job(job_id)).cancel_requested_at is not None
     claimed = await claim(under_test, job_id, "worker-2")
@@ -231,7 +231,7 @@ async def test_a_job_that_may_be_paid_for_is_left_to_the_next_worker_which_can_d
 async def test_a_resumed_job_that_may_be_paid_for_can_be_delivered_although_it_is_cancelled(under_test, take):
     job_id = await under_test.submit()
     store = await take(job_id)
-    await finish_step(store, "pay", "hash", {"value": 1}, Shown(payment=True))
+    await finish_step(store, "pay", "hash", {"value": 1}, Published(payment=True))
     await store.job_failed(FAILURE, spent_credits=1)
     await under_test.resume(job_id)
     assert await under_test.cancel(job_id) is JobStatus.PENDING

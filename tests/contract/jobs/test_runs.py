@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from onevoice_jobs.records import Artifact, Edit, JobError, Segment, Shown, Translation
+from onevoice_jobs.records import Artifact, Edit, JobError, Published, Segment, Translation
 from onevoice_jobs.states import JobStatus, LanguageStatus, RunReason
 from onevoice_jobs.testing import completed, finish_step
 from onevoice_kit.errors import Conflict, NotFound
@@ -34,7 +34,7 @@ async def _complete(under_test: Any, take: Any, *, failed: tuple[str, ...] = ())
     job_id: UUID = await under_test.submit()
     store = await take(job_id)
     translations = _lines("es", "uno", "dos", "tres") + _lines("ca", "un", "dos", "tres")
-    await finish_step(store, "fit", "h", {}, Shown(segments=SEGMENTS, translations=translations))
+    await finish_step(store, "fit", "h", {}, Published(segments=SEGMENTS, translations=translations))
     await _end(store, ("es", "ca"), failed)
     return job_id
 
@@ -46,7 +46,7 @@ async def _end(store: Any, languages: tuple[str, ...], failed: tuple[str, ...] =
         else:
             await finish_step(store, f"done:{language}", f"h{store.lease.epoch}", {}, completed(language))
     video = Artifact("video", "es", "talk.es.mp4", _ref(f"of-epoch-{store.lease.epoch}"))
-    await finish_step(store, "settle", "h", {"value": spent}, Shown(artifacts=(video,), payment=True))
+    await finish_step(store, "settle", "h", {"value": spent}, Published(artifacts=(video,), payment=True))
     await store.job_completed(spent_credits=spent, metrics={})
 
 
@@ -101,7 +101,7 @@ async def test_a_line_counts_its_revisions(under_test, take) -> None:
     await under_test.edit(job_id, "es", 1, "DOS")
     await under_test.regenerate(job_id, "second", 2)
     store = await take(job_id)
-    await finish_step(store, "fit", "i", {}, Shown(translations=_lines("es", "uno", "DOS", "tres")))
+    await finish_step(store, "fit", "i", {}, Published(translations=_lines("es", "uno", "DOS", "tres")))
     assert [(line.text, line.revision) for line in await store.translations("es")] == [
         ("uno", 1),
         ("DOS", 2),

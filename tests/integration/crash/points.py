@@ -71,7 +71,7 @@ TIMED = {"queue.receive", "jobs.heartbeat", "store.set_progress[job]", "store.se
 ENDINGS: Mapping[str, tuple[str, ...]] = {
     "one language fails": ("store.language_failed",),
     "waiting": ("store.record[step.retried]", "jobs.park", "queue.delete"),
-    "stopped": ("jobs.give_back", "queue.release", "jobs.goodbye"),
+    "stopped": ("jobs.give_back", "queue.release", "jobs.deregister"),
     "renewed": ("jobs.renew", "queue.extend"),
     "refused": (
         "billing.release",

@@ -143,7 +143,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "exhausted": Exhausted({"WORKER_MAX_ATTEMPTS": "1"}, last="queue.dead_letter:after"),
     "waiting": Waiting({"WORKER_RETRY_BUDGET_S": "1", "WORKER_WAIT_MIN_S": "0", "WORKER_WAIT_MAX_S": "0"}),
     "cancelled": Cancelled(),
-    "stopped": Stopped(last="jobs.goodbye:after"),
+    "stopped": Stopped(last="jobs.deregister:after"),
     "renewed": Halted({"WORKER_RENEW_S": "1.5"}, last="jobs.renew:after"),
     "lost": Lost({**_SWEEPING, **_AT_ONCE, "SWEEP_STUCK_AFTER_S": "0"}),
     "overdue": Overdue(_SWEEPING, last="alerts.send:after"),

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from onevoice_jobs.models import outbox
-from onevoice_jobs.records import Artifact, Shown
+from onevoice_jobs.records import Artifact, Published
 from onevoice_jobs.testing import completed, finish_step
 from onevoice_kit.storage.base import ObjectRef
 from tests.integration.gateway import working
@@ -63,7 +63,7 @@ async def test_the_results_of_an_earlier_revision_can_be_downloaded(gateway: Gat
     ref: ObjectRef = await gateway.services.storage.put_bytes(
         f"users/{ada.id}/jobs/{UUID(job_id)}/mixer/new.mp4", b"another film", "video/mp4"
     )
-    await finish_step(store, "done", "h2", {}, Shown(artifacts=(Artifact("video", "es", "talk.es.mp4", ref),)))
+    await finish_step(store, "done", "h2", {}, Published(artifacts=(Artifact("video", "es", "talk.es.mp4", ref),)))
     content = {}
     for revision in (1, 2):
         query = {"kind": "video", "revision": revision}

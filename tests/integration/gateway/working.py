@@ -7,7 +7,7 @@ from uuid import UUID
 
 from onevoice_jobs.keys import artifact_key
 from onevoice_jobs.leases import Claim, claim
-from onevoice_jobs.records import Artifact, JobError, Segment, Shown, Translation
+from onevoice_jobs.records import Artifact, JobError, Published, Segment, Translation
 from onevoice_jobs.store import JobStore, PostgresJobStore
 from onevoice_jobs.testing import completed, finish_step
 from tests.integration.gateway.conftest import Gateway, User
@@ -27,9 +27,9 @@ async def finish(gateway: Gateway, user: User, job_id: str, *, spent: int = 62) 
     store = await take(gateway, job_id)
     await store.set_progress("transcribe", 20)
     lines = [Segment(0, 0, 1000, 2000, "speaker_1", "hello"), Segment(1, 0, 3000, 4000, "speaker_1", "world")]
-    await finish_step(store, "cut", "h", {}, Shown(segments=tuple(lines)))
+    await finish_step(store, "cut", "h", {}, Published(segments=tuple(lines)))
     await finish_step(
-        store, "fit", "h", {}, Shown(translations=(Translation("es", 0, "Hola."), Translation("es", 1, "Mundo.")))
+        store, "fit", "h", {}, Published(translations=(Translation("es", 0, "Hola."), Translation("es", 1, "Mundo.")))
     )
     files = [
         ("captions_srt", "es", "talk.es.srt", SRT.encode(), "application/x-subrip"),
@@ -42,7 +42,7 @@ async def finish(gateway: Gateway, user: User, job_id: str, *, spent: int = 62) 
     for kind, language, filename, content, content_type in files:
         key = artifact_key(user.id, UUID(job_id), filename)
         ref = await gateway.services.storage.put_bytes(key, content, content_type)
-        await finish_step(store, "done", "h", {}, Shown(artifacts=(Artifact(kind, language, filename, ref),)))
+        await finish_step(store, "done", "h", {}, Published(artifacts=(Artifact(kind, language, filename, ref),)))
     await finish_step(store, "done:es", "h", {}, completed("es", {}))
     await gateway.ledger.settle(job_id, spent)
     await store.job_completed(spent_credits=spent, metrics={})

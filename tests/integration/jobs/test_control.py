@@ -15,7 +15,7 @@ from onevoice_jobs.queries import events_after, get_job
 from onevoice_jobs.records import JobError
 from onevoice_jobs.states import JobStatus
 from onevoice_jobs.testing import completed, finish_step
-from onevoice_jobs.workers import forget_dead, goodbye, heartbeat, list_workers
+from onevoice_jobs.workers import deregister, forget_dead, heartbeat, list_workers
 from onevoice_kit.db import transaction
 from onevoice_kit.errors import Conflict
 from onevoice_kit.queue.outbox import OutboxQueue
@@ -158,7 +158,7 @@ async def test_workers_show_signs_of_life(engine):
     await heartbeat(engine, "worker-1", service="orchestrator", version="1", slots=4, busy=0)
     await heartbeat(engine, "worker-2", service="orchestrator", version="1", slots=4, busy=1)
     await heartbeat(engine, "worker-1", service="orchestrator", version="1", slots=4, busy=3)
-    await goodbye(engine, "worker-2")
+    await deregister(engine, "worker-2")
     (worker,) = await list_workers(engine)
     assert (worker.id, worker.slots, worker.busy, worker.alive) == ("worker-1", 4, 3, True)
     assert worker.seen_at > worker.started_at

@@ -15,7 +15,7 @@ from onevoice_jobs.queries import (
     list_segments,
     list_translations,
 )
-from onevoice_jobs.records import Event, Segment, Shown, Translation
+from onevoice_jobs.records import Event, Published, Segment, Translation
 from onevoice_jobs.states import JobStatus
 from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import transaction, uuid7
@@ -98,9 +98,9 @@ async def test_lines_are_read_in_order(engine, submit, take, user_id):
     job_id = await submit()
     store = await take(job_id)
     lines = [Segment(n, 0, n * 1000, n * 1000 + 900, "speaker_1", f"line {n}") for n in range(3)]
-    await finish_step(store, "cut", "h", {}, Shown(segments=tuple(lines[::-1])))
+    await finish_step(store, "cut", "h", {}, Published(segments=tuple(lines[::-1])))
     await finish_step(
-        store, "fit", "h", {}, Shown(translations=(Translation("es", 1, "dos"), Translation("es", 0, "uno")))
+        store, "fit", "h", {}, Published(translations=(Translation("es", 1, "dos"), Translation("es", 0, "uno")))
     )
     async with transaction(engine) as connection:
         assert await list_segments(connection, user_id, job_id) == lines

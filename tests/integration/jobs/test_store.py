@@ -15,7 +15,17 @@ from onevoice_jobs.control import request_cancel
 from onevoice_jobs.leases import LeaseLost, claim, give_back
 from onevoice_jobs.models import job_events, jobs
 from onevoice_jobs.queries import events_after, get_job, list_artifacts
-from onevoice_jobs.records import Artifact, Event, JobError, Segment, Shown, StepRecord, StepResult, Translation, Word
+from onevoice_jobs.records import (
+    Artifact,
+    Event,
+    JobError,
+    Published,
+    Segment,
+    StepRecord,
+    StepResult,
+    Translation,
+    Word,
+)
 from onevoice_jobs.states import JobStatus, LanguageStatus
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.testing import completed, finish_step
@@ -31,12 +41,12 @@ FAILURE = JobError("engine_failed", "The engine failed.")
 
 WRITES: dict[str, Callable[[JobStore], Awaitable[Any]]] = {
     "finish_step": lambda store: finish_step(store, "s", "h", {}),
-    "finish_step_with_event": lambda store: finish_step(store, "s", "h", {}, Shown(events=(Event("x"),))),
-    "finish_step_with_segments": lambda store: finish_step(store, "cut", "h", {}, Shown(segments=(SEGMENT,))),
+    "finish_step_with_event": lambda store: finish_step(store, "s", "h", {}, Published(events=(Event("x"),))),
+    "finish_step_with_segments": lambda store: finish_step(store, "cut", "h", {}, Published(segments=(SEGMENT,))),
     "finish_step_with_translations": lambda store: finish_step(
-        store, "fit", "h", {}, Shown(translations=(TRANSLATION,))
+        store, "fit", "h", {}, Published(translations=(TRANSLATION,))
     ),
-    "finish_step_with_artifact": lambda store: finish_step(store, "done", "h", {}, Shown(artifacts=(VIDEO,))),
+    "finish_step_with_artifact": lambda store: finish_step(store, "done", "h", {}, Published(artifacts=(VIDEO,))),
     "forget_results": lambda store: store.forget_results(),
     "set_progress": lambda store: store.set_progress("asr", 10),
     "set_language_progress": lambda store: store.set_progress("tts", 10, language="es"),
@@ -133,7 +143,7 @@ async def test_a_repeated_write_waits_for_the_one_whose_answer_was_lost(engine, 
     """It may still be under way: whoever does not see it yet would tell its news again."""
     job_id = await submit()
     store = await take(job_id)
-    result = StepResult("cut", "h", {}, Shown(events=(Event("said"),)))
+    result = StepResult("cut", "h", {}, Published(events=(Event("said"),)))
     async with engine.connect() as connection:
         await connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
         first = asyncio.create_task(store.finish_steps([result]))
@@ -155,7 +165,7 @@ async def test_lines_are_stored_and_replaced(submit, take):
         "cut",
         "h",
         {},
-        Shown(
+        Published(
             segments=(
                 later,
                 SEGMENT,
@@ -163,14 +173,14 @@ async def test_lines_are_stored_and_replaced(submit, take):
         ),
     )
     assert await store.segments() == [SEGMENT, later]
-    await finish_step(store, "cut", "h", {}, Shown(segments=(replace(SEGMENT, source_text="hullo"),)))
+    await finish_step(store, "cut", "h", {}, Published(segments=(replace(SEGMENT, source_text="hullo"),)))
     assert [segment.source_text for segment in await store.segments()] == ["hullo", "¿qué?"]
     unfitted = Translation("es", 1, "¿qué?")
     await finish_step(
-        store, "fit", "h", {}, Shown(translations=(unfitted, TRANSLATION, Translation("ca", 0, "hola món")))
+        store, "fit", "h", {}, Published(translations=(unfitted, TRANSLATION, Translation("ca", 0, "hola món")))
     )
     assert await store.translations("es") == [TRANSLATION, unfitted]
-    await finish_step(store, "fit", "h", {}, Shown(translations=(replace(unfitted, start_ms=1000, end_ms=1400),)))
+    await finish_step(store, "fit", "h", {}, Published(translations=(replace(unfitted, start_ms=1000, end_ms=1400),)))
     assert (await store.translations("es"))[1].start_ms == 1000
 
 
@@ -178,8 +188,8 @@ async def test_artifacts_are_one_of_each_kind_and_language(engine, submit, take,
     job_id = await submit()
     store = await take(job_id)
     report = Artifact("report", None, "report.json", REF)
-    await finish_step(store, "done", "h", {}, Shown(artifacts=(report, VIDEO)))
-    await finish_step(store, "done", "h", {}, Shown(artifacts=(replace(report, ref=replace(REF, size=100)),)))
+    await finish_step(store, "done", "h", {}, Published(artifacts=(report, VIDEO)))
+    await finish_step(store, "done", "h", {}, Published(artifacts=(replace(report, ref=replace(REF, size=100)),)))
     async with transaction(engine) as connection:
         found = await list_artifacts(connection, user_id, job_id)
         spanish = await list_artifacts(connection, user_id, job_id, language="es", kind="video")
@@ -191,8 +201,8 @@ async def test_forgotten_results_are_gone_and_those_of_other_jobs_stay(submit, t
     stores = [await take(await submit()) for _ in range(2)]
     for store in stores:
         await finish_step(store, "asr:0", "hash", {})
-        await finish_step(store, "cut", "h", {}, Shown(segments=(SEGMENT,)))
-        await finish_step(store, "fit", "h", {}, Shown(translations=(TRANSLATION,)))
+        await finish_step(store, "cut", "h", {}, Published(segments=(SEGMENT,)))
+        await finish_step(store, "fit", "h", {}, Published(translations=(TRANSLATION,)))
     await stores[0].forget_results()
     left = [(await store.completed_steps(), await store.segments(), await store.translations("es")) for store in stores]
     assert left[0] == ({}, [], [])
@@ -204,7 +214,7 @@ async def test_events_are_numbered_without_gaps_however_many_write_at_once(engin
     store = await take(job_id)
     await asyncio.gather(
         *(store.record(Event("line.ready", {"n": n})) for n in range(30)),
-        *(finish_step(store, f"s{n}", "h", {}, Shown(events=(Event("a"), Event("b")))) for n in range(10)),
+        *(finish_step(store, f"s{n}", "h", {}, Published(events=(Event("a"), Event("b")))) for n in range(10)),
     )
     async with transaction(engine) as connection:
         events = await events_after(connection, user_id, job_id)
@@ -316,7 +326,7 @@ async def test_the_holder_sees_a_cancel(engine, submit, take, user_id):
 async def test_deleting_a_job_takes_everything_of_it_along(engine, submit, take):
     job_id = await submit()
     store = await take(job_id)
-    await finish_step(store, "cut", "h", {}, Shown(segments=(SEGMENT,)))
+    await finish_step(store, "cut", "h", {}, Published(segments=(SEGMENT,)))
     async with transaction(engine) as connection:
         await connection.execute(jobs.delete())
         assert (await connection.execute(select(job_events))).all() == []

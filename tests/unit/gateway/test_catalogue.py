@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from onevoice_kit.errors import InvalidInput, Unavailable
-from services.gateway.catalogue.service import Catalogue, Remembered, Wish
+from services.gateway.catalogue.service import Catalogue, EngineNeeds, Remembered
 from services.gateway.clients.stages import AsrEngines, EngineInfo, VoiceInfo
 
 POCKETSPHINX = EngineInfo("pocketsphinx", "", "5", frozenset({"en"}), True)
@@ -45,8 +45,8 @@ class Stages:
         return VOICES
 
 
-def wish(*targets, **changes):
-    return replace(Wish(None, targets or ("es",), {}), **changes)
+def needs(*targets, **changes):
+    return replace(EngineNeeds(None, targets or ("es",), {}), **changes)
 
 
 async def refused(stages, wanted):
@@ -56,13 +56,13 @@ async def refused(stages, wanted):
 
 
 async def test_the_only_language_that_is_understood_is_the_source():
-    assert await Catalogue(Stages(), 60).check(wish("es", "ca")) == "en"
+    assert await Catalogue(Stages(), 60).check(needs("es", "ca")) == "en"
 
 
 async def test_where_several_are_understood_the_source_must_be_said():
     stages = Stages(asr=(WHISPER,), translation=(APERTIUM, OPENAI))
-    assert await refused(stages, wish()) == "source_language_required"
-    assert await Catalogue(stages, 60).check(wish(source_language="de")) == "de"
+    assert await refused(stages, needs()) == "source_language_required"
+    assert await Catalogue(stages, 60).check(needs(source_language="de")) == "de"
 
 
 async def test_languages_are_those_that_go_all_the_way():
@@ -83,23 +83,23 @@ async def test_languages_are_those_that_go_all_the_way():
     ids=["not understood", "not translated", "not spoken", "engine away"],
 )
 async def test_a_language_that_some_stage_cannot_do_is_refused(stages):
-    assert await refused(stages, wish(source_language="en")) == "unsupported_language_pair"
+    assert await refused(stages, needs(source_language="en")) == "unsupported_language_pair"
 
 
 async def test_a_named_engine_must_serve_the_languages_itself():
-    assert await Catalogue(Stages(), 60).check(wish("es", tts_engine="fish")) == "en"
-    assert await refused(Stages(), wish("ca", tts_engine="fish")) == "unsupported_language_pair"
-    assert await refused(Stages(), wish("es", tts_engine="nobody")) == "unknown_engine"
+    assert await Catalogue(Stages(), 60).check(needs("es", tts_engine="fish")) == "en"
+    assert await refused(Stages(), needs("ca", tts_engine="fish")) == "unsupported_language_pair"
+    assert await refused(Stages(), needs("es", tts_engine="nobody")) == "unknown_engine"
 
 
 async def test_voices_belong_to_a_target_language_and_to_the_engine_asked_for():
-    good = wish("es", "ca", voices={"es": {"speaker_1": "fish:ana", "speaker_2": "espeak:es"}, "ca": "espeak:ca"})
+    good = needs("es", "ca", voices={"es": {"speaker_1": "fish:ana", "speaker_2": "espeak:es"}, "ca": "espeak:ca"})
     assert await Catalogue(Stages(), 60).check(good) == "en"
     for bad in (
-        wish("es", voices={"es": "espeak:ca"}),
-        wish("es", voices={"ca": "espeak:ca"}),
-        wish("es", voices={"es": {"speaker_1": "espeak:xx"}}),
-        wish("es", voices={"es": "espeak:es"}, tts_engine="fish"),
+        needs("es", voices={"es": "espeak:ca"}),
+        needs("es", voices={"ca": "espeak:ca"}),
+        needs("es", voices={"es": {"speaker_1": "espeak:xx"}}),
+        needs("es", voices={"es": "espeak:es"}, tts_engine="fish"),
     ):
         assert await refused(Stages(), bad) == "unknown_voice"
 
@@ -107,7 +107,7 @@ async def test_voices_belong_to_a_target_language_and_to_the_engine_asked_for():
 async def test_answers_are_remembered_for_a_while_and_fetched_once_for_all_who_wait():
     stages = Stages()
     catalogue = Catalogue(stages, 60)
-    await asyncio.gather(*(catalogue.check(wish()) for _ in range(20)))
+    await asyncio.gather(*(catalogue.check(needs()) for _ in range(20)))
     assert stages.asked == 1
     fresh = Catalogue(stages, 0)
     await fresh.languages()

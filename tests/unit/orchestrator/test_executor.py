@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from onevoice_jobs.records import Shown
+from onevoice_jobs.records import Published
 from onevoice_kit.errors import Busy, DeadlineExceeded, Internal, InvalidInput, OneVoiceError, Unavailable
 from services.orchestrator.pipeline.executor import FAILED, Checkpoint, Executor
 from services.orchestrator.pipeline.graph import Inputs, Json, Step
@@ -33,7 +33,7 @@ class MemoryJournal:
     async def completed(self) -> Mapping[str, Checkpoint]:
         return self.stored
 
-    async def save(self, step: Step, checkpoint: Checkpoint, shown: Shown) -> None:
+    async def save(self, step: Step, checkpoint: Checkpoint, published: Published) -> None:
         if step.key == self.refuse:
             raise KeyError("lease lost")
         if self.trouble:

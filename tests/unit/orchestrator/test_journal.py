@@ -9,14 +9,14 @@ from typing import Any, cast
 
 import pytest
 
-from onevoice_jobs.records import NOTHING, Event, Shown, StepResult
+from onevoice_jobs.records import NOTHING, Event, Published, StepResult
 from onevoice_kit.errors import Unavailable
 from services.orchestrator.journal import JobJournal
 from services.orchestrator.pipeline.executor import Checkpoint
 from services.orchestrator.pipeline.graph import Inputs, Json, Step
 from services.orchestrator.steps.context import JobContext
 
-NEWS = Shown(events=(Event("said"),))
+NEWS = Published(events=(Event("said"),))
 
 
 class Store:
@@ -42,9 +42,11 @@ def journal(store: Store) -> JobJournal:
     return JobJournal(cast(JobContext, SimpleNamespace(store=store)))
 
 
-def saving(under_test: JobJournal, key: str, *, pure: bool = False, shown: Shown = NOTHING) -> asyncio.Task[Any]:
+def saving(
+    under_test: JobJournal, key: str, *, pure: bool = False, published: Published = NOTHING
+) -> asyncio.Task[Any]:
     step = Step(key, "store", unused, pure=pure)
-    return asyncio.create_task(under_test.save(step, Checkpoint("h", None), shown))
+    return asyncio.create_task(under_test.save(step, Checkpoint("h", None), published))
 
 
 async def under_way(*tasks: asyncio.Task[Any]) -> None:
@@ -80,7 +82,7 @@ async def test_a_pure_result_is_written_with_the_next_one_that_is_not() -> None:
 async def test_a_pure_result_with_news_is_written_at_once() -> None:
     store = Store()
     store.may.release()
-    await saving(journal(store), "cut", pure=True, shown=NEWS)
+    await saving(journal(store), "cut", pure=True, published=NEWS)
     assert store.writes == [(["cut"], False)]
 
 
