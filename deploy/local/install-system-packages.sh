@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages given as arguments, where they are missing; else says the exact command and stops.
+# Installs the missing Debian packages among the arguments; where it may not, prints the exact command and stops.
 set -eu
 missing=""
 for package in "$@"; do

@@ -31,12 +31,12 @@ async def request_cancel(connection: AsyncConnection, user_id: UUID, job_id: UUI
     """
     Cancels a job in the caller's transaction; returns its status then.
 
-    A job nobody works on is cancelled at once; the caller releases its credits after the commit, and so does the
-    worker that meets its message (releasing is idempotent). A message is sent with the cancel, for the one before may
-    be a dead letter or lost, and the caller may die before it releases. Otherwise its worker is told and ends it. So is
-    the next worker where the job may be paid for: it asks billing, and what is paid for it delivers.
-    Asking again, or for a job already cancelled, changes nothing. Raises `NotFound` (reason `job_not_found`),
-    `Conflict` (reason `invalid_transition`) for a job that has completed or failed.
+    A job that no worker holds is cancelled at once; the caller releases its credits after the commit, and so does the
+    worker that receives its message (releasing is idempotent). A message is sent with the cancel, because the one
+    before may be a dead letter or lost, and the caller may die before it releases. A job that a worker holds is marked,
+    and the worker ends it. So does the next worker where the job may be paid for: it queries billing and delivers what
+    is paid for. A second request, or one for a job already cancelled, changes nothing. Raises `NotFound` (reason
+    `job_not_found`), `Conflict` (reason `invalid_transition`) for a job that has completed or failed.
     """
     row = await lock_job(connection, user_id, job_id)
     status = JobStatus(row.status)
@@ -81,7 +81,7 @@ async def requeue_stuck(
     connection: AsyncConnection, *, older_than_s: float, limit: int = 100, spare_waiting: bool = False
 ) -> list[UUID]:
     """
-    Sends a new message for open jobs that nobody holds and whose last message is older than `older_than_s`: the
+    Sends a new message for open jobs that no worker holds and whose last message is older than `older_than_s`: the
     message was lost. A message too many does no harm; with `spare_waiting` those whose message still waits in the
     outbox get none. Safe with many sweepers; returns the jobs, at most `limit`.
     """
@@ -107,7 +107,7 @@ async def requeue_stuck(
 
 
 async def overdue_jobs(connection: AsyncConnection, *, limit: int = 100) -> list[UUID]:
-    """Open jobs past their deadline that nobody holds, at most `limit`."""
+    """Open jobs past their deadline that no worker holds, at most `limit`."""
     statement = (
         select(jobs.c.id)
         .where(

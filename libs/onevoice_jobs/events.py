@@ -22,7 +22,7 @@ JOB_PROGRESS: Final = "job.progress"
 JOB_CANCEL_REQUESTED: Final = "job.cancel_requested"
 JOB_RESUMED: Final = "job.resumed"
 JOB_REGENERATED: Final = "job.regenerated"
-"""`{revision, languages}`: edited lines of a completed job are made again."""
+"""`{revision, languages}`: the edited lines of a completed job are regenerated."""
 JOB_WAITING: Final = "job.waiting"
 """`{stage, reason}`; sent when a wait begins."""
 JOB_COMPLETED: Final = "job.completed"
@@ -59,5 +59,5 @@ _RECORD = text("""
 
 
 async def record_events(connection: AsyncConnection, job_id: UUID, events: Sequence[Event]) -> None:
-    """Records events in the caller's transaction; watchers hear of them when it commits. Not fenced."""
+    """Records events in the caller's transaction; watchers receive them when it commits. Not fenced."""
     await connection.execute(_RECORD, {"job_id": job_id, "events": events_to_json(events)})

@@ -114,11 +114,10 @@ async def claim(
     """
     Takes a job that is pending, or whose holder let its lease run out or gave it back.
 
-    `owner` stands for this one claim: whoever does not know whether a claim has succeeded makes it again under the same
-    owner, and gets the lease that was granted, kept for `ttl_s` from now. Any other claim is another owner, also one
-    by the same worker.
+    `owner` stands for this one claim: a caller that lost the reply repeats the claim under the same owner, and gets the
+    lease that was granted, kept for `ttl_s` from now. Any other claim is another owner, also one by the same worker.
 
-    `sent_at` is the time in the message that asks for the job: one that a parked job has replaced since is refused, so
+    `sent_at` is the time in the message that requests the job: one that a parked job has replaced since is refused, so
     that a worker which dies between parking the job and deleting its message does not leave two of them.
 
     A claim counts as an attempt. The lease is granted also where the verdict is not `RUN`, because ending the job
@@ -153,7 +152,7 @@ def superseded(sent_at: datetime | None, waiting_since: datetime | None, newest_
 
 
 async def renew(engine: AsyncEngine, lease: Lease, *, ttl_s: float = 120.0) -> Renewal:
-    """Keeps the lease for `ttl_s` from now and says whether the user has cancelled. Raises `LeaseLost`."""
+    """Keeps the lease for `ttl_s` from now and returns whether the user has cancelled. Raises `LeaseLost`."""
     statement = (
         update(jobs)
         .where(_held_by(lease))
@@ -172,7 +171,7 @@ async def give_back(engine: AsyncEngine, lease: Lease, *, count_attempt: bool = 
     """
     Ends the lease so that the job can be claimed at once; later writes under it raise `LeaseLost`.
 
-    `count_attempt=False` where the job did nothing wrong: the worker was told to stop. A lease already lost is fine.
+    `count_attempt=False` where the job did nothing wrong: the worker had to stop. A lease already lost is fine.
     """
     refund = 0 if count_attempt else 1
     statement = (
@@ -218,7 +217,7 @@ async def park(engine: AsyncEngine, lease: Lease, wait: Wait) -> None:
 
     The claim does not count as an attempt, and the new message starts with no receives, so a job may wait as long as
     its deadline allows. Raises `LeaseLost` where the lease is over, also for the repetition of a call that had
-    succeeded: the caller cannot tell the two apart, and must keep its message, which may be all that the job has.
+    succeeded: the caller cannot distinguish the two, and must keep its message, which may be all that the job has.
     """
     statement = (
         update(jobs)

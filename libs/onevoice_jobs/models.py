@@ -100,7 +100,7 @@ jobs = Table(
     Column("revision", Integer, nullable=False, server_default="1"),
     # The epoch of the last claim by a worker that applies edits; any other worker's claim breaks the check below.
     Column("edits_epoch", BigInteger),
-    # Where the owner is told of the end; NULL: nowhere.
+    # Address of the mail about the end; NULL: no mail.
     Column("notify_email", Text),
     _one_of("status", JobStatus),
     CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
@@ -273,7 +273,7 @@ workers = Table(
     _time("seen_at", now=True),
 )
 
-# What people are told of jobs, written with what it tells of. Not bound to the job's row: some tell of none.
+# Mails and alerts, written with the change they report. No foreign key to a job: some alerts concern none.
 notifications = Table(
     "notifications",
     metadata,

@@ -1,9 +1,9 @@
 """
-What people are told about jobs: rows written with what they tell of, sent afterwards by any number of senders.
+Notifications about jobs: rows written in the transaction they report, sent afterwards by any number of senders.
 
 The end of a job writes its rows in its own statement (`statements.py`), under a key made of the job and its outcome:
 however often an end is tried, there is one row. A sender that dies between sending and marking sends once more; the key
-goes with the message, so that a receiver can tell.
+goes with the message, so that a receiver can recognize the repetition.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class NotificationKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Something to tell."""
+    """A mail or an alert to send."""
 
     key: str
-    """The same whenever the same thing is told."""
+    """The same for every repetition of one notification."""
     kind: NotificationKind
     recipient: str
     """Mail address; empty for alerts."""
@@ -49,7 +49,7 @@ class Notification:
 
 
 class Alerts(Protocol):
-    """Takes note of what the operators must hear."""
+    """Notes alerts for the operators."""
 
     async def raise_alert(self, key: str, data: Mapping[str, Any]) -> None:
         """Notes an alert, once per key."""

@@ -34,7 +34,7 @@ class JobOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source_language: str | None = None
-    """BCP-47; None: the language the video says, or what recognition finds."""
+    """BCP-47; None: the language that the video states, or that recognition finds."""
     voices: dict[str, str | dict[str, str]] = Field(default_factory=dict)
     """By target language: one voice id for everyone, or a voice id for each speaker."""
     glossary: tuple[GlossaryTerm, ...] = ()

@@ -41,7 +41,7 @@ _OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job with its languages, in the order in which they were asked for."""
+    """A job with its languages, in the order of the request."""
 
     job: JobRecord
     languages: tuple[LanguageRecord, ...]
@@ -168,15 +168,15 @@ async def reservations_in_use(connection: AsyncConnection, reservations: Collect
 
 async def may_be_paid(connection: AsyncConnection, job_id: UUID) -> bool:
     """
-    Whether the credits of a job in work may be settled already. For certain only billing knows: a worker may have died
-    before it could store that they are.
+    Returns True where the credits of a job in work may be settled already. Only billing has the certain answer: a
+    worker may have died before it could store that they are.
     """
     near = (steps.c.job_id == job_id) & steps.c.payment
     return bool((await connection.execute(select(select(steps).where(near).exists()))).scalar_one())
 
 
 def job_not_found() -> NotFound:
-    """The error for a job that does not exist or is somebody else's."""
+    """The error for a job that does not exist or belongs to another user."""
     return NotFound("There is no such job.", reason="job_not_found")
 
 

@@ -67,7 +67,7 @@ class JobRecord:
     spent_credits: int | None
     """None until settled."""
     attempts: int
-    """Claims so far; one given back by a worker that was told to stop does not count."""
+    """Claims so far; one given back by a worker that had to stop does not count."""
     lease_epoch: int
     cancel_requested_at: datetime | None
     error: JobError | None
@@ -103,7 +103,7 @@ class StepRecord:
 
     key: str
     input_hash: str
-    """Of everything the step's result depends on; another hash means that it must be done again."""
+    """Of everything the step's result depends on; another hash means that it must run again."""
     attempt: int
     """The one that succeeded, from 1, of the run that did it."""
     output: Json
@@ -123,7 +123,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A line of the source: what one speaker says in one piece."""
+    """A line of the source: one piece of speech by one speaker."""
 
     index: int
     """From 0, in the order of the source; unique within the job."""
@@ -212,7 +212,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a job and that watchers are told."""
+    """Something that happened to a job and that watchers receive."""
 
     type: str
     data: Json = field(default_factory=dict)
@@ -238,7 +238,7 @@ class Published:
     artifacts: tuple[Artifact, ...] = ()
     """One of the same kind and language is replaced."""
     completed: tuple[CompletedLanguage, ...] = ()
-    """Watchers are told; a language that has ended before stays as it ended."""
+    """Watchers get an event; a language that has ended before stays as it ended."""
     payment: bool = False
     """Once the result is stored, the credits of the run may be spent."""
 

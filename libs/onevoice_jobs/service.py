@@ -14,7 +14,7 @@ from onevoice_jobs.store import JobStore, PostgresJobStore
 
 
 class Jobs(Protocol):
-    """Claims and leases of jobs, and the signs of life of who works on them. Times are the database's."""
+    """Claims and leases of jobs, and the heartbeats of their workers. Times are the database's."""
 
     async def claim(
         self, job_id: UUID, owner: str, *, ttl_s: float, max_attempts: int, sent_at: datetime | None = None

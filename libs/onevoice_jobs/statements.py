@@ -36,13 +36,13 @@ WITH news AS MATERIALIZED (
 
 _EVENTS = "CAST(:events AS jsonb)"
 
-# Of a language that has ended nothing more is told, so that a repeated write tells nothing twice.
+# A language that has ended gets no more events, so that a repeated write sends none twice.
 _WHILE_OPEN = """CASE WHEN EXISTS (
         SELECT FROM jobs.language_tasks
         WHERE job_id = :job_id AND language = :language AND status IN ('pending', 'processing')
     ) THEN {events} ELSE '[]' END"""
 
-# What watchers are told does not go back either where a job goes on under another worker, who has yet to catch up.
+# Progress in events does not go back either where a job goes on under another worker, which has yet to catch up.
 _PROGRESS = """jsonb_set(CAST(:events AS jsonb), '{{0,data,percent}}', to_jsonb(CAST(floor(GREATEST(
         CAST(:percent AS float8), (SELECT progress FROM {table})
     )) AS int)))"""
@@ -78,7 +78,7 @@ def _job(changes: str, body: str = "", condition: str = "", returned: str = "", 
     return text(f"{fence}{body} SELECT id, NULL AS result, {_NOTIFY} FROM fence")  # noqa: S608 - constants of this file
 
 
-# A step that is written again, because nobody knows whether it was, tells its news once.
+# A step that is written again, because the reply to the first write was lost, sends its events once.
 _NEWS_OF_STEPS = """COALESCE((
         SELECT jsonb_agg(item ORDER BY number)
         FROM jsonb_array_elements({events}) WITH ORDINALITY AS told (item, number)
@@ -201,7 +201,7 @@ _ENDED = """status = CAST(:status AS text), completed_at = now(), lease_owner = 
 
 _OF_THE_END = ", user_id, filename, target_languages, resumes, notify_email"
 
-# Who must hear of the end: with it or not at all, and once for each outcome of each run, by the key.
+# Notifications of the end: written with it or not at all, and once for each outcome of each run, by the key.
 _TELL_PEOPLE = """, told_people AS (
         INSERT INTO jobs.notifications (key, kind, recipient, data)
         SELECT concat_ws(':', who.kind, fence.id, CAST(:status AS text), NULLIF(fence.resumes, 0)),

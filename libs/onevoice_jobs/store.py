@@ -62,7 +62,7 @@ class JobStore(Protocol):
         ...
 
     async def completed_steps(self) -> dict[str, StepRecord]:
-        """The checkpoints by key. A step whose input hash has changed since must be done again."""
+        """The checkpoints by key. A step whose input hash has changed since must run again."""
         ...
 
     async def segments(self) -> list[Segment]:

@@ -67,7 +67,7 @@ class GrpcServerSettings(GrpcIdentitySettings):
     grpc_tls_cert: Path | None = None
     grpc_tls_key: Path | None = None
     grpc_tls_client_ca: Path | None = None
-    """With all three set, the server asks clients for certificates (mutual TLS)."""
+    """With all three set, the server requires certificates of its clients (mutual TLS)."""
 
 
 class EngineSettings(Settings):
@@ -156,7 +156,7 @@ class NotifySettings(AwsSettings):
     """A process that sends mail and alerts."""
 
     ses_enabled: bool = False
-    """False: mail is not sent, and the log says so."""
+    """False: mail is not sent but logged."""
     ses_sender: str = ""
     """Address that mail comes from; SES must have verified it."""
     sns_alerts_topic_arn: str = ""

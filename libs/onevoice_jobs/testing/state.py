@@ -94,7 +94,7 @@ class MemoryJob:
         return any(step.payment for step in self.steps.values())
 
     def lease(self, owner: str | None, until: datetime | None) -> int:
-        """Gives the job to a new holder, or to nobody; whoever had it is fenced off. Returns the new epoch."""
+        """Gives the job to a new holder, or takes it from any; the old one is fenced off. Returns the new epoch."""
         self.lease_owner, self.lease_until = owner, until
         self.change(lease_epoch=self.record.lease_epoch + 1)
         return self.record.lease_epoch

@@ -40,7 +40,7 @@ class QueueDepth:
     visible: int
     in_flight: int
     oldest_age_s: float | None
-    """Age of the oldest visible message; None where the queue is empty or cannot tell."""
+    """Age of the oldest visible message; None where the queue is empty or has no such figure."""
 
 
 class Queue(Protocol):
@@ -83,7 +83,7 @@ class DeadLetter:
     body: str
     attributes: Mapping[str, str]
     reason: str
-    """Stable snake_case word; `received_too_often` where nobody said why."""
+    """Stable snake_case word; `received_too_often` where no receiver gave another."""
     receive_count: int
     dead_at: datetime | None
     """When it became a dead letter, or (SQS) when it was last sent."""
@@ -113,5 +113,5 @@ class Sender(Protocol):
     """The sending half, which only the outbox relay needs."""
 
     async def send(self, messages: Sequence[Message]) -> Sequence[bool]:
-        """Sends up to ten messages; says for each whether the queue has it."""
+        """Sends up to ten messages; returns for each whether the queue has it."""
         ...

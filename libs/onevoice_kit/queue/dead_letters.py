@@ -79,7 +79,7 @@ class SqsDeadLetters:
     """
 
     def __init__(self, settings: QueueSettings, *, wait_s: int = 1) -> None:
-        """`wait_s`: how long the last look waits. With 0 SQS asks only some of its servers and may miss letters."""
+        """`wait_s`: wait of the last receive. With 0 SQS queries only some of its servers and may miss letters."""
         self._wait_s = wait_s
         self._url = settings.sqs_queue_url
         self._dlq_url = settings.sqs_dlq_url

@@ -25,7 +25,7 @@ from sqlalchemy import (
 AGE_S = 600.0
 """A message that has waited so long counts as one class higher."""
 _SPARE = 200
-"""Rows beyond what is asked for: at most so many may be locked by others just now."""
+"""Rows beyond those requested: at most so many may be locked by others just now."""
 _CLASS = 10
 """Between two classes of priority; one more doubles the weight."""
 _OLD = 10
@@ -97,8 +97,8 @@ def in_turn(
 
 def aged(priority: int, waited_s: float, age_s: float = AGE_S) -> int:
     """
-    What a priority counts as after so much waiting: one class (10) more for each `age_s`, up to 10, so that nothing
-    waits for ever behind what keeps coming; one that is higher stays what it is.
+    Raises a priority by the time waited: one class (10) for each `age_s`, up to 10, so that nothing waits for ever
+    behind newer messages; a priority above 10 stays as it is.
     """
     bounded = max(-_FARTHEST, min(_FARTHEST, priority))
     return max(bounded, min(_OLD, bounded + _CLASS * int(waited_s // age_s)))

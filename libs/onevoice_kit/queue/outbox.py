@@ -82,7 +82,7 @@ def waiting(table: Table) -> ColumnElement[bool]:
 
 
 def channel_of(table: Table) -> str:
-    """The notification channel on which an outbox says that it has something new."""
+    """The notification channel on which an outbox announces new rows."""
     return f"{table.schema}_{table.name}"
 
 
@@ -108,7 +108,7 @@ async def enqueue(
 
 
 async def notify(connection: AsyncConnection, channel: str) -> None:
-    """Wakes who listens on the channel, once the transaction commits."""
+    """Wakes the listeners of the channel, once the transaction commits."""
     await connection.execute(select(func.pg_notify(channel, "")))
 
 
@@ -118,7 +118,7 @@ class OutboxQueue:
 
     Groups take turns by what they have in work, weighted by priority (see `order.turns`), so that one user's hundred
     jobs do not hold up another's one. The group counts are read before rows are locked: concurrent claims may be off
-    by a few, never wrong about who owns a row. A message that was received `max_receives` times and comes back again is
+    by a few, never wrong about a row's owner. A message that was received `max_receives` times and comes back again is
     a dead letter (reason `received_too_often`), as SQS's redrive policy has it.
     """
 
@@ -191,7 +191,7 @@ class OutboxQueue:
             await self._listener.close()
 
     async def _claim_for_me(self, max_messages: int) -> Sequence[Delivery]:
-        # A claim that is broken off may have been committed; nobody would know of the messages until they time out.
+        # A claim that is broken off may have been committed; its messages would stay hidden until they time out.
         claim = asyncio.create_task(self._claim_now(max_messages))
         try:
             return await asyncio.shield(claim)
@@ -212,14 +212,14 @@ class OutboxQueue:
         ]
 
     def _received(self, delivery: Delivery) -> ColumnElement[bool]:
-        """The row, as long as nobody has received it since."""
+        """The row, as long as it has not been received again since."""
         return and_(self._table.c.id == int(delivery.id), self._table.c.handle == UUID(delivery.handle))
 
     def _held(self, delivery: Delivery) -> ColumnElement[bool]:
         return and_(self._received(delivery), self._table.c.claimed_until > func.now())
 
     async def _execute(self, statement: Any, *, wake: bool = False) -> int:
-        """Runs a statement on one row; says how many rows it hit."""
+        """Runs a statement on one row; returns how many rows it changed."""
         async with transaction(self._engine) as connection:
             hit: int = (await connection.execute(statement)).rowcount
             if wake and hit:

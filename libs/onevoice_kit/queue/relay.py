@@ -28,7 +28,7 @@ BATCH = 10
 _SEND_TIMEOUT_S = 20.0
 """The rows stay locked while they are sent, so this must be well below the limit for idle transactions."""
 _REJECTED_DELAY_S = 300
-"""Longest pause before a row that the queue rejects by itself is tried again."""
+"""Longest pause before a row that the queue rejects by itself is sent again."""
 _KEEP_SENT_S = 7 * 86_400
 _CLEAN_EVERY_S = 3_600.0
 
@@ -37,9 +37,9 @@ class OutboxRelay:
     """
     Sends waiting rows in their turn (see `order.turns`) and marks them as sent in the transaction that locks them.
 
-    A queue that knows no priorities gives back what it got in its own order. So with `depth` it is filled up to about
-    `backlog` waiting messages only: who is next is decided here, as late as can be. A crash between sending and marking
-    sends a row twice; receivers must bear that. Rows that another relay has locked are skipped, so with several relays
+    A queue without priorities hands messages out in its own order. So with `depth` it is filled up to about `backlog`
+    waiting messages only: the order is decided here, as late as possible. A crash between sending and marking sends a
+    row twice; receivers must bear that. Rows that another relay has locked are skipped, so with several relays
     the order holds within a batch only. A row that the queue rejects alone is put off and does not hold up the others.
     Sent rows are kept for a week.
     """

@@ -23,7 +23,7 @@ _MAX_VISIBILITY_S = 43_200
 _STALE = {"ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue", "InvalidIdFormat"}
 _CLOSE_S = 0.5
 """
-How long `close` waits for receives that were given up, so that what they got becomes visible again. A long poll that
+Wait of `close` for receives that were given up, so that the messages they got become visible again. A long poll that
 takes longer is cut, and what SQS hands to it afterwards comes back when the visibility given at receipt ends.
 """
 
@@ -32,12 +32,12 @@ class SqsQueue:
     """
     The queue port (see `base.Queue`) on a standard queue, and the `Sender` for it.
 
-    A receipt that was released, deleted or whose visibility ended here is stale whatever the server says, because
-    SQS may accept an old receipt for a while after somebody else got the message.
+    A receipt that was released, deleted or whose visibility ended here is stale whatever the server answers, because
+    SQS may accept an old receipt for a while after another receiver got the message.
     """
 
     def __init__(self, settings: QueueSettings, *, visibility_s: int | None = None) -> None:
-        """`visibility_s`: how long a message is hidden at receipt; none: as the settings say."""
+        """`visibility_s`: time for which a message is hidden at receipt; None: the one of the settings."""
         self._url = settings.sqs_queue_url
         self._dlq_url = settings.sqs_dlq_url
         self._visibility_s = visibility_s or settings.sqs_visibility_timeout
@@ -48,7 +48,7 @@ class SqsQueue:
 
     async def receive(self, *, max_messages: int = 1, wait_s: float = 20.0) -> Sequence[Delivery]:
         # A poll that is broken off can take messages along, hidden from all until their visibility ends. So the
-        # request always runs to its end, and what nobody waits for any more is given back.
+        # request always runs to its end, and messages without a waiting caller are given back.
         poll = asyncio.create_task(self._receive(max_messages, wait_s))
         try:
             return await asyncio.shield(poll)
@@ -104,7 +104,7 @@ class SqsQueue:
         )
 
     async def send(self, messages: Sequence[Message]) -> Sequence[bool]:
-        """Sends up to ten messages; says for each whether SQS has it."""
+        """Sends up to ten messages; returns for each whether SQS has it."""
         entries: Any = [{"Id": str(number), **message_request(message)} for number, message in enumerate(messages)]
         client = await self._client.get()
         with sqs_errors():

@@ -66,7 +66,7 @@ class Storage(Protocol):
         ...
 
     async def head(self, key: str) -> ObjectRef | None:
-        """The object's reference, or None. `sha256` is empty where a client uploaded and nobody has verified yet."""
+        """The object's reference, or None. `sha256` is empty for an upload that has not been verified yet."""
         ...
 
     async def put_file(self, key: str, path: Path, content_type: str) -> ObjectRef:
@@ -85,7 +85,7 @@ class Storage(Protocol):
         """
         The object as a readable local file for the length of the context. The file store gives its own file
         (never write to it); S3 downloads to a temporary file, checks the SHA-256, and deletes it afterwards.
-        Raises `InvalidInput` (reason `checksum_mismatch`) where the content is not what `ref` says.
+        Raises `InvalidInput` (reason `checksum_mismatch`) where the content does not match `ref`.
         """
         ...
 

@@ -28,10 +28,10 @@ class Facts:
     sha256: str
     content_type: str
     verified: bool
-    """False for what a client uploaded and nobody has accepted yet."""
+    """False for an upload that has not been accepted yet."""
     size: int
     mtime_ns: int
-    """With `size`, says which state of the file these facts are about."""
+    """With `size`, identifies the state of the file that these facts describe."""
 
 
 class TempWriter:
@@ -69,7 +69,7 @@ class TempWriter:
         """Makes the content durable and gives its facts; they stay true when it moves to its place."""
         self._seal()
         now = time.time_ns()
-        os.utime(self.path, ns=(now, now))  # the kernel's own stamps are too coarse to tell two writes apart
+        os.utime(self.path, ns=(now, now))  # the kernel's own stamps are too coarse to distinguish two writes
         stat = self.path.stat()
         return Facts(self.sha256, content_type, verified, stat.st_size, stat.st_mtime_ns)
 
@@ -150,7 +150,7 @@ class Folder:
         return facts
 
     def delete(self, key: str) -> bool:
-        """Deletes an object and the folders that become empty; says whether it was there."""
+        """Deletes an object and the folders that become empty; returns whether it existed."""
         path, facts = self.path(key), self._facts / key
         try:
             path.unlink()

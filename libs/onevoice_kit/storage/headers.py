@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 def content_disposition(filename: str) -> str:
     """
-    Tells a browser to save under this name (RFC 6266): once in ASCII for old ones, once as it is.
+    Makes a browser save under this name (RFC 6266): once in ASCII for old ones, once as it is.
     Control characters, quotes, slashes and backslashes become underscores.
     """
     name = "".join("_" if character in '"\\/' or not character.isprintable() else character for character in filename)

@@ -28,7 +28,7 @@ class Grant:
     size: int | None = None
     """Exact bytes of an upload."""
     sha256: str = ""
-    """Of an upload; empty for a part, whose checksum nobody knows beforehand."""
+    """Of an upload; empty for a part, whose checksum is not known beforehand."""
     content_type: str = ""
     upload_id: str = ""
     """With `part`: the multipart upload that the part belongs to."""

@@ -77,7 +77,7 @@ class AsrServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Diarize(self, request, context):
-        """Says who speaks when.
+        """Finds the speakers and their turns.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -27,7 +27,7 @@ class ObjectRef(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     uri: _builtins.str
-    """Where the object is: `s3://bucket/key`, or `file:///key` relative to the deployment's storage folder."""
+    """Address of the object: `s3://bucket/key`, or `file:///key` relative to the deployment's storage folder."""
     sha256: _builtins.str
     """SHA-256 of the content, 64 lower-case hexadecimal digits."""
     size: _builtins.int

@@ -18,7 +18,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Progress(_message.Message):
-    """How far a long call has come. Sent at least every 10 seconds; the result is the stream's last message."""
+    """Progress of a long call. Sent at least every 10 seconds; the result is the stream's last message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

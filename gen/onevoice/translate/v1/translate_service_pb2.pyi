@@ -32,7 +32,7 @@ class SourceSegment(_message.Message):
     id: _builtins.str
     """Identifies the segment within the request."""
     text: _builtins.str
-    """What was said. May lack case and punctuation, as recognisers leave it."""
+    """The words spoken. May lack case and punctuation, as recognisers leave them."""
     max_chars: _builtins.int
     """Longest translation that fits the time, in characters; 0 for no limit. Engines that cannot shorten ignore it."""
     def __init__(
@@ -128,7 +128,7 @@ class TranslateResponse(_message.Message):
     RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def progress(self) -> _progress_pb2.Progress:
-        """How far the translation has come."""
+        """Progress of the translation."""
 
     @_builtins.property
     def result(self) -> Global___TranslateResult:
@@ -195,10 +195,10 @@ class TranslatedSegment(_message.Message):
     text: _builtins.str
     """The translation, with sentence case and end punctuation; never empty where the source was not."""
     within_budget: _builtins.bool
-    """Whether `text` is within the segment's `max_chars`."""
+    """True where `text` is within the segment's `max_chars`."""
     @_builtins.property
     def unknown_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Words the engine did not know and passed through as they were."""
+        """Words that the engine could not translate and passed through unchanged."""
 
     def __init__(
         self,
@@ -267,7 +267,7 @@ class TranslationEngine(_message.Message):
     PAIRS_FIELD_NUMBER: _builtins.int
     CAN_SHORTEN_FIELD_NUMBER: _builtins.int
     can_shorten: _builtins.bool
-    """Whether it can shorten a translation to `max_chars`."""
+    """True where it can shorten a translation to `max_chars`."""
     @_builtins.property
     def engine(self) -> _engine_pb2.Engine:
         """The engine; its `languages` are the source languages."""

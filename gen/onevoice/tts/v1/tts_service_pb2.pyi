@@ -105,7 +105,7 @@ class SynthesizeResponse(_message.Message):
     natural_ms: _builtins.int
     """Length of the audio, milliseconds: the natural length of the line."""
     cached: _builtins.bool
-    """Whether the audio had been spoken before and was found."""
+    """True where the audio had been made before and was found in the cache."""
     voice: _builtins.str
     """Id of the voice used."""
     @_builtins.property
