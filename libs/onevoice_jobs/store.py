@@ -121,7 +121,7 @@ class JobStore(Protocol):
         ...
 
 
-class ShownProgress:
+class PublishedProgress:
     """Progress as a store last wrote it: stage and whole percent, by language; None stands for the job."""
 
     def __init__(self) -> None:
@@ -162,7 +162,7 @@ class PostgresJobStore:
         self._transactions = engine
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._lease = lease
-        self._progress = ShownProgress()
+        self._progress = PublishedProgress()
 
     @property
     def lease(self) -> Lease:

@@ -10,8 +10,7 @@ from onevoice_kit.grpc.objects import Objects
 from onevoice_kit.grpc.server import serve
 from onevoice_kit.media_exec import Ffmpeg
 from onevoice_kit.storage import open_storage
-from services.mixer.admission import Gate
-from services.mixer.servicer import ACCESS, SERVICE, MixerServicer, UseCases
+from services.mixer.servicer import ACCESS, SERVICE, MixerServicer, UseCases, limit
 from services.mixer.settings import MixerSettings
 
 
@@ -21,8 +20,8 @@ async def main() -> None:
     telemetry.setup(settings, "mixer")
     storage = open_storage(settings)
     ffmpeg = Ffmpeg(settings.media_limits(), settings.media_temp_dir)
-    gates = (Gate(places, settings.mixer_max_waiting) for places in (settings.jobs(), 2 * settings.jobs()))
-    servicer = MixerServicer(UseCases.over(storage, ffmpeg), *gates)
+    limits = (limit(running, settings.mixer_max_waiting) for running in (settings.jobs(), 2 * settings.jobs()))
+    servicer = MixerServicer(UseCases.over(storage, ffmpeg), *limits)
     await serve(
         settings,
         "mixer",

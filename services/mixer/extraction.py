@@ -17,8 +17,8 @@ from onevoice_kit.media_exec import (
     work_beside,
 )
 from onevoice_kit.storage.base import ObjectRef, Storage
-from services.mixer.facts import KnownFacts
 from services.mixer.mixing.blocks import BLOCK, RATE, Reader, blocks, read_block
+from services.mixer.probing import KnownFacts
 from services.mixer.progress import Report, part, silent
 from services.mixer.results import Results, Work, content
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.media_exec import Command, Ffmpeg, Input, MediaFile, Output, Running, work_beside
 from onevoice_kit.storage.base import ObjectRef, Storage
-from services.mixer.facts import KnownFacts
 from services.mixer.mixing.plan import MAX_CLIPS, MAX_DURATION_MS, Range
+from services.mixer.probing import KnownFacts
 from services.mixer.progress import Report, part, silent
 from services.mixer.results import content
 

@@ -10,8 +10,8 @@ from onevoice_kit.errors import Internal, InvalidInput
 from onevoice_kit.media_exec import AudioFacts, Ffmpeg, MediaFacts, MediaFile, VideoFacts, Workspace, bad_media, probe
 from onevoice_kit.storage.base import ObjectRef, Storage
 from services.mixer import subtitles
-from services.mixer.facts import KnownFacts
 from services.mixer.muxplan import Container, Parts, Titled, command, container_for, room
+from services.mixer.probing import KnownFacts
 from services.mixer.progress import Report, part, silent
 from services.mixer.results import Results, Work, content
 

@@ -8,19 +8,18 @@ from typing import Any, TypeVar
 
 from onevoice.mixer.v1 import mixer_service_pb2 as pb
 from onevoice.mixer.v1 import mixer_service_pb2_grpc as pb_grpc
+from onevoice_kit.engines.layers import Limit
 from onevoice_kit.grpc.interceptors import Access
 from onevoice_kit.grpc.refs import ref_to_proto
 from onevoice_kit.grpc.streams import with_progress
 from onevoice_kit.media_exec import Ffmpeg
 from onevoice_kit.storage.base import Storage
 from services.mixer import converters
-from services.mixer.admission import Gate
 from services.mixer.extraction import Extractor
-from services.mixer.facts import KnownFacts
 from services.mixer.measuring import Measurer
 from services.mixer.mixing.job import Mixing
 from services.mixer.muxing import Muxer
-from services.mixer.probing import Prober
+from services.mixer.probing import KnownFacts, Prober
 from services.mixer.progress import Report
 from services.mixer.thumbnail import Thumbnailer
 
@@ -36,6 +35,7 @@ ACCESS: Access = {
 """Callers of each method."""
 
 T = TypeVar("T")
+_RETRY_AFTER_S = 5.0
 Context = Any
 """`grpc.aio.ServicerContext`, of which nothing is used."""
 
@@ -65,13 +65,18 @@ class UseCases:
         )
 
 
+def limit(running: int, waiting: int) -> Limit:
+    """A bound of calls that work and wait; one more is refused as busy."""
+    return Limit(running, waiting, subject="The mixer", retry_after_s=_RETRY_AFTER_S)
+
+
 class MixerServicer(pb_grpc.MixerServiceServicer):
     """`onevoice.mixer.v1.MixerService`."""
 
-    def __init__(self, use_cases: UseCases, gate: Gate, probes: Gate) -> None:
-        """`gate` bounds how many calls work at once; `probes` those that probe, which are short and wait apart."""
+    def __init__(self, use_cases: UseCases, calls: Limit, probes: Limit) -> None:
+        """`calls` bounds the calls that work and wait; `probes` those that probe, which are short and wait apart."""
         self._use = use_cases
-        self._gate = gate
+        self._calls = calls
         self._probes = probes
 
     def Probe(self, request: pb.ProbeRequest, _ctx: Context) -> AsyncIterator[pb.ProbeResponse]:
@@ -87,7 +92,7 @@ class MixerServicer(pb_grpc.MixerServiceServicer):
         """Extracts the sound."""
         job = converters.extraction_job(request)
         return with_progress(
-            _in_turn(self._gate, lambda report: self._use.extractor.extract(job, report)),
+            _in_turn(self._calls, lambda report: self._use.extractor.extract(job, report)),
             lambda fraction: pb.ExtractAudioResponse(progress=converters.progress(fraction)),
             lambda result: pb.ExtractAudioResponse(result=converters.extraction_result(result)),
         )
@@ -96,7 +101,7 @@ class MixerServicer(pb_grpc.MixerServiceServicer):
         """Takes a picture."""
         job = converters.thumbnail_job(request)
         return with_progress(
-            _in_turn(self._gate, lambda _report: self._use.thumbnailer.take(job)),
+            _in_turn(self._calls, lambda _report: self._use.thumbnailer.take(job)),
             lambda fraction: pb.ThumbnailResponse(progress=converters.progress(fraction)),
             lambda image: pb.ThumbnailResponse(result=pb.ThumbnailResult(image=ref_to_proto(image))),
         )
@@ -105,7 +110,7 @@ class MixerServicer(pb_grpc.MixerServiceServicer):
         """Mixes."""
         job = converters.mix_job(request)
         return with_progress(
-            _in_turn(self._gate, lambda report: self._use.mixing.mix(job, report)),
+            _in_turn(self._calls, lambda report: self._use.mixing.mix(job, report)),
             lambda fraction: pb.MixResponse(progress=converters.progress(fraction)),
             lambda mix: pb.MixResponse(result=converters.mix_result(mix)),
         )
@@ -114,7 +119,7 @@ class MixerServicer(pb_grpc.MixerServiceServicer):
         """Puts the file together."""
         job = converters.mux_job(request)
         return with_progress(
-            _in_turn(self._gate, lambda report: self._use.muxer.mux(job, report)),
+            _in_turn(self._calls, lambda report: self._use.muxer.mux(job, report)),
             lambda fraction: pb.MuxResponse(progress=converters.progress(fraction)),
             lambda muxed: pb.MuxResponse(result=converters.mux_result(muxed)),
         )
@@ -123,15 +128,15 @@ class MixerServicer(pb_grpc.MixerServiceServicer):
         """Measures a finished file."""
         job = converters.measure_job(request)
         return with_progress(
-            _in_turn(self._gate, lambda report: self._use.measurer.measure(job, report)),
+            _in_turn(self._calls, lambda report: self._use.measurer.measure(job, report)),
             lambda fraction: pb.MeasureResponse(progress=converters.progress(fraction)),
             lambda measurement: pb.MeasureResponse(result=converters.measure_result(measurement)),
         )
 
 
-def _in_turn(gate: Gate, work: Callable[[Report], Awaitable[T]]) -> Callable[[Report], Awaitable[T]]:
+def _in_turn(limit: Limit, work: Callable[[Report], Awaitable[T]]) -> Callable[[Report], Awaitable[T]]:
     async def wait_and_work(report: Report) -> T:
-        async with gate.place():
+        async with limit.place():
             return await work(report)
 
     return wait_and_work

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.media_exec import Command, Ffmpeg, Input, MediaFile, Output, Workspace, bad_media
 from onevoice_kit.storage.base import ObjectRef, Storage
-from services.mixer.facts import KnownFacts
+from services.mixer.probing import KnownFacts
 from services.mixer.results import Results, Work, content
 
 _MOST_BYTES = 32 << 20

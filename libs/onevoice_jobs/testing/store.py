@@ -29,7 +29,7 @@ from onevoice_jobs.records import (
     Translation,
 )
 from onevoice_jobs.states import JobStatus, LanguageStatus, sources
-from onevoice_jobs.store import JobStore, ShownProgress, bounded, events_of, progress_event
+from onevoice_jobs.store import JobStore, PublishedProgress, bounded, events_of, progress_event
 from onevoice_jobs.testing.state import MemoryJob
 
 Write = Callable[[MemoryJob, datetime], None]
@@ -55,7 +55,7 @@ class MemoryJobStore:
     def __init__(self, rows: Rows, lease: Lease) -> None:
         self._rows = rows
         self._lease = lease
-        self._progress = ShownProgress()
+        self._progress = PublishedProgress()
 
     @property
     def lease(self) -> Lease:

@@ -14,7 +14,7 @@ from onevoice_kit.media_exec.facts import AudioFacts, MediaFacts, VideoFacts
 from onevoice_kit.media_exec.ffmpeg import Ffmpeg
 from onevoice_kit.media_exec.iso import check_index
 from onevoice_kit.media_exec.limits import CODECS, MediaLimits
-from onevoice_kit.media_exec.reasons import bad_media, said
+from onevoice_kit.media_exec.reasons import bad_media, reason_in
 from onevoice_kit.media_exec.workspace import MediaFile, Workspace
 
 _STATED = ("mov", "matroska", "wav", "w64", "aiff", "caf", "flac", "avi")
@@ -78,7 +78,7 @@ def _check_size(ffmpeg: Ffmpeg, file: MediaFile) -> None:
 
 def _check_streams(ffmpeg: Ffmpeg, shown: dict[str, Any], messages: str) -> None:
     streams = shown.get("streams", [])
-    if len(streams) > ffmpeg.limits.max_streams or said(messages) == "too_many_streams":
+    if len(streams) > ffmpeg.limits.max_streams or reason_in(messages) == "too_many_streams":
         raise bad_media("too_many_streams", limit=str(ffmpeg.limits.max_streams))
     if shown["format"].get("probe_score", 0) < _MIN_SCORE or not _played(streams):
         raise bad_media("not_media")
@@ -88,7 +88,7 @@ def _check_streams(ffmpeg: Ffmpeg, shown: dict[str, Any], messages: str) -> None
         if stream.get("codec_name") not in CODECS:
             raise bad_media("unsupported_codec")
         if stream["codec_type"] == "video" and not stream.get("width"):
-            raise bad_media(said(messages) or "not_media")
+            raise bad_media(reason_in(messages) or "not_media")
 
 
 def _played(streams: list[dict[str, Any]]) -> list[dict[str, Any]]:

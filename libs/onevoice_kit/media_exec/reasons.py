@@ -27,7 +27,7 @@ MESSAGES = {
     "burn_in_too_large": "The picture is too large for captions to be burned in; choose captions as a track.",
 }
 
-_SAID: tuple[tuple[re.Pattern[str], str], ...] = (
+_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"exceeds? max_streams|Number of streams"), "too_many_streams"),
     (re.compile(r"Format not on whitelist|Protocol '.*' not on whitelist"), "forbidden_format"),
     (re.compile(r"Picture size \d+x\d+ (is invalid|exceeds)|max_pixels|max pixel count"), "picture_too_large"),
@@ -50,10 +50,10 @@ def bad_media(reason: str, **details: str) -> InvalidInput:
     return InvalidInput(MESSAGES[reason], reason=reason, details=details)
 
 
-def said(stderr: str) -> str | None:
+def reason_in(stderr: str) -> str | None:
     """The reason that a media tool's messages name, if they name one."""
-    told = "\n".join(line for line in stderr.splitlines() if not _UNUSED.match(line))
-    return next((reason for pattern, reason in _SAID if pattern.search(told)), None)
+    messages = "\n".join(line for line in stderr.splitlines() if not _UNUSED.match(line))
+    return next((reason for pattern, reason in _PATTERNS if pattern.search(messages)), None)
 
 
 def ended(returncode: int, stderr: str, *, timed_out: bool, seconds: float) -> OneVoiceError:
@@ -66,7 +66,7 @@ def ended(returncode: int, stderr: str, *, timed_out: bool, seconds: float) -> O
         return InvalidInput("What the file decodes to is larger than allowed.", reason="output_too_large")
     if "No space left on device" in stderr:
         return Unavailable("There is no space left to work on the media.", reason="disk_full")
-    if reason := said(stderr):
+    if reason := reason_in(stderr):
         return bad_media(reason)
     if returncode == -signal.SIGKILL:
         return Unavailable("The media tool was stopped from outside.", reason="media_tool_killed")

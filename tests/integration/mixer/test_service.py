@@ -13,6 +13,7 @@ import pytest
 from onevoice.common.v1 import media_pb2
 from onevoice.mixer.v1 import mixer_service_pb2 as pb
 from onevoice.mixer.v1 import mixer_service_pb2_grpc as pb_grpc
+from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import Busy, InvalidInput
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.refs import ref_from_proto, ref_to_proto
@@ -20,15 +21,14 @@ from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.settings import GrpcServerSettings
 from onevoice_kit.testing.waiting import eventually
-from services.mixer.admission import Gate
-from services.mixer.servicer import ACCESS, SERVICE, MixerServicer
+from services.mixer.servicer import ACCESS, SERVICE, MixerServicer, limit
 
 TIMEOUT = 60
 PREFIX = "users/u/jobs/j"
 
 
-async def serving(use_cases, gate: Gate):
-    servicer = MixerServicer(use_cases, gate, Gate(places=2, waiting=4))
+async def serving(use_cases, calls: Limit):
+    servicer = MixerServicer(use_cases, calls, limit(2, 4))
     server = GrpcServer(
         GrpcServerSettings(grpc_host="127.0.0.1", grpc_port=0),
         "mixer",
@@ -41,7 +41,7 @@ async def serving(use_cases, gate: Gate):
 
 @pytest.fixture
 async def stub(use_cases):
-    server = await serving(use_cases, Gate(places=2, waiting=4))
+    server = await serving(use_cases, limit(2, 4))
     async with connect(server.address) as channel:
         yield pb_grpc.MixerServiceStub(channel)
     await server.stop(0)
@@ -49,7 +49,7 @@ async def stub(use_cases):
 
 @pytest.fixture
 async def full_stub(use_cases):
-    server = await serving(use_cases, Gate(places=1, waiting=0))
+    server = await serving(use_cases, limit(1, 0))
     async with connect(server.address) as channel:
         yield pb_grpc.MixerServiceStub(channel)
     await server.stop(0)
@@ -150,7 +150,7 @@ async def test_a_full_mixer_says_when_to_come_back(full_stub, bench, left_over):
     await eventually(left_over)
     with pytest.raises(Busy) as caught:
         await final_result(full_stub.ExtractAudio(request, timeout=TIMEOUT))
-    assert caught.value.reason == "mixer_busy"
+    assert caught.value.reason == "queue_full"
     assert caught.value.retry_after
     running.cancel()
     await asyncio.wait([running])

@@ -21,8 +21,7 @@ from onevoice_jobs.states import JobStatus
 from onevoice_kit.grpc.refs import ref_to_proto
 from onevoice_kit.media_exec import Ffmpeg
 from onevoice_kit.storage.file import FileStorage
-from services.mixer.admission import Gate
-from services.mixer.servicer import MixerServicer, UseCases
+from services.mixer.servicer import MixerServicer, UseCases, limit
 from tests.support import instant_stages as instant
 from tests.support.instant_stages import Script, instant_stages
 
@@ -74,7 +73,7 @@ class MixAlteredByHand(MixerServicer):
     """The real mixer, whose mix is exchanged for another one before the mux; the voice stem stays as it was."""
 
     def __init__(self, use_cases: UseCases, alter: Callable[[pb.MixRequest], None]) -> None:
-        super().__init__(use_cases, Gate(2, 8), Gate(2, 8))
+        super().__init__(use_cases, limit(2, 8), limit(2, 8))
         self.alter = alter
 
     async def Mix(self, request: pb.MixRequest, ctx: Any) -> AsyncIterator[pb.MixResponse]:

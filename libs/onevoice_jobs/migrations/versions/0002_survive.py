@@ -7,7 +7,7 @@ from alembic import op
 revision = "0002"
 down_revision = "0001"
 
-# Every new column may be left out: services of the release before run on this schema while they are replaced.
+# Every new column may be left out: services of the last release run on this schema while they are replaced.
 STATEMENTS = (
     "CREATE INDEX outbox_turns ON jobs.outbox (group_id, priority DESC, id) WHERE sent_at IS NULL AND dead_at IS NULL",
     "DROP INDEX jobs.outbox_waiting",
@@ -38,6 +38,6 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
-    """Adds to the tables; nothing that the release before needs goes."""
+    """Adds to the tables; nothing that the last release needs is removed."""
     for statement in STATEMENTS:
         op.execute(statement)

@@ -9,5 +9,5 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Adds a column that the release before leaves out."""
+    """Adds a column that the last release leaves out."""
     op.execute("ALTER TABLE jobs.jobs ADD COLUMN waiting_since TIMESTAMPTZ")

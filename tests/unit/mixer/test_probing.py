@@ -9,8 +9,8 @@ import pytest
 
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.media_exec import Ffmpeg, MediaFacts
-from services.mixer import facts as facts_module
-from services.mixer.facts import KnownFacts
+from services.mixer import probing
+from services.mixer.probing import KnownFacts
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(file.name)
         return MediaFacts(container="mov,mp4", duration_s=1.0, video=None, audio=())
 
-    monkeypatch.setattr(facts_module, "probe", probe)
+    monkeypatch.setattr(probing, "probe", probe)
     return seen
 
 
