@@ -8,6 +8,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 import grpc
@@ -25,7 +26,7 @@ from onevoice_kit.storage.file import FileStorage
 from onevoice_kit.telemetry.metrics import gauge
 from onevoice_kit.telemetry.names import OUTBOX_LAG_SECONDS
 from services.gateway.auth.service import Authenticator
-from services.gateway.background import Supervisor, regularly
+from services.gateway.background import Supervisor, Work, regularly
 from services.gateway.catalogue.service import Catalogue
 from services.gateway.clients.billing import BillingClient
 from services.gateway.clients.health import HealthClient
@@ -45,8 +46,9 @@ from services.gateway.jobs.submission import (
 )
 from services.gateway.monitoring.service import Monitor
 from services.gateway.settings import GatewaySettings
+from services.gateway.uploads.orphans import Orphans
 from services.gateway.uploads.quota import StorageQuota
-from services.gateway.uploads.removals import Removals
+from services.gateway.uploads.removals import REQUEST_MARGIN, Removals
 from services.gateway.uploads.service import UploadService
 from services.gateway.uploads.transfers import TransferLimits, Transfers
 from services.gateway.videos.service import VideoService
@@ -194,9 +196,8 @@ def _start_background(services: Services, listener: Listener) -> None:
     for name, work in housekeeping.items():
         start(name, regularly(name, work, interval_s), needed=False)
     start(LAG, partial(_measure_lag, services.engine), needed=False)
-    if isinstance(services.storage, FileStorage):
-        sweep = partial(_sweep, services.storage)
-        start("storage", regularly("storage", sweep, _SWEEP_INTERVAL_S), needed=False)
+    sweep = _sweep_of(services)
+    start("storage", regularly("storage", sweep, _SWEEP_INTERVAL_S), needed=False)
     if settings.use_sqs_task_queue:
         start(RELAY, partial(_relay, services, listener), needed=True)
 
@@ -212,8 +213,19 @@ async def _measure_lag(engine: AsyncEngine) -> None:
         await asyncio.sleep(_LAG_INTERVAL_S)
 
 
+def _sweep_of(services: Services) -> Work:
+    """Returns the sweep of what uploads leave behind; the parts in a bucket are deleted by its lifecycle rule."""
+    if isinstance(services.storage, FileStorage):
+        return partial(_sweep, services.storage)
+    from onevoice_kit.storage.s3 import S3Storage
+
+    if not isinstance(services.storage, S3Storage):
+        raise TypeError(f"no sweep for {type(services.storage).__name__}")
+    age = timedelta(seconds=services.settings.upload_expires_s) + REQUEST_MARGIN
+    return Orphans(services.engine, services.storage, age).sweep
+
+
 async def _sweep(storage: FileStorage) -> None:
-    """Deletes parts of uploads that were given up; a bucket has a lifecycle rule for that."""
     removed = await storage.sweep(_SWEEP_AGE_S)
     if removed:
         logger.info("removed what uploads left behind", extra={"files": removed})

@@ -9,6 +9,7 @@ import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,15 @@ class S3Storage:
         async for page in self._pages(prefix):
             for key in page:
                 yield key
+
+    async def page(self, prefix: str, after: str, limit: int = 1000) -> builtins.list[tuple[str, datetime]]:
+        """Up to 1,000 keys under `prefix/` that sort behind `after`, and when their objects were written."""
+        client = await self._client.get()
+        with _errors():
+            found = await client.list_objects_v2(
+                Bucket=self._bucket, Prefix=check_key(prefix) + "/", StartAfter=after, MaxKeys=limit
+            )
+        return [(entry["Key"], entry["LastModified"]) for entry in found.get("Contents", ())]
 
     async def sign_get(self, key: str, expires_s: int, *, filename: str | None = None) -> str:
         disposition = {"ResponseContentDisposition": content_disposition(filename)} if filename else {}

@@ -20,10 +20,11 @@ from services.gateway.uploads.models import Upload
 logger = logging.getLogger(__name__)
 
 _RETRY_AFTER = timedelta(minutes=5)
-_MARGIN = timedelta(minutes=5)
-"""For clocks that differ, and a request that began just before its signature expired."""
-_SLOWEST_REQUEST = timedelta(hours=2)
-"""S3 checks a signature when a request begins; its body may take longer."""
+REQUEST_MARGIN = timedelta(hours=2, minutes=5)
+"""
+From the end of a signature to that of its last request: S3 checks a signature when a request begins, whose body may
+take longer, and clocks differ.
+"""
 
 removals = Table(
     "removals",
@@ -56,7 +57,7 @@ async def note_removal(connection: AsyncConnection, prefix: str, upload: Upload 
     allow until they expire, it is removed once more after that.
     """
     now = datetime.now(UTC)
-    final_at = now if upload is None else max(now, upload.expires_at + _MARGIN + _SLOWEST_REQUEST)
+    final_at = now if upload is None else max(now, upload.expires_at + REQUEST_MARGIN)
     multipart_id = None if upload is None else upload.multipart_id
     removal = Removal(uuid7(), prefix, prefix if upload is None else upload.key, multipart_id, final_at)
     values = {name: getattr(removal, name) for name in Removal.__dataclass_fields__}

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import func, select, text
 
-from onevoice_kit.db import transaction
+from onevoice_kit.db import transaction, uuid7
 from onevoice_kit.errors import PreconditionFailed, Unavailable
+from onevoice_kit.storage.s3 import S3Storage
 from onevoice_kit.testing.waiting import eventually
 from onevoice_local.aws import Aws
 from services.gateway.idempotency.service import CreatingCall
 from services.gateway.jobs.submission import CREATE_JOB
+from services.gateway.uploads.orphans import Orphans
 from services.gateway.uploads.removals import removals
 from tests.integration.gateway.conftest import MP4, Gateway, User, add_video, announce, assert_problem, send
 from tests.integration.gateway.test_aws import send_to_s3, settings_for
@@ -105,6 +108,32 @@ class TestWithS3:
         await gateway.services.removals.sweep()
         assert await gateway.services.storage.head(key) is None
         assert await pending(gateway) == 0
+
+    async def test_old_objects_without_a_row_are_swept_page_by_page(self, gateway: Gateway, ada: User) -> None:
+        storage = gateway.services.storage
+        assert isinstance(storage, S3Storage)
+        bucket: S3Storage = storage
+        created = (await ada.client.post("/api/videos", json=announce())).json()["video"]["id"]
+        sound = (await ada.client.post("/api/uploads", json=announce(kind="voice"))).json()["id"]
+        mine = f"users/{ada.id}"
+        results = [f"{mine}/jobs/{uuid7()}/tts/{number}.wav" for number in range(3)]
+        kept = [*results, f"{mine}/uploads/{sound}/original.mp4", f"{mine}/videos/{created}/original.mp4"]
+        lost = [f"users/{uuid7()}/{kind}/{uuid7()}/original.mp4" for kind in ("uploads", "videos", "videos")]
+        for key in kept + lost:
+            await storage.put_bytes(key, b"x", "video/mp4")
+
+        class SmallPages:
+            delete = storage.delete
+
+            async def page(self, prefix: str, after: str) -> list[tuple[str, datetime]]:
+                return await bucket.page(prefix, after, limit=2)
+
+        await Orphans(gateway.database, SmallPages(), timedelta(hours=1)).sweep()
+        assert {key async for key in storage.list("users")} == {*kept, *lost}  # they are too young
+        sweeping = Orphans(gateway.database, SmallPages(), timedelta(0), pages=1)
+        for _ in range(2 * len(kept + lost)):  # a first pass from somewhere, then one from the beginning
+            await sweeping.sweep()
+        assert {key async for key in storage.list("users")} == set(kept)
 
 
 class TestWithOneConnection:
