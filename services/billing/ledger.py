@@ -193,7 +193,7 @@ async def _existing(connection: AsyncConnection, reservation_id: str) -> Reserva
 
 
 def _same(existing: Reservation, account: Account, credits_: int) -> Account:
-    """The account, if the reservation there is what is asked for."""
+    """Returns the account where the stored reservation is the requested one."""
     if existing.user_id is not None and (existing.user_id, existing.credits) != (account.user_id, credits_):
         raise Conflict(
             "This reservation exists already, with another amount or for another user.",

@@ -20,7 +20,7 @@ from services.gateway.users.repository import ensure_user, grant
 async def create_user(
     settings: DatabaseSettings, email: str, name: str, key_name: str, rights: Collection[Right] = ()
 ) -> dict[str, str]:
-    """A new key for the user with this address, who is created where there is none and gets these rights besides."""
+    """Creates a key for the user with this address, creates the user where there is none, and adds these rights."""
     email = email.strip()
     if not 3 <= len(email) <= 254 or email.count("@") != 1 or any(c.isspace() for c in email):
         raise InvalidInput("This is not an e-mail address.", reason="invalid_email")

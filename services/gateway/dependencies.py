@@ -77,6 +77,6 @@ Limit = Annotated[int, Query(ge=1, le=200, description="Most items to return.")]
 
 
 def respond(answer: Answer) -> JSONResponse:
-    """The response of a creating call; says so where it happened before."""
+    """The response of a creating call, with a header that marks an answer to a repeated call."""
     headers = {"Idempotency-Replayed": "true"} if answer.replayed else {}
     return JSONResponse(dict(answer.body), answer.status, headers=headers)

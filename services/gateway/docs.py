@@ -1,4 +1,4 @@
-"""The OpenAPI page, with its scripts served from here: it works without the internet, and tells nobody who reads it."""
+"""The OpenAPI page, with its scripts served from here: it works without the internet and sends no data to others."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def status_of(error: OneVoiceError) -> int:
 
 
 def problem_response(error: OneVoiceError) -> JSONResponse:
-    """The response that tells an error; what is internal stays in the log under an id."""
+    """The response for an error; internal details stay in the log under an id."""
     status = status_of(error)
     detail, reason, extra = error.message, error.reason, dict(error.details)
     if status == http.HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -176,7 +176,7 @@ def _methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
 
 
 def unexpected(error: BaseException) -> OneVoiceError:
-    """An exception nobody foresaw, as an internal error that keeps it as its cause."""
+    """Wraps an unforeseen exception as an internal error that keeps it as its cause."""
     wrapped = OneVoiceError(f"{type(error).__name__}: {error}")
     wrapped.__cause__ = error
     return wrapped

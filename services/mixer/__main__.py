@@ -15,7 +15,7 @@ from services.mixer.settings import MixerSettings
 
 
 async def main() -> None:
-    """Serves until it is told to stop."""
+    """Serves until a signal stops it."""
     settings = MixerSettings()
     telemetry.setup(settings, "mixer")
     storage = open_storage(settings)

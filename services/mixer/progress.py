@@ -9,7 +9,7 @@ Report = Callable[[float], None]
 
 
 def silent(fraction: float) -> None:
-    """Reports to nobody."""
+    """Drops the report."""
 
 
 def part(report: Report, begin: float, end: float) -> Report:

@@ -1,4 +1,4 @@
-"""Sends notifications: mail to the owners of jobs that have ended, alerts to who runs the deployment."""
+"""Sends notifications: mail to the owners of jobs that have ended, alerts to the operators of the deployment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NotificationSender:
     """
 
     def __init__(self, engine: AsyncEngine, mail: Notifier, alerts: Notifier, *, poll_s: float) -> None:
-        """`poll_s`: how often to look for something due."""
+        """`poll_s`: time between two looks for due notifications."""
         self._engine = engine
         self._channels = {NotificationKind.MAIL: mail, NotificationKind.ALERT: alerts}
         self._poll_s = poll_s

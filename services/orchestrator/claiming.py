@@ -39,7 +39,7 @@ class Claims:
     async def claim(self, job_id: UUID, sent_at: datetime | None = None) -> Claim | Refused:
         """
         Claims a job in the name of the worker and of this call alone: so it finds the lease that it was granted where
-        the answer was lost, and another delivery of the same message does not. `sent_at`: see `leases.claim`.
+        the reply was lost, and another delivery of the same message does not. `sent_at`: see `leases.claim`.
         """
         owner = f"{self._worker_id}/{secrets.token_hex(4)}"
         ttl_s, max_attempts = self._settings.worker_lease_s, self._settings.worker_max_attempts

@@ -14,7 +14,7 @@ OVERDUE = JobError("job_overdue", "The job was not finished before its deadline.
 
 
 class Endings:
-    """Gives credits back, and ends jobs that somebody holds the lease of."""
+    """Gives credits back, and ends jobs under a lease that the caller holds."""
 
     def __init__(self, clients: Clients, storage: Storage) -> None:
         self._billing = clients.billing

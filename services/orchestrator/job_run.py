@@ -53,7 +53,7 @@ class Outcome(enum.StrEnum):
     WAITING = "waiting"
     """A service that the job needs is away: it is delivered again later, and no attempt is counted."""
     RETRY = "retry"
-    """An unknown error: the job is tried again, and the attempt counts."""
+    """An unknown error: the job is retried, and the attempt counts."""
     STOPPED = "stopped"
     """The worker must stop: the job goes on elsewhere."""
     LOST = "lost"
@@ -147,7 +147,7 @@ class JobRun:
             return Ending(Outcome.LOST)
         except OneVoiceError as error:
             return self._failed(error, executor)
-        except Exception:  # noqa: BLE001 - a defect of ours: the job is tried again, the log has the truth
+        except Exception:  # noqa: BLE001 - a defect of ours: the job is retried, the log has the truth
             _log.exception("A step failed in an unknown way", extra={"job_id": str(self._job.id)})
             return Ending(Outcome.EXHAUSTED if final else Outcome.RETRY, _INTERNAL)
         return _completed(outputs, self._job.target_languages)
@@ -216,7 +216,7 @@ class JobRun:
         self._lease = renewal.lease
 
     async def _extend(self) -> None:
-        """The lease decides who works; a message that is lost or doubled is only worth a line in the log."""
+        """The lease decides which worker works; a message that is lost or doubled is only worth a line in the log."""
         try:
             async with asyncio.timeout(self._settings.worker_renew_s / 2):
                 await self._queue.extend(self._delivery, int(self._settings.worker_lease_s))

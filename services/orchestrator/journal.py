@@ -20,7 +20,7 @@ class JobJournal:
     """Stores results through the job's lease; raises `LeaseLost` when that is over."""
 
     def __init__(self, ctx: JobContext, *, new: bool = False) -> None:
-        """`new`: nobody has worked on the job before, so nothing is stored."""
+        """`new`: this is the job's first run, so nothing is stored."""
         self._ctx = ctx
         self._new = new
         self._waiting: dict[str, StepResult] = {}

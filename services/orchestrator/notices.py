@@ -12,7 +12,7 @@ _SIGNATURE = "\n\nOneVoice\n"
 
 
 def note_of(notification: Notification) -> Note:
-    """The note that says it."""
+    """Words a notification."""
     data = notification.data
     if notification.kind is NotificationKind.ALERT:
         subject, text = _alert(data)

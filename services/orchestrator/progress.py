@@ -16,7 +16,7 @@ PREPARE, TRANSCRIBE, LANGUAGES = 10.0, 45.0, 45.0
 LINES, MIX = 70.0, 25.0
 """Shares of a language, percent: speaking the lines, mixing; the rest is muxing."""
 MIN_INTERVAL_S = 0.5
-"""Progress is told no more often than this, per job and per language, so that its cost does not grow with the lines."""
+"""Shortest time between two reports, per job and per language, so that their cost does not grow with the lines."""
 
 
 class Progress:
@@ -80,13 +80,13 @@ class Progress:
             await self._show(stage, percent)
 
     async def _show(self, stage: str, percent: float, language: str | None = None) -> None:
-        """A step is not to be done again because nobody could be told how far it is; the next word comes soon."""
+        """A report that fails must not fail its step; the next one comes soon."""
         try:
             await self._store.set_progress(stage, percent, language=language)
         except OneVoiceError as error:
             if not error.retryable:
                 raise
-            _log.warning("Progress could not be told: %s", error)
+            _log.warning("Progress could not be stored: %s", error)
 
     def percent(self) -> float:
         """Of the whole job."""

@@ -23,8 +23,8 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, N
     worker_lease_s: float = 120.0
     worker_receipt_s: float = 30.0
     """
-    How long a message is hidden at receipt; the worker then hides it as long as the lease. So what SQS hands to a poll
-    that was cut off comes back soon.
+    Time for which a message is hidden at receipt; the worker then hides it as long as the lease. So a message that SQS
+    hands to a poll that was cut off comes back soon.
     """
     worker_renew_s: float = 30.0
     """Time between renewals of a job's lease and its message's visibility; two missed renewals end the work."""
@@ -38,19 +38,19 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, N
     """Time in which a running job retries a step; then it gives its slot back and waits."""
     worker_wait_min_s: float = Field(default=5.0, ge=0)
     worker_wait_max_s: float = Field(default=60.0, ge=0)
-    """Bounds of the pause before a job that waits for a service is tried again; it grows with the time waited."""
+    """Bounds of the pause before a job that waits for a service is retried; it grows with the time waited."""
 
     sweep_interval_s: float = Field(default=60.0, gt=0)
     """Time between each process's searches for stuck jobs."""
     sweep_stuck_after_s: float = Field(default=900.0, ge=0)
-    """A job that nobody holds and whose message went that long ago gets another one."""
+    """A job that no worker holds and whose message was sent that long ago gets another one."""
     sweep_reservations_after_s: float = Field(default=3_600.0, ge=0)
     """
     Credits reserved so long ago under which no job runs are given back. Well above the gateway's
     `IDEMPOTENCY_RUNNING_S`: by then a submission has made its job, or is given up.
     """
     sweep_forget_workers_s: float = Field(default=86_400.0, ge=0)
-    """Workers silent for so long are taken off the list."""
+    """Workers without a heartbeat for so long are removed from the table."""
 
     notify_poll_s: float = Field(default=5.0, gt=0)
     """Time between each process's searches for mail and alerts to send."""
@@ -62,7 +62,7 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, N
     max_concurrent_mixer: int = Field(default=2, ge=1)
 
     default_source_language: str = "en"
-    """Taken where neither the user nor the file says what is spoken."""
+    """Taken where neither the user nor the file states the language."""
     duck_gain_db: float = Field(default=-22.0, le=0)
     """Gain of the original under a dubbed line, where no separated background is at hand."""
 

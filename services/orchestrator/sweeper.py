@@ -1,4 +1,4 @@
-"""Finds what fell between: lost messages, jobs past their deadline, credits that nobody gave back, dead workers."""
+"""Repairs what dead processes left: lost messages, jobs past their deadline, unused credits, dead workers."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ class Sweeper:
 
     async def _release_unused(self) -> list[str]:
         """
-        Gives back the credits of jobs that have ended or never came to be. Whoever ends a job does that himself; found
-        here is what was left when he died and the message for the worker after him was buried, for instance because
-        billing was away for long. A reservation that is so old and has no open job gets none any more: a submission or
-        a resumption that takes longer is undone by the gateway, and fails.
+        Gives back the credits of jobs that have ended or never came to be. The process that ends a job does that
+        itself; found here is what was left when it died and the message for the next worker became a dead letter, for
+        instance because billing was away for long. A reservation of the age searched for here without an open job
+        gets none any more: a submission or a resumption that takes longer is undone by the gateway, and fails.
         """
         released = []
         try:
@@ -100,14 +100,14 @@ class Sweeper:
                     used = await reservations_in_use(connection, page)
                 released += [unused for unused in page if unused not in used and await self._billing.release(unused)]
         except OneVoiceError:  # what is not given back now is found again
-            _log.warning("Credits that nobody uses cannot be given back now", exc_info=True)
+            _log.warning("Unused credits cannot be given back now", exc_info=True)
         return released
 
     async def _end(self, job_id: UUID) -> bool:
         """Ends a job past its deadline; its message, if there is one, finds it ended."""
         claimed = await self._claims.claim(job_id)
         if isinstance(claimed, Refused):
-            return False  # somebody was faster
+            return False  # another process was faster
         late = claimed.verdict in (Verdict.OVERDUE, Verdict.CANCEL)  # else it was resumed meanwhile
         if not late or await self._endings.give_credits_back(claimed.job):
             # Paid for: the worker that gets its message delivers it.

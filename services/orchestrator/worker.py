@@ -55,8 +55,8 @@ class Worker:
         rng: random.Random | None = None,
     ) -> None:
         """
-        `alerts` hear of messages that nobody can work on; without it only the log does. `worker_id` must differ between
-        any two processes; `rng` gives the jitter of retries.
+        `alerts` gets the messages that no worker can process; without it only the log does. `worker_id` must differ
+        between any two processes; `rng` gives the jitter of retries.
         """
         self._jobs = jobs
         self._queue = queue
@@ -126,7 +126,7 @@ class Worker:
                 _log.exception("The message is left for redelivery", extra={"message_id": delivery.id})
 
     async def _bury(self, delivery: Delivery, error: PoisonMessage) -> None:
-        """A message that nobody can ever work on goes to the dead-letter queue."""
+        """Sends a message that no worker can ever process to the dead-letter queue."""
         facts = {"message_id": delivery.id, "reason": error.reason}
         try:
             if self._alerts:
@@ -180,7 +180,7 @@ class Worker:
             await self._queue.release(delivery, delay_s=max(1, int(refused.retry_in_s)))
         else:
             if refused.job and refused.job.status is not JobStatus.COMPLETED:
-                # Whoever ended it may have died, or not reached billing, before he could.
+                # The process that ended it may have died, or not reached billing, before it could.
                 await self._endings.give_credits_back(refused.job)
             if refused.job and self._is_exhausted(refused.job):
                 await self._queue.dead_letter(delivery, refused.job.error.reason if refused.job.error else "failed")

@@ -26,7 +26,7 @@ class Remembered(Generic[T]):
         self._fetched_at = -math.inf
 
     async def get(self) -> T:
-        """The value, at most `ttl_s` old. An error is told to those who wait, and not remembered."""
+        """The value, at most `ttl_s` old. An error is raised to all callers that wait for it, and not remembered."""
         if self._fetching is None or self._is_over(self._fetching):
             self._fetching = asyncio.create_task(self._fetch_anew())
         # Shielded: a caller that goes away does not take the others' answer along.
@@ -36,7 +36,7 @@ class Remembered(Generic[T]):
         return task.done() and time.monotonic() >= self._fetched_at + self._ttl_s
 
     async def _fetch_anew(self) -> T:
-        # Noted within the task: whoever finds it done finds its age too. A failure leaves it old.
+        # Noted within the task, so that a caller that finds it done finds its age too. A failure leaves it old.
         self._fetched_at = -math.inf
         value = await self._fetch()
         self._fetched_at = time.monotonic()

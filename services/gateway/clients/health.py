@@ -11,7 +11,7 @@ _TIMEOUT_S = 2.0
 
 
 class HealthClient:
-    """Asks one service whether it takes calls."""
+    """Checks whether one service takes calls."""
 
     def __init__(self, channel: grpc.aio.Channel, service: str) -> None:
         self._stub: Any = health_pb2_grpc.HealthStub(channel)

@@ -29,7 +29,7 @@ class Media:
     height: int | None
     has_audio: bool
     language: str | None
-    """Language the first audio stream says it is in."""
+    """Language that the first audio stream states."""
 
 
 class MixerClient:

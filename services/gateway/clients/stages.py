@@ -57,7 +57,7 @@ class AsrEngines:
 
 
 class StageClient:
-    """Asks the stages what they can do."""
+    """Queries the capabilities of the stages."""
 
     def __init__(self, asr: grpc.aio.Channel, translate: grpc.aio.Channel, tts: grpc.aio.Channel) -> None:
         self._asr = AsrServiceStub(asr)
@@ -65,7 +65,7 @@ class StageClient:
         self._tts = TtsServiceStub(tts)
 
     async def asr_engines(self) -> AsrEngines:
-        """Engines for recognition, for telling speakers apart and for detecting speech."""
+        """Engines for recognition, for diarization and for detecting speech."""
         answer = await with_retries(lambda: self._asr.ListEngines(asr_pb.ListEnginesRequest(), timeout=_TIMEOUT_S))
         return AsrEngines(_engines(answer.transcription), _engines(answer.diarization), _engines(answer.detection))
 

@@ -53,7 +53,7 @@ async def find(connection: AsyncConnection, user_id: UUID, key: str) -> Record |
 
 
 async def forget_expired(connection: AsyncConnection, record: Record, keep: timedelta) -> bool:
-    """Drops the answer under this key if it is older than it must be remembered; says whether it was."""
+    """Drops the answer under this key if it is older than `keep`; returns whether it was."""
     mine = (table.c.user_id == record.user_id, table.c.key == record.key)
     return (await connection.execute(delete(table).where(*mine, *_is_old(keep)))).rowcount == 1
 

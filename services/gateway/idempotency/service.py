@@ -91,7 +91,7 @@ class Idempotency:
     def __init__(
         self, engine: AsyncEngine, *, running_s: int, keep_s: int, undo: Mapping[str, Undo], batch: int = 50
     ) -> None:
-        """`batch`: how many dead calls one round of housekeeping cleans up after, at most."""
+        """`batch`: the most dead calls that one round of housekeeping cleans up after."""
         self._engine = engine
         self._batch = batch
         self.running_for = timedelta(seconds=running_s)

@@ -64,7 +64,7 @@ class JobService:
             )
 
     async def cancel(self, user_id: UUID, job_id: UUID) -> JobView:
-        """Cancels a job: at once where nobody works on it, else as soon as a worker sees it, unless it is paid for."""
+        """Cancels a job: at once where no worker holds it, else when its worker sees it, unless it is paid for."""
         async with transaction(self._engine) as connection:
             status = await request_cancel(connection, user_id, job_id)
             view = await get_job(connection, user_id, job_id)

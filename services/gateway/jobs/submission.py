@@ -1,4 +1,4 @@
-"""Submitting a job: check what is asked, reserve the credits, then write everything in one transaction."""
+"""Submitting a job: check the request, reserve the credits, then write everything in one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes that tell how the deployment is."""
+"""Routes for the state of the deployment."""
 
 from __future__ import annotations
 

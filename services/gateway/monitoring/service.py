@@ -1,4 +1,4 @@
-"""Looks at everything the gateway depends on, side by side, each for a short time only."""
+"""Checks everything the gateway depends on, side by side, each for a short time only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from services.gateway.monitoring.schemas import Component, HealthOut, QueueOut, 
 _OK = Component(status="ok")
 _TIMEOUT_S = 3.0
 _REMEMBERED_S = 1.0
-"""Anyone may ask; what is behind is asked at most this often."""
+"""The route is public, so the services behind it are queried at most this often."""
 _SLOW_QUEUE_S = 300.0
 """A job that waits longer than this deserves a look."""
 

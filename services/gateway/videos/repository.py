@@ -20,7 +20,7 @@ async def add_video(connection: AsyncConnection, video: Video) -> None:
 
 
 async def get_video(connection: AsyncConnection, user_id: UUID, video_id: UUID, *, lock: bool = False) -> Video | None:
-    """A video of this user; with `lock`, nobody else changes it until the transaction ends."""
+    """A video of this user; with `lock`, no other transaction changes it until this one ends."""
     statement = select(*_COLUMNS).where(videos.c.id == video_id, videos.c.user_id == user_id)
     if lock:
         statement = statement.with_for_update()

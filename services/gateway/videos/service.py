@@ -95,7 +95,7 @@ class VideoService:
         return await self.accept(video, ref)
 
     async def accept(self, video: Video, ref: ObjectRef) -> Video:
-        """Probes a verified file and makes its video `ready`, or `rejected` as `complete` says."""
+        """Probes a verified file and makes its video `ready`, or `rejected` in the cases of `complete`."""
         try:
             media = await self._mixer.probe(ref, video.user_id)
         except OneVoiceError as error:

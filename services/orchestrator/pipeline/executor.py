@@ -48,8 +48,8 @@ FAILED: Final = "failed"
 
 class Journal(Protocol):
     """
-    Where results are stored. What it answers with `Busy` or `Unavailable` is tried again, so every write must bear
-    being repeated. Whatever else it raises ends the run: without its journal a job must not go on.
+    The store of results. A call that raises `Busy` or `Unavailable` is retried, so every write must bear being
+    repeated. Any other error ends the run: without its journal a job must not go on.
     """
 
     async def completed(self) -> Mapping[str, Checkpoint]:

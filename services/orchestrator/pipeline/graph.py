@@ -79,7 +79,7 @@ class Step:
     """The steps that its output calls for. Must be a pure function, for it runs again after a restart."""
     pure: bool = False
     """
-    Only computes, so it may be had again for nothing: unless it has something to tell, its result is stored together
+    Only computes, so a repetition costs nothing: unless it publishes something, its result is stored together
     with the next one of a step that is not pure, and so never later than what depends on it.
     """
     scope: str = ""
