@@ -33,9 +33,15 @@ _COUNTS = {
             FROM jobs.jobs WHERE status = 'completed')
         SELECT count(*) FROM files WHERE names IS DISTINCT FROM (SELECT mode() WITHIN GROUP (ORDER BY names) FROM files)
     """,
-    "completed jobs with steps that are not": """
-        SELECT count(DISTINCT job_id) FROM jobs.steps JOIN jobs.jobs ON jobs.id = job_id
-        WHERE jobs.status = 'completed' AND steps.status <> 'completed'""",
+    "completed jobs without a stored settlement": """
+        SELECT count(*) FROM jobs.jobs WHERE status = 'completed' AND NOT EXISTS (
+            SELECT FROM jobs.steps WHERE job_id = jobs.id AND step_key = 'settle' AND payment)""",
+    "completed jobs with languages that have not ended": """
+        SELECT count(DISTINCT job_id) FROM jobs.language_tasks JOIN jobs.jobs ON jobs.id = job_id
+        WHERE jobs.status = 'completed' AND language_tasks.completed_at IS NULL""",
+    "completed jobs whose run has not": """
+        SELECT count(*) FROM jobs.jobs JOIN jobs.runs ON job_id = jobs.id AND number = resumes + 1
+        WHERE jobs.status = 'completed' AND runs.status <> 'completed'""",
     "dead letters": "SELECT count(*) FROM jobs.outbox WHERE dead_at IS NOT NULL",
     "completed jobs not reserved once, spent once": """
         SELECT count(*) FROM jobs.jobs WHERE status = 'completed' AND NOT EXISTS (

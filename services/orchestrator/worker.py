@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import random
 import socket
@@ -20,6 +21,7 @@ from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import uuid7
 from onevoice_kit.errors import Conflict, OneVoiceError
 from onevoice_kit.queue.base import Delivery, Queue
+from onevoice_kit.retry import Backoff
 from onevoice_kit.storage.base import Storage
 from onevoice_kit.telemetry.trace import attach, span
 
@@ -35,6 +37,8 @@ _BATCH = 10
 """Most messages of one receive; SQS gives no more."""
 _ERROR_PAUSE_S = 2.0
 """Pause after the queue or the database did not answer."""
+_AFTER_DEFECT = Backoff(first_s=2.0, longest_s=300.0, jitter=0.5)
+"""Time until a job is delivered again that an unexpected error has ended, by its attempts."""
 
 _INTERNAL = JobError("internal", "Something went wrong inside.")
 
@@ -216,7 +220,7 @@ class Worker:
             await self._park(claimed, delivery, ending.wait)
         elif ending.outcome is Outcome.RETRY:
             await self._claims.give_back(claimed.lease, count_attempt=True)
-            await self._queue.release(delivery, delay_s=min(300, 2**job.attempts))
+            await self._queue.release(delivery, delay_s=math.ceil(_AFTER_DEFECT.delay_s(job.attempts, self._rng)))
 
 
 async def _take_free(slots: asyncio.Semaphore) -> int:

@@ -63,7 +63,10 @@ class Machine:
 
     def own(self, name: str) -> Mapping[str, str]:
         """The settings that one service alone gets: its keys, and the port of its metrics."""
-        return {**internal_keys(self.secrets["grpc_shared_secrets"])[name], "METRICS_PORT": self.metrics_port(name)}
+        # The gateway signs addresses of objects, and checks them; nothing else does.
+        signing = {"STORAGE_SIGNING_KEY": self.secrets["storage_signing_key"]} if name == "gateway" else {}
+        keys = internal_keys(self.secrets["grpc_shared_secrets"])[name]
+        return {**keys, **signing, "METRICS_PORT": self.metrics_port(name)}
 
     def metrics_port(self, name: str) -> str:
         """The port of a service's metrics: `METRICS_PORT` is the first service's, the next have the ports after it."""
@@ -83,7 +86,7 @@ class Machine:
             "STORAGE_BACKEND": "file",
             "STORAGE_DIR": str(self.data / "objects"),
             "STORAGE_PUBLIC_URL": self.public_url,
-            "STORAGE_SIGNING_KEY": self.secrets["storage_signing_key"],
+            "STORAGE_SIGNING_KEY": "",
             "FREE_CREDITS": LOCAL_FREE_CREDITS,
             "PYTHONUNBUFFERED": "1",
         }

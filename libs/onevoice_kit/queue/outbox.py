@@ -81,6 +81,13 @@ def waiting(table: Table) -> ColumnElement[bool]:
     return and_(table.c.sent_at.is_(None), table.c.dead_at.is_(None))
 
 
+def due(table: Table) -> ColumnElement[bool]:
+    """Rows that wait, are not put off, and are not in the hands of a receiver."""
+    row = table.c
+    free = or_(row.claimed_until.is_(None), row.claimed_until <= func.now())
+    return and_(waiting(table), row.available_at <= func.now(), free)
+
+
 def channel_of(table: Table) -> str:
     """The notification channel on which an outbox announces new rows."""
     return f"{table.schema}_{table.name}"
@@ -178,7 +185,7 @@ class OutboxQueue:
     async def depth(self) -> QueueDepth:
         row = self._table.c
         in_flight = row.claimed_until > func.now()
-        visible = and_(row.available_at <= func.now(), func.coalesce(row.claimed_until, row.created_at) <= func.now())
+        visible = due(self._table)
         age = func.extract("epoch", func.now() - func.min(row.created_at).filter(visible))
         counts = select(func.count().filter(visible), func.count().filter(in_flight), age)
         async with transaction(self._engine) as connection:
@@ -230,11 +237,7 @@ class OutboxQueue:
 def _claim_statement(table: Table, age_s: float, most_per_group: int) -> Any:
     """Claims up to `:most` rows that no other claim holds, each under a new handle, and buries what came too often."""
     row = table.c
-    free = and_(
-        waiting(table),
-        row.available_at <= func.now(),
-        or_(row.claimed_until.is_(None), row.claimed_until <= func.now()),
-    )
+    free = due(table)
     limit = bindparam("max_receives", type_=BigInteger)
     fresh = and_(free, row.receive_count < limit)
     busy = (

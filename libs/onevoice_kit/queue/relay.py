@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from sqlalchemy import CTE, BigInteger, Select, Table, and_, bindparam, delete, func, literal, select, update
+from sqlalchemy import CTE, BigInteger, Select, Table, bindparam, delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from onevoice_kit.db.engine import asyncpg_dsn, transaction
@@ -17,7 +17,7 @@ from onevoice_kit.db.listener import Listener
 from onevoice_kit.errors import OneVoiceError, Unavailable
 from onevoice_kit.queue.base import Message, QueueDepth, Sender
 from onevoice_kit.queue.order import AGE_S, turns
-from onevoice_kit.queue.outbox import channel_of, waiting
+from onevoice_kit.queue.outbox import channel_of, due, waiting
 from onevoice_kit.retry import Backoff
 from onevoice_kit.telemetry.metrics import counter
 from onevoice_kit.telemetry.names import OUTBOX_RELAYED
@@ -160,10 +160,17 @@ class OutboxRelay:
 
 
 async def outbox_lag_s(engine: AsyncEngine, table: Table) -> float:
-    """Age of the oldest row that is not sent; 0 where there is none. Seconds. Measured apart from any relay."""
-    age = func.extract("epoch", func.now() - func.min(table.c.created_at))
+    """
+    Seconds since the first of the rows that are due became so; 0 where none is. Measured apart from any relay.
+
+    A row that is put off, as the message of a parked job, does not count before its time; one that a receiver has held
+    counts from the end of its visibility.
+    """
+    row = table.c
+    since = func.min(func.greatest(row.available_at, row.claimed_until))
+    age = func.extract("epoch", func.now() - since)
     async with transaction(engine) as connection:
-        return float((await connection.execute(select(age).where(waiting(table)))).scalar() or 0.0)
+        return float((await connection.execute(select(age).where(due(table)))).scalar() or 0.0)
 
 
 def _next_statement(
@@ -171,12 +178,12 @@ def _next_statement(
 ) -> Select[Any]:
     """Locks the rows whose turn it is, at most `:most`."""
     row = table.c
-    due = and_(waiting(table), row.available_at <= func.now())
-    queued = turns(table, due, _relayed(table, outstanding), age_s, most_per_group)
+    ready = due(table)
+    queued = turns(table, ready, _relayed(table, outstanding), age_s, most_per_group)
     return (
         select(row.id, row.body, row.attributes, row.group_id)
         .join(queued, queued.c.id == row.id)
-        .where(due)
+        .where(ready)
         .order_by(queued.c.turn, row.id)
         .limit(bindparam("most", type_=BigInteger))
         .with_for_update(of=table, skip_locked=True)

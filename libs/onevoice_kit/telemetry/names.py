@@ -46,7 +46,7 @@ GRPC_CLIENT_SECONDS = Metric("grpc_client_handling_seconds", "From sending a cal
 
 # --- Outbox relay
 OUTBOX_RELAYED = Metric("outbox_relayed_total", "Rows handed to the queue: sent or refused.", ("outcome",))
-OUTBOX_LAG_SECONDS = Metric("outbox_lag_seconds", "Age of the oldest row that is not sent. Unit: seconds.")
+OUTBOX_LAG_SECONDS = Metric("outbox_lag_seconds", "Time for which the first row to send has been due. Unit: seconds.")
 
 # --- Engines of the stages
 _ENGINE = ("stage", "engine")

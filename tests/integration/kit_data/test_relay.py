@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select, text, update
@@ -52,6 +53,25 @@ async def test_rows_are_sent_in_order_and_marked(outbox):
     assert [await relay.relay_batch() for _ in range(3)] == [10, 3, 0]
     assert sender.bodies == [str(n) for n in range(13)]
     assert await outbox_lag_s(outbox.engine, outbox.table) == 0
+
+
+async def _put(outbox, *, available_s: int, claimed_s: int | None = None) -> None:
+    """A row from long ago that is available and no longer held at these times, in seconds from now."""
+    at = [func.now() + timedelta(seconds=s) for s in (-9000, available_s)]
+    until = None if claimed_s is None else func.now() + timedelta(seconds=claimed_s)
+    values = {"body": "x", "created_at": at[0], "available_at": at[1], "claimed_until": until}
+    async with db.transaction(outbox.engine) as connection:
+        await connection.execute(outbox.table.insert().values(values))
+
+
+async def test_the_lag_counts_from_the_time_at_which_a_row_is_due(outbox):
+    await _put(outbox, available_s=600)  # as a parked job's message
+    await _put(outbox, available_s=-8000, claimed_s=600)  # in work
+    assert await outbox_lag_s(outbox.engine, outbox.table) == 0
+    await _put(outbox, available_s=-100)
+    assert 100 <= await outbox_lag_s(outbox.engine, outbox.table) < 3000
+    await _put(outbox, available_s=-8000, claimed_s=-4000)  # its receiver is gone
+    assert 4000 <= await outbox_lag_s(outbox.engine, outbox.table) < 8000
 
 
 async def test_what_is_relayed_is_no_longer_in_the_outbox_queue(outbox):

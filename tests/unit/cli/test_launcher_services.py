@@ -44,6 +44,13 @@ def test_only_callers_get_keys_to_call_and_no_process_gets_the_secret(tmp_path):
     assert not any("1" * 64 in value for env in found.values() for value in env.values())
 
 
+def test_only_the_gateway_gets_the_key_that_signs_addresses_of_objects(tmp_path, monkeypatch):
+    monkeypatch.setenv("STORAGE_SIGNING_KEY", "of the person that starts it")
+    found = environments(tmp_path)
+    signing = {name: env["STORAGE_SIGNING_KEY"] for name, env in found.items()}
+    assert signing == dict.fromkeys(GRPC_SERVICES, "") | {"gateway": "0" * 64}
+
+
 @pytest.mark.parametrize("service", sorted(ACCESS))
 def test_every_service_has_its_server_key_and_its_callers_have_theirs(service):
     keys = internal_keys("1" * 64)
