@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from onevoice_kit.media_exec.limits import DECODERS, DEMUXERS, MediaLimits
+from onevoice_kit.media_exec.formats import DEMUXERS
+from onevoice_kit.media_exec.limits import DECODERS, MediaLimits
 from onevoice_kit.media_exec.workspace import MediaFile
 
 _WORD = re.compile(r"[A-Za-z0-9_.,:;=+*/?|()%\[\]-]*")

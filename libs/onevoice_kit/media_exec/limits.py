@@ -1,4 +1,4 @@
-"""The limits on media and the allow-lists of every ffmpeg this project starts."""
+"""The limits on media and the codecs of every ffmpeg this project starts."""
 
 from __future__ import annotations
 
@@ -6,12 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onevoice_kit.settings import Settings
-
-DEMUXERS = (
-    *("mov", "matroska", "webm", "avi", "mpegts", "mpeg", "asf"),
-    *("wav", "w64", "aiff", "caf", "au", "flac", "mp3", "ogg", "aac", "ac3", "eac3", "amr", "wv"),
-)
-"""Containers of outside files. None of them can name another file: no playlist, no image sequence, no script."""
 
 _VIDEO = (
     *("h264", "hevc", "av1", "libdav1d", "libaom-av1", "vp8", "vp9", "libvpx", "libvpx-vp9", "mpeg4"),

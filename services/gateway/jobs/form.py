@@ -20,7 +20,7 @@ from onevoice_kit.errors import InvalidInput
 
 _FLUSH_BYTES = 1 << 20
 _MAX_FIELD_BYTES = 64 << 10
-_MAX_FIELDS = 20
+_MAX_PARTS = 20
 _MAX_BOUNDARY_BYTES = 70
 """RFC 2046, section 5.1.1."""
 
@@ -93,6 +93,7 @@ class _Reader:
         self._fields: dict[str, str] = {}
         self._file_part: _Part | None = None
         self._part = _Part()
+        self._parts = 0
         self._header = (bytearray(), bytearray())
         self._ended = False
         self._parser = MultipartParser(
@@ -147,6 +148,9 @@ class _Reader:
 
     def _on_part_begin(self) -> None:
         self._part = _Part()
+        self._parts += 1
+        if self._parts > _MAX_PARTS:
+            raise InvalidInput("The form has too many fields.", reason="malformed_body")
 
     def _on_header_end(self) -> None:
         name, value = map(bytes, self._header)
@@ -181,8 +185,6 @@ class _Reader:
         if self._part is self._file_part:
             return
         self._fields[self._part.name] = self._part.data.decode("utf-8", "replace")
-        if len(self._fields) > _MAX_FIELDS:
-            raise InvalidInput("The form has too many fields.", reason="malformed_body")
 
     def _on_end(self) -> None:
         self._ended = True

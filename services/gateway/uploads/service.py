@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onevoice_kit.db import transaction
 from onevoice_kit.errors import Conflict, NotFound, PreconditionFailed
+from onevoice_kit.media_exec.formats import HEAD_BYTES
 from onevoice_kit.storage.base import Storage, UploadedPart
 from onevoice_kit.storage.file import FileStorage
 from onevoice_kit.storage.signing import Grant
@@ -22,7 +23,7 @@ from services.gateway.uploads.models import Upload, UploadStatus
 from services.gateway.uploads.quota import StorageQuota
 from services.gateway.uploads.removals import Removals, note_upload_removal
 from services.gateway.uploads.schemas import UploadIn, UploadOut, transfer_fields
-from services.gateway.uploads.sniff import SNIFF_BYTES, fits, sniff
+from services.gateway.uploads.sniff import fits, sniff
 from services.gateway.uploads.transfers import Transfers
 
 logger = logging.getLogger(__name__)
@@ -125,8 +126,8 @@ class UploadService:
 
     async def _check_content(self, upload: Upload) -> None:
         head = b""
-        async for chunk in self._storage.stream(upload.key, SNIFF_BYTES):
-            head = chunk[:SNIFF_BYTES]
+        async for chunk in self._storage.stream(upload.key, HEAD_BYTES):
+            head = chunk[:HEAD_BYTES]
             break
         found = sniff(head)
         if fits(upload.kind, found):

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+from onevoice_kit.media_exec.formats import media_type_of
 from services.gateway.uploads.models import UploadKind
 
-SNIFF_BYTES = 4096
-
-_PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
-_MEDIA = {
-    b"\x1aE\xdf\xa3": "video/x-matroska",
-    b"OggS": "application/ogg",
-    b"fLaC": "audio/flac",
-    b"ID3": "audio/mpeg",
-    b"FLV\x01": "video/x-flv",
-    b"\x00\x00\x01\xba": "video/mpeg",
+_PICTURES = {
+    "image/png": rb"\x89PNG\r\n\x1a\n",
+    "image/jpeg": rb"\xff\xd8\xff",
+    "image/gif": rb"GIF8",
+    "image/webp": rb"(?s:RIFF.{4}WEBP)",
 }
-_RIFF = {b"WAVE": "audio/wav", b"AVI ": "video/x-msvideo", b"WEBP": "image/webp"}
-
 _ALLOWED: Mapping[UploadKind, tuple[str, ...]] = {
     UploadKind.VIDEO: ("video/", "application/ogg"),
     UploadKind.VOICE: ("audio/", "video/", "application/ogg"),
@@ -30,28 +25,18 @@ _ALLOWED: Mapping[UploadKind, tuple[str, ...]] = {
 
 
 def sniff(head: bytes) -> str:
-    """The media type of a file that starts with `head`; `application/octet-stream` where unknown."""
-    if head[4:8] == b"ftyp":
-        return "video/mp4"
-    if head[:4] == b"RIFF":
-        return _RIFF.get(head[8:12], "application/octet-stream")
-    for magic, content_type in (_PICTURES | _MEDIA).items():
-        if head.startswith(magic):
-            return content_type
-    if _is_transport_stream(head):
-        return "video/mp2t"
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
-        return "audio/mpeg"
+    """The media type of a file that starts with `head` (`HEAD_BYTES`); `application/octet-stream` where unknown."""
+    if media_type := media_type_of(head):
+        return media_type
+    for media_type, start in _PICTURES.items():
+        if re.match(start, head):
+            return media_type
     return "text/plain" if _is_text(head) else "application/octet-stream"
 
 
 def fits(kind: UploadKind, content_type: str) -> bool:
     """True if a file of this media type can serve the purpose of its upload."""
     return content_type.startswith(_ALLOWED[kind])
-
-
-def _is_transport_stream(head: bytes) -> bool:
-    return len(head) > 376 and head[0] == head[188] == head[376] == 0x47
 
 
 def _is_text(head: bytes) -> bool:

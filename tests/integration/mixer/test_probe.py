@@ -10,6 +10,7 @@ import pytest
 
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.media_exec import Ffmpeg, MediaLimits, probe
+from onevoice_kit.media_exec.formats import HEAD_BYTES, media_type_of
 from services.mixer.probing import ProbeJob
 
 
@@ -38,6 +39,7 @@ async def test_a_video_is_described(bench, use_cases, left_over):
 @pytest.mark.parametrize("name", ["a.mp3", "a.aac", "a.ogg", "a.wav", "a.flac", "a.m4a"])
 async def test_sound_alone_is_measured_to_the_end(bench, use_cases, name):
     path = bench.make(name, "-f", "lavfi", "-i", "sine=r=48000:d=5", "-strict", "-2")
+    assert media_type_of(path.read_bytes()[:HEAD_BYTES]) is not None
     facts = await use_cases.prober.probe(ProbeJob(await bench.store(path), require_audio=True))
     assert facts.video is None
     assert facts.duration_s == pytest.approx(5.0, abs=0.06)
@@ -68,6 +70,7 @@ async def test_sound_alone_is_measured_to_the_end(bench, use_cases, name):
 )
 async def test_sound_of_every_common_kind_is_taken(bench, use_cases, name, codec):
     path = bench.make(name, "-f", "lavfi", "-i", "sine=r=48000:d=3", "-c:a", codec)
+    assert media_type_of(path.read_bytes()[:HEAD_BYTES]) is not None
     facts = await use_cases.prober.probe(ProbeJob(await bench.store(path), require_audio=True))
     assert facts.duration_s == pytest.approx(3.0, abs=0.1)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from onevoice_cli.client.sse import Event, parse, split_lines
+import pytest
+
+from onevoice_cli.client.sse import MAX_EVENT_BYTES, Event, parse, split_lines
+from onevoice_kit.errors import Internal
 
 
 async def events(*chunks: bytes) -> list[Event]:
@@ -55,3 +58,9 @@ async def test_a_character_cut_by_a_chunk_comes_through():
     data = 'data: {"text": "ñ"}\n\n'.encode()
     cut = data.index("ñ".encode()) + 1
     assert (await events(data[:cut], data[cut:]))[0].data == {"text": "ñ"}
+
+
+@pytest.mark.parametrize("piece", [b"x" * 70_000, b"data:" + b"x" * 70_000 + b"\n", b"data:\n" * 70_000])
+async def test_an_event_that_never_ends_is_given_up(piece):
+    with pytest.raises(Internal, match="too large"):
+        await events(*[piece] * (MAX_EVENT_BYTES // 70_000 + 2))

@@ -8,6 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from onevoice_kit.errors import InvalidInput
+from onevoice_kit.media_exec.formats import DEMUXERS, FORMATS
 from services.gateway.auth.keys import hash_key, looks_like_key, new_key, shown_prefix
 from services.gateway.jobs.schemas import Term
 from services.gateway.pagination import decode_cursor, encode_cursor
@@ -113,18 +114,52 @@ def test_only_a_plain_suffix_becomes_part_of_a_key(filename, suffix):
     assert safe_suffix(filename) == suffix
 
 
+SOUND = {
+    "wav": b"RF64\xff\xff\xff\xffWAVEds64",
+    "w64": b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000"),
+    "aiff": b"FORM\x00\x00\x00\x00AIFC",
+    "caf": b"caff\x00\x01\x00\x00",
+    "au": b".snd\x00\x00\x00\x18",
+    "flac": b"fLaC",
+    "mp3": b"\xff\xfb\x90\x00",
+    "ogg": b"OggS\x00\x02",
+    "aac": b"\xff\xf1\x50\x80",
+    "ac3": bytes.fromhex("0b77a3bf2040"),
+    "eac3": bytes.fromhex("0b7702ff3f86"),
+    "amr": b"#!AMR-WB\n\x04",
+    "wv": b"wvpk\x10\x00",
+}
+FILMS = {
+    "mov": b"\x00\x00\x00\x18ftypisom",
+    "matroska": b"\x1aE\xdf\xa3\xa3B\x82\x88matroska",
+    "webm": b"\x1aE\xdf\xa3\x9fB\x82\x84webm",
+    "avi": b"RIFF\x00\x00\x00\x00AVI LIST",
+    "mpegts": bytes(4) + (b"G" + bytes(191)) * 3,
+    "mpeg": b"\x00\x00\x01\xbaD",
+    "asf": bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),
+}
+
+
+def test_an_upload_may_have_every_format_that_the_source_of_a_job_may_have():
+    heads = SOUND | FILMS
+    assert set(heads) == set(DEMUXERS)
+    for name, head in heads.items():
+        assert sniff(head) == FORMATS[name].media_type
+        for kind in (UploadKind.VOICE, UploadKind.BACKGROUND, UploadKind.VOICE_SAMPLE):
+            assert fits(kind, sniff(head)), name
+        assert fits(UploadKind.VIDEO, sniff(head)) == (name in FILMS or name == "ogg")
+
+
 @pytest.mark.parametrize(
     ("head", "content_type"),
     [
-        (b"\x00\x00\x00\x18ftypisom", "video/mp4"),
-        (b"\x1aE\xdf\xa3rest", "video/x-matroska"),
+        (b"\x00\x00\x00\x08wide\x00\x00\x00\x00mdat", "video/mp4"),
         (b"RIFF\x00\x00\x00\x00WAVE", "audio/wav"),
-        (b"RIFF\x00\x00\x00\x00AVI ", "video/x-msvideo"),
         (b"RIFF\x00\x00\x00\x00????", "application/octet-stream"),
-        (b"\xff\xfb\x90\x00", "audio/mpeg"),
+        (b"RIFF\x00\x00\x00\x00WEBP", "image/webp"),
+        (b"FLV\x01\x05\x00\x00\x00\t", "application/octet-stream"),
+        ("1\n00:00 größer".encode("utf-16"), "application/octet-stream"),
         (b"ID3\x04", "audio/mpeg"),
-        (b"fLaC", "audio/flac"),
-        (b"OggS", "application/ogg"),
         ((b"\x47" + bytes(187)) * 3, "video/mp2t"),
         (b"\x89PNG\r\n\x1a\n", "image/png"),
         (b"\xff\xd8\xff\xe0", "image/jpeg"),

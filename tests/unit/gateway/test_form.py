@@ -80,8 +80,9 @@ async def test_a_file_above_the_limit_is_refused_while_it_arrives():
         (FILE + FILE + b"--edge--\r\n", "malformed_body"),
         (part("note", b"x" * 100_000) + FILE + b"--edge--\r\n", "malformed_body"),
         (b"".join(part(f"f{number}", b"") for number in range(30)) + FILE + b"--edge--\r\n", "malformed_body"),
+        (part("same", b"") * 30 + FILE + b"--edge--\r\n", "malformed_body"),
     ],
-    ids=["no file", "cut off", "empty", "no form", "two files", "long field", "many fields"],
+    ids=["no file", "cut off", "empty", "no form", "two files", "long field", "many fields", "one field many times"],
 )
 async def test_a_form_that_is_none_is_refused(body, reason):
     assert await refused(body) == reason
