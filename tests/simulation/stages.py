@@ -14,7 +14,15 @@ from onevoice_kit.errors import InvalidInput, PreconditionFailed
 from onevoice_kit.grpc.streams import OnProgress
 from onevoice_kit.storage.base import ObjectRef
 from services.orchestrator.clients import AsrClient, BillingClient, Clients, MixerClient, TranslateClient, TtsClient
-from services.orchestrator.clients.asr import AsrEngines, DetectedSpeech, Region, Speakers, Transcript
+from services.orchestrator.clients.asr import (
+    DETECTION,
+    DIARIZATION,
+    TRANSCRIPTION,
+    DetectedSpeech,
+    Region,
+    Speakers,
+    Transcript,
+)
 from services.orchestrator.clients.mixer import Measurement, MeasureOrder, Media, Mix, MixOrder, MuxOrder, Sound
 from services.orchestrator.clients.translate import SourceLine
 from services.orchestrator.policy.line import EngineUse, Measured, Translation
@@ -58,8 +66,10 @@ class _Asr(AsrClient):
     def __init__(self, line: Line) -> None:
         self._line = line
 
-    async def engines(self, language: str, named: str) -> AsrEngines:
-        return AsrEngines([_ENGINE], [_ENGINE])  # kept by the client, so hardly ever a call
+    async def engines(self, language: str, named: str) -> dict[str, list[EngineUse]]:
+        return {
+            kind: [_ENGINE] for kind in (DETECTION, DIARIZATION, TRANSCRIPTION)
+        }  # kept by the client, so hardly ever a call
 
     async def detect(self, audio: ObjectRef, duration_ms: int) -> DetectedSpeech:
         def answer(spec: Spec) -> DetectedSpeech:
@@ -76,7 +86,7 @@ class _Asr(AsrClient):
         said = Transcript(tuple(words(start) for start, _ in regions), _ENGINE)
         return await self._line.stage("asr.transcribe", lambda _: said)
 
-    async def diarize(self, audio: ObjectRef, regions: Sequence[Region], engine: str, duration_ms: int) -> Speakers:
+    async def diarize(self, audio: ObjectRef, regions: Sequence[Region], duration_ms: int) -> Speakers:
         speakers = Speakers((Turn(0, duration_ms, "speaker_1"),), _ENGINE)
         return await self._line.stage("asr.diarize", lambda _: speakers)
 

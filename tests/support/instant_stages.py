@@ -46,7 +46,7 @@ def ref(name: str, content_type: str = "audio/wav") -> ObjectRef:
 
 
 def engine(languages: Sequence[str], version: str = "1") -> Engine:
-    """The only engine of a service. Lists of engines are no calls that a script counts, holds or fails."""
+    """The only engine of a kind. Lists of engines are no calls that a script counts, holds or fails."""
     return Engine(name="instant", model="none", version=version, languages=languages, available=True)
 
 
@@ -66,8 +66,8 @@ class Script:
     calls: list[tuple[str, object]] = field(default_factory=list)
     unheard: Callable[[TimeRange], bool] = lambda _: False
     """Regions in which recognition finds no words."""
-    synthesis_version: str = "1"
-    """Version of the engine of speech synthesis, as its service lists it."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """By kind of engine: its version, as its service lists it; else 1."""
     settled_credits: int | None = None
     """Credits that a settlement spends by billing's reply; None: those of the request."""
     released_credits: int = 1
@@ -152,7 +152,10 @@ class Asr(asr_grpc.AsrServiceServicer):
         yield asr.DiarizeResponse(result=asr.DiarizeResult(turns=turns, engine=ENGINE))
 
     async def ListEngines(self, request: asr.ListEnginesRequest, _: object) -> asr.ListEnginesResponse:
-        return asr.ListEnginesResponse(transcription=[engine(["en"])], diarization=[engine(["en"])])
+        kinds = ("transcription", "diarization", "detection")
+        return asr.ListEnginesResponse(
+            **{kind: [engine(["en"], self.script.versions.get(kind, "1"))] for kind in kinds}
+        )
 
 
 class Translate(translate_grpc.TranslateServiceServicer):
@@ -193,7 +196,7 @@ class Tts(tts_grpc.TtsServiceServicer):
         return tts.ListVoicesResponse(voices=voices)
 
     async def ListEngines(self, request: tts.ListEnginesRequest, _: object) -> tts.ListEnginesResponse:
-        return tts.ListEnginesResponse(engines=[engine(TARGETS, self.script.synthesis_version)])
+        return tts.ListEnginesResponse(engines=[engine(TARGETS, self.script.versions.get("synthesis", "1"))])
 
 
 class Mixer(mixer_grpc.MixerServiceServicer):

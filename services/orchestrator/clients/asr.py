@@ -22,6 +22,10 @@ from ..policy.segmentation import Turn
 from . import deadlines
 from .lineage import Recent, candidates, engine_from_proto
 
+DETECTION = "detection"
+"""Kinds of engines."""
+DIARIZATION = "diarization"
+TRANSCRIPTION = "transcription"
 Region = tuple[int, int]
 """Start and end of speech, milliseconds from the start of the source."""
 
@@ -57,14 +61,6 @@ class Speakers:
     engine: EngineUse
 
 
-@dataclass(frozen=True, slots=True)
-class AsrEngines:
-    """Engines in the order of preference."""
-
-    transcription: list[EngineUse]
-    diarization: list[EngineUse]
-
-
 class AsrClient:
     """Speech recognition."""
 
@@ -72,11 +68,18 @@ class AsrClient:
         self._stub = AsrServiceStub(channel)
         self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=deadlines.SHORT_S))
 
-    async def engines(self, language: str, named: str) -> AsrEngines:
-        """Lists the engines that a job in this language may get: the named one, or all that serve the language."""
+    async def engines(self, language: str, named: str) -> dict[str, list[EngineUse]]:
+        """
+        Lists the engines that a job in this language may get, by their kind and in the order of preference. For
+        transcription: the named one, or all that serve the language.
+        """
         listed: pb.ListEnginesResponse = await self._engines()
         serving = [engine for engine in listed.transcription if best(language, engine.languages)]
-        return AsrEngines(candidates(serving, named), candidates(listed.diarization, ""))
+        return {
+            DETECTION: candidates(listed.detection, ""),
+            DIARIZATION: candidates(listed.diarization, ""),
+            TRANSCRIPTION: candidates(serving, named),
+        }
 
     async def detect(self, audio: ObjectRef, duration_ms: int) -> DetectedSpeech:
         """Finds speech; `PreconditionFailed` `no_speech` where there is none."""
@@ -102,9 +105,9 @@ class AsrClient:
         result: pb.TranscribeResult = await final_result(call, on_other=keep)
         return Transcript(tuple(utterances), engine_from_proto(result.engine))
 
-    async def diarize(self, audio: ObjectRef, regions: Sequence[Region], engine: str, duration_ms: int) -> Speakers:
-        """Returns the turns of the speakers."""
-        request = pb.DiarizeRequest(audio=ref_to_proto(audio), regions=_ranges(regions), engine=engine)
+    async def diarize(self, audio: ObjectRef, regions: Sequence[Region], duration_ms: int) -> Speakers:
+        """Returns the turns of the speakers, found by the first engine that works."""
+        request = pb.DiarizeRequest(audio=ref_to_proto(audio), regions=_ranges(regions))
         call = self._stub.Diarize(request, timeout=deadlines.for_media(duration_ms, 1))
         result: pb.DiarizeResult = await final_result(call)
         turns = tuple(Turn(t.range.start_ms, t.range.end_ms, t.speaker) for t in result.turns)

@@ -10,7 +10,7 @@ from typing import Any
 
 from onevoice_jobs.records import Artifact, JobRecord
 
-from ..clients.asr import AsrEngines, DetectedSpeech, Speakers, Transcript
+from ..clients.asr import DETECTION, DIARIZATION, TRANSCRIPTION, DetectedSpeech, Speakers, Transcript
 from ..clients.mixer import Media, Mix, Sound
 from ..policy.line import EngineUse, Placement, Source, Speech, Translation, join
 from ..settings import OrchestratorSettings
@@ -25,7 +25,7 @@ from .graph import Handle, Step, item
 PROBE = Handle("probe", Media)
 LANGUAGE = Handle("language", str)
 EXTRACT = Handle("extract", Sound)
-ASR_ENGINES = Handle("engines:asr", AsrEngines)
+ASR_ENGINES = Handle("engines:asr", dict[str, list[EngineUse]])
 DETECT = Handle("detect", DetectedSpeech)
 DIARIZE = Handle("diarize", Speakers)
 TRANSCRIPT = Handle("transcript", list[str])
@@ -125,8 +125,9 @@ class Dubbing:
         yield source.RecognitionEngines(
             gives=ASR_ENGINES, run_number=job.resumes, language=LANGUAGE, engine=job.options.engines.asr or ""
         )
-        yield source.Detect(gives=DETECT, sound=EXTRACT, then=self.after_detection)
-        yield source.Diarize(gives=DIARIZE, sound=EXTRACT, speech=DETECT)
+        detectors, diarizers = item(ASR_ENGINES, DETECTION), item(ASR_ENGINES, DIARIZATION)
+        yield source.Detect(gives=DETECT, sound=EXTRACT, engines=detectors, then=self.after_detection)
+        yield source.Diarize(gives=DIARIZE, sound=EXTRACT, speech=DETECT, engines=diarizers)
 
     def after_detection(self, speech: DetectedSpeech) -> Iterator[Task[Any]]:
         """Recognition by chunk; what follows from all chunks; the end of the job."""
@@ -148,7 +149,7 @@ class Dubbing:
             speech=DETECT,
             language=LANGUAGE,
             engine=self.job.options.engines.asr or "",
-            engines=ASR_ENGINES,
+            engines=item(ASR_ENGINES, TRANSCRIPTION),
         )
         yield source.Cut(
             gives=_cut(chunk),

@@ -10,10 +10,10 @@ from onevoice_jobs.records import Artifact, Event, Published, Segment
 from onevoice_kit.errors import PreconditionFailed
 from onevoice_kit.storage.base import ObjectRef
 
-from ..clients.asr import AsrEngines, DetectedSpeech, Region, Speakers, Transcript
+from ..clients.asr import DetectedSpeech, Region, Speakers, Transcript
 from ..clients.mixer import Media, Sound
 from ..pipeline.graph import Given, Handle, Result
-from ..policy.line import Line, Source, join
+from ..policy.line import EngineUse, Line, Source, join
 from ..policy.segmentation import cut_lines
 from .context import Tools
 from .task import Task
@@ -47,8 +47,11 @@ class Language(Task[str]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecognitionEngines(Task[AsrEngines]):
-    """Lists the engines that recognition may use, by their identity. A run keeps its list; a new run lists anew."""
+class RecognitionEngines(Task[dict[str, list[EngineUse]]]):
+    """
+    Lists the engines that detection, diarization and transcription may use, by their identity. A run keeps its lists; a
+    new run lists anew.
+    """
 
     stage: ClassVar = "asr"
     pure: ClassVar = True
@@ -56,8 +59,8 @@ class RecognitionEngines(Task[AsrEngines]):
     language: Handle[str]
     engine: str
 
-    async def run(self, tools: Tools, given: Given) -> AsrEngines:
-        """Returns the engines in the order of preference."""
+    async def run(self, tools: Tools, given: Given) -> dict[str, list[EngineUse]]:
+        """Returns the engines by kind, in the order of preference."""
         return await tools.clients.asr.engines(given(self.language), self.engine)
 
 
@@ -104,6 +107,8 @@ class Detect(Task[DetectedSpeech]):
 
     stage: ClassVar = "asr"
     sound: Handle[Sound]
+    engines: Handle[list[EngineUse]]
+    """Not read: another detector, or another version of one, finds other regions."""
 
     async def run(self, tools: Tools, given: Given) -> DetectedSpeech:
         """Returns the regions, by chunk; `PreconditionFailed` `no_speech` where there is none."""
@@ -124,12 +129,14 @@ class Diarize(Task[Speakers]):
     stage: ClassVar = "asr"
     sound: Handle[Sound]
     speech: Handle[DetectedSpeech]
+    engines: Handle[list[EngineUse]]
+    """Not read: another engine, or another version of one, finds other turns."""
 
     async def run(self, tools: Tools, given: Given) -> Speakers:
         """Returns the turns; there may be none."""
         sound = given(self.sound)
         regions = [region for chunk in given(self.speech).chunks for region in chunk]
-        return await tools.clients.asr.diarize(sound.speech, regions, "", sound.duration_ms)
+        return await tools.clients.asr.diarize(sound.speech, regions, sound.duration_ms)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +150,7 @@ class Transcribe(Task[Transcript]):
     language: Handle[str]
     engine: str
     """Empty: the first configured one that serves the language."""
-    engines: Handle[AsrEngines]
+    engines: Handle[list[EngineUse]]
     """Not read: other engines, or another version of one, give other words."""
 
     async def run(self, tools: Tools, given: Given) -> Transcript:

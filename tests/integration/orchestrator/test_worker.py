@@ -195,23 +195,29 @@ async def test_a_resumed_job_settles_its_new_reservation_and_does_only_what_is_l
     assert (script.count("Synthesize"), script.count("Transcribe")) == before
 
 
+@pytest.mark.parametrize(
+    ("kind", "repeated"), [("synthesis", "Synthesize"), ("detection", "DetectSpeech"), ("diarization", "Diarize")]
+)
 async def test_a_job_resumed_after_an_engine_has_changed_does_over_only_what_depends_on_it(
-    deployment, script: Script, monkeypatch: pytest.MonkeyPatch
+    deployment, script: Script, monkeypatch: pytest.MonkeyPatch, kind: str, repeated: str
 ) -> None:
+    """The new version finds the same, so what depends on its results alone is not done over."""
     monkeypatch.setattr(lineage, "KEEP_S", 0.0)
     script.faults["Mix"] = fails(InvalidInput("The mix is not possible.", reason="mix_impossible"))
     job_id = await deployment.submit(target_languages=("es",))
     async with deployment.worker():
         await deployment.ended(job_id)
     script.faults.clear()
-    script.synthesis_version = "2"
+    script.versions[kind] = "2"
     async with transaction(deployment.engine) as connection:
         await control.resume_job(connection, deployment.user_id, job_id, reservation_id="second")
     async with deployment.worker():
         job = await deployment.ended(job_id)
     assert job.status is JobStatus.COMPLETED
-    counts = {method: script.count(method) for method in ("Transcribe", "Translate", "Synthesize", "ExtractAudio")}
-    assert counts == {"Transcribe": 3, "Translate": 3, "Synthesize": 2 * script.segments, "ExtractAudio": 1}
+    once = {"ExtractAudio": 1, "DetectSpeech": 1, "Diarize": 1, "Transcribe": 3, "Translate": 3}
+    expected = {**once, "Synthesize": script.segments}
+    expected[repeated] *= 2
+    assert {method: script.count(method) for method in expected} == expected
 
 
 async def test_a_job_that_runs_past_its_deadline_is_stopped_and_failed(deployment, script: Script) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -161,15 +162,20 @@ def different(one: dict[str, Task[Any]], other: dict[str, Task[Any]]) -> set[str
 
 
 def test_another_engine_runs_the_steps_of_its_stage_and_language_and_no_others() -> None:
-    takers = {
-        engines: {key for key, task in whole().items() if engines in {handle.key for handle in task.takes}}
-        for engines in ("engines:asr", "engines:translate:es", "engines:tts:ca")
+    takers: defaultdict[tuple[str, str | None], set[str]] = defaultdict(set)
+    for key, task in whole().items():
+        for handle in task.takes:
+            takers[handle.key, handle.part].add(key)
+    expected: dict[tuple[str, str | None], set[str]] = {
+        ("engines:asr", "detection"): {"detect"},
+        ("engines:asr", "diarization"): {"diarize"},
+        ("engines:asr", "transcription"): {"transcribe:0", "transcribe:1"},
     }
-    assert takers == {
-        "engines:asr": {"transcribe:0", "transcribe:1"},
-        "engines:translate:es": {"translate:es:0", "translate:es:1"},
-        "engines:tts:ca": {"voices:ca", "speak:ca:0.0", "speak:ca:0.1", "speak:ca:1.0"},
-    }
+    for lang in ("es", "ca"):
+        expected[f"engines:translate:{lang}", None] = {f"translate:{lang}:0", f"translate:{lang}:1"}
+        spoken = {f"speak:{lang}:{line}" for line in ("0.0", "0.1", "1.0")}
+        expected[f"engines:tts:{lang}", None] = {f"voices:{lang}", *spoken}
+    assert {engines: takes for engines, takes in takers.items() if engines[0].startswith("engines:")} == expected
 
 
 def test_an_edited_translation_speaks_its_own_line_again_and_no_other() -> None:
