@@ -1,4 +1,4 @@
-"""What is broken and who must notice."""
+"""A defect put in on purpose, and the tests that must notice it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One defect, put in on purpose."""
+    """One defect."""
 
     name: str
-    """What the defect is."""
+    """The defect in a few words."""
     file: str
     old: str
     """Occurs exactly once in the file."""
@@ -31,7 +31,7 @@ class Mutation:
         path.write_text(mutated, encoding="utf-8")
 
     def problems(self, root: Path) -> list[str]:
-        """What does not fit the tree any more."""
+        """The parts that do not fit the tree any more."""
         found = (root / self.file).read_text(encoding="utf-8").count(self.old) if (root / self.file).exists() else 0
         problems = [] if found == 1 else [f"{self.name}: the snippet occurs {found} times in {self.file}"]
         return problems + [f"{self.name}: there is no test {test}" for test in self.tests if not _exists(root, test)]

@@ -1,4 +1,4 @@
-"""Calls, storage, media, timing and what is told to the outside."""
+"""Calls, storage, media, timing and answers to the outside."""
 
 from __future__ import annotations
 

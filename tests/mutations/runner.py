@@ -20,17 +20,17 @@ ROOT = Path(__file__).resolve().parents[2]
 _PARTS = ("bench", "cli", "gen", "libs", "services", "tests", "pyproject.toml")
 _TIME_LIMIT_S = 300.0
 _TEST_LIMIT_S = 60
-"""A defect may make a test wait for ever; that is noticing it too."""
+"""A defect may make a test wait for ever; a test that exceeds this limit has noticed it too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the tests said of a tree."""
+    """The results of the tests of a tree."""
 
     failed: frozenset[str]
     passed: frozenset[str]
     imported: bool
-    """Whether the mutated file was the one that was imported."""
+    """True where the mutated file was the one that was imported."""
     output: str
 
     def survivors(self, tests: Sequence[str]) -> list[str]:
@@ -70,12 +70,12 @@ def run_tests(root: Path, tests: Sequence[str], file: str) -> Outcome:
     )
     if not result.exists():
         raise RuntimeError(f"The tests could not be run.\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    said = json.loads(result.read_text(encoding="utf-8"))
-    return Outcome(frozenset(said["failed"]), frozenset(said["passed"]), said["imported"], done.stdout)
+    seen = json.loads(result.read_text(encoding="utf-8"))
+    return Outcome(frozenset(seen["failed"]), frozenset(seen["passed"]), seen["imported"], done.stdout)
 
 
 def check(mutation: Mutation) -> list[str]:
-    """What is wrong with the tests of a mutation; nothing where each of them notices."""
+    """Lists the faults of a mutation's tests; empty where each of them notices the mutation."""
     with copied_tree() as root:
         mutation.apply(root)
         outcome = run_tests(root, mutation.tests, mutation.file)
@@ -85,7 +85,7 @@ def check(mutation: Mutation) -> list[str]:
 
 
 def check_unbroken(mutations: Sequence[Mutation]) -> list[str]:
-    """What fails although nothing is broken; such a test says nothing about a mutation."""
+    """Lists the tests that fail although nothing is broken; such a test shows nothing about a mutation."""
     tests = sorted({test for mutation in mutations for test in mutation.tests})
     with copied_tree() as root:
         outcome = run_tests(root, tests, mutations[0].file)

@@ -25,7 +25,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """Tells the runner."""
+    """Writes the result for the runner."""
     mutated = Path(os.environ[FILE]).resolve()
     loaded = {Path(file).resolve() for module in list(sys.modules.values()) if (file := _file_of(module))}
     result = {"imported": mutated in loaded, "failed": _failed, "passed": _passed}

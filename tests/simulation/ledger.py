@@ -12,7 +12,7 @@ PRICE_PER_SECOND = 1
 
 @dataclass
 class Reservation:
-    """What is set aside for a job."""
+    """Credits set aside for a job."""
 
     credits: int
     state: str = "open"
@@ -23,7 +23,7 @@ class Ledger:
     """Billing without accounts: what is reserved was there."""
 
     def __init__(self, settled: Callable[[str], None] = lambda _: None) -> None:
-        """`settled` hears of every reservation that is settled."""
+        """`settled` is called with every reservation that is settled."""
         self._settled = settled
         self.reservations: dict[str, Reservation] = {}
         self.reserved = 0
@@ -64,5 +64,5 @@ class Ledger:
         self.released += reservation.credits - spent
 
     def balanced(self) -> bool:
-        """Whether every credit is in one place."""
+        """Returns True where every credit is in exactly one place."""
         return self.reserved == self.open + self.spent + self.released and min(self.open, self.spent) >= 0

@@ -16,7 +16,7 @@ class Deadlock(Exception):
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """What runs on it sees `time()` pass without waiting for it."""
+    """An event loop whose `time()` passes without waiting."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ T = TypeVar("T")
 _PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
 _STAGES = ("asr", "translate", "tts", "mixer", "billing")
 _STAGE_S = 1.0
-"""What a stage takes on average."""
+"""Average time of a stage's call."""
 _LONGEST_PAUSE_S = 360.0
 _MOST_ROUNDS = 200
 
@@ -80,7 +80,7 @@ def task_factory(
     coro: Coroutine[Any, Any, T] | Generator[Any, None, T],
     context: contextvars.Context | None = None,
 ) -> asyncio.Task[T]:
-    """Makes tasks that belong to the process of whoever begins them."""
+    """Makes tasks that belong to the process that begins them."""
     task: asyncio.Task[T] = asyncio.Task(coro, loop=loop, context=context)
     process = _PROCESS.get() if context is None else context.get(_PROCESS)
     if process:
@@ -90,25 +90,25 @@ def task_factory(
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of one call."""
+    """One call: whether it happens, when, and with which error."""
 
     error: OneVoiceError | None
     happens: bool
-    """Whether it has its effect, also where the caller gets the error."""
+    """True where it has its effect, even though the caller may get the error."""
     before_s: float
     after_s: float
     kill: str = ""
     """`before` or `after`."""
     pause_s: float = 0.0
     dropped: bool = False
-    """Whether it is dropped when its caller is gone before it has happened."""
+    """True where it is dropped when its caller is gone before it has happened."""
 
 
 class Network:
     """
-    Carries calls. A call is a task of the network, not of its caller: who dies has sent what it has sent.
+    Carries calls. A call is a task of the network, not of its caller: it goes on when the caller dies.
 
-    `note(process, call, detail, outcome)` is told of every call that happened, at the moment it did.
+    `note(process, call, detail, outcome)` is called for every call that happened, at the moment it did.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What must hold at the end: every job ended once, rightly paid, with the results of an undisturbed run."""
+"""Invariants at the end: every job ended once, rightly paid, with the results of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -51,28 +51,28 @@ class _Job:
         elif record.status is JobStatus.FAILED:
             self._failed()
         elif record.status is JobStatus.CANCELLED:
-            _check(record.cancel_requested_at is not None, "it was cancelled and nobody had asked")
+            _check(record.cancel_requested_at is not None, "it was cancelled without a request")
             _check(not record.spent_credits, "it was paid for, and cancelled")
         else:
             raise Violation(f"it is lost: still {record.status}")
         self._paid()
-        self._told()
+        self._notified()
 
     def _paid(self) -> None:
         record, reservation = self._job.record, self._world.ledger.reservations[str(self._submission.job_id)]
         spent, completed = record.spent_credits, record.status is JobStatus.COMPLETED
-        _check(reservation.spent == spent, f"it says that it cost {spent}, the ledger says {reservation.spent}")
+        _check(reservation.spent == spent, f"the job has the price {spent}, the ledger {reservation.spent}")
         if completed or spent:
             _check(reservation.state == "settled", "it has a price, and its credits are released")
             _check(spent == self._price(), f"it cost {spent} instead of {self._price()}")
         if spent and not completed:
-            # It died too often after it was done and paid: whoever paid has what was paid for.
+            # Its workers died too often after it was done and paid: the user has what was paid for.
             self._artifacts(same=False)
 
-    def _told(self) -> None:
+    def _notified(self) -> None:
         expected = {JobStatus.COMPLETED: ["mail"], JobStatus.FAILED: ["mail", "alert"], JobStatus.CANCELLED: []}
-        told = [kind for kind, _, _ in self._job.notifications.values()]
-        _check(told == expected[self._job.record.status], f"people were told {told}")
+        sent = [kind for kind, _, _ in self._job.notifications.values()]
+        _check(sent == expected[self._job.record.status], f"the notifications are {sent}")
 
     def _price(self) -> int:
         done = [task for task in self._job.languages.values() if task.status is LanguageStatus.COMPLETED]

@@ -1,4 +1,4 @@
-"""How bad the world of one seed is."""
+"""The faults in the world of one seed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Profile:
     lost: float = 0.0
     """It happens, and the reply is lost."""
     busy: float = 0.0
-    """A stage is full and says when to come again."""
+    """A stage is full and returns when to retry."""
     hang: float = 0.0
     """No answer until the deadline; half of them have happened."""
     slow: float = 0.0
@@ -27,7 +27,7 @@ class Profile:
     pause: float = 0.0
     """The caller stands still for up to three leases."""
     stop: float = 0.0
-    """Per minute: a worker is told to stop."""
+    """Per minute: a signal stops a worker."""
     cancel: float = 0.0
     """Per job: its user cancels it."""
     outages: int = 0

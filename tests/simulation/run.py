@@ -20,9 +20,9 @@ from .scenario import Spec, Submission, new_job, submissions
 from .world import World
 
 TROUBLE_S = 300.0
-"""How long things go wrong after the last job has come."""
+"""Time with faults after the last job has come."""
 PATIENCE_S = 4 * 3600.0
-"""How long a job may take from then on."""
+"""Longest time for a job from then on."""
 SWEEP_S = 60.0
 STUCK_S = 600.0
 _LOOK_S = 5.0

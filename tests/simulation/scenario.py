@@ -1,4 +1,4 @@
-"""What is dubbed: small jobs of every kind, drawn from the seed."""
+"""Sources and requests: small jobs of every kind, drawn from the seed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SPOKEN_MS = 1_500
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A source and what is wanted of it."""
+    """A source and the languages requested."""
 
     languages: tuple[str, ...] = ("es",)
     lines: tuple[int, ...] = (1,)
-    """How many lines each chunk has."""
+    """Number of lines of each chunk."""
     has_video: bool = True
     refused: tuple[str, ...] = ()
-    """Languages that the translator does not know."""
+    """Languages that the translator does not serve."""
     bad: str = ""
     """The call that finds the source to be bad: `mixer.probe`, `asr.detect`, or none."""
 
@@ -34,7 +34,7 @@ class Spec:
 
     @property
     def regions(self) -> tuple[tuple[tuple[int, int], ...], ...]:
-        """Where speech is, by chunk."""
+        """Regions of speech by chunk, milliseconds."""
         starts = iter(range(0, self.duration_ms, LINE_MS))
         return tuple(tuple((at, at + SPOKEN_MS) for at in islice(starts, n)) for n in self.lines)
 
@@ -50,9 +50,9 @@ class Submission:
     cancel_after_s: float | None
     """When its user loses patience."""
     gateway_dies: bool
-    """Whether the gateway dies between a cancel at once and the release of the credits."""
+    """True where the gateway dies between a cancel at once and the release of the credits."""
     too_late: bool = False
-    """Whether its user cancels it at the moment at which it is paid for."""
+    """True where its user cancels it at the moment at which it is paid for."""
 
 
 def submissions(seed: int, cancels: float) -> list[Submission]:

@@ -1,4 +1,4 @@
-"""The stage services: what they answer follows from what they are asked, so a repeat gives the same."""
+"""The stage services: their answers follow from their requests, so a repetition gives the same."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _ENGINE = EngineUse("simulated", "none", "1")
 
 
 class Line(Protocol):
-    """A worker's line to the stages; knows whose job a call is for."""
+    """A worker's line to the stages; has the job that a call is for."""
 
     async def stage(self, name: str, answer: Callable[[Spec], T], detail: str = "") -> T:
-        """Calls a stage, whose answer follows from what is asked and from the source."""
+        """Calls a stage, whose answer follows from the request and from the source."""
         ...
 
 

@@ -40,7 +40,7 @@ def checkpoints_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(JobJournal, "completed", completed)
 
 
-def a_repeated_checkpoint_tells_its_news_again(patch: pytest.MonkeyPatch) -> None:
+def a_repeated_checkpoint_repeats_its_events(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(store, "_is_stored", lambda _job, _event: False)
 
 
@@ -100,7 +100,7 @@ DEFECTS: list[Callable[[pytest.MonkeyPatch], None]] = [
     a_write_is_not_fenced,
     a_held_job_is_given_away,
     checkpoints_are_forgotten,
-    a_repeated_checkpoint_tells_its_news_again,
+    a_repeated_checkpoint_repeats_its_events,
     credits_are_not_released,
     a_settled_job_is_settled_for_another_price,
     a_result_is_left_out,

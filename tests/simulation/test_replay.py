@@ -37,7 +37,7 @@ def test_a_seed_gives_the_same_trace_here_and_elsewhere() -> None:
     assert len(set(here.values())) == len(here)
 
 
-def test_a_failing_seed_says_which_it_is_and_how_to_see_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_seed_reports_its_number_and_the_command_that_repeats_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async def overcharge(self: _Billing, duration_ms: int, languages: int) -> int:
         return 1
 

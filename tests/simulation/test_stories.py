@@ -1,4 +1,4 @@
-"""Stories that the seeds told once, told on purpose."""
+"""Histories that a seed once showed, repeated on purpose."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def story(spec: Spec) -> Submission:
     return Submission(0.0, spec, JOB, new_job(spec, UUID(int=1), UUID(int=2)), None, gateway_dies=False)
 
 
-def told(submission: Submission) -> tuple[World, MemoryJob]:
+def simulated(submission: Submission) -> tuple[World, MemoryJob]:
     world = run._simulate("story", CALM, [submission])
     world.check()
     return world, world.jobs.jobs[JOB]
@@ -45,7 +45,7 @@ def loses(patch: pytest.MonkeyPatch, step: str) -> None:
     patch.setattr(JobJournal, "save", losing)
 
 
-def test_a_job_settled_and_then_cancelled_while_nobody_held_it_is_delivered(monkeypatch: pytest.MonkeyPatch):
+def test_a_job_settled_and_then_cancelled_while_no_worker_holds_it_is_delivered(monkeypatch: pytest.MonkeyPatch):
     submission, reference = story(BOTH), run.reference(BOTH)
     worlds: list[World] = []
     world_init, park = World.__init__, LineJobs.park
@@ -61,7 +61,7 @@ def test_a_job_settled_and_then_cancelled_while_nobody_held_it_is_delivered(monk
     loses(monkeypatch, "settle")
     monkeypatch.setattr(World, "__init__", remember)
     monkeypatch.setattr(LineJobs, "park", cancelled_meanwhile)
-    world, job = told(submission)
+    world, job = simulated(submission)
     cost = price(BOTH.duration_ms, 2)
     assert (job.record.status.value, job.record.spent_credits) == ("completed", cost)
     assert [event.type for event in job.events][-2:] == ["job.cancel_requested", "job.completed"]
@@ -80,7 +80,7 @@ def test_a_job_outlasts_a_service_that_is_away_for_ten_minutes(monkeypatch: pyte
 
     monkeypatch.setattr(World, "__init__", without)
     monkeypatch.setattr(World, "calm", lambda _: None)  # the outage ends by itself
-    world, job = told(submission)
+    world, job = simulated(submission)
     assert (job.record.status.value, job.record.attempts) == ("completed", 1)
     waits = [event.data["stage"] for event in job.events if event.type == "job.waiting"]
     assert waits[-1] == f"waiting for {port}"
@@ -103,7 +103,7 @@ def test_a_claim_or_a_return_whose_answer_is_lost_does_not_hold_the_job_up(monke
 
     monkeypatch.setattr(LineJobs, call, losing)
     loses(monkeypatch, "done:ca")
-    world, job = told(story(BOTH))
+    world, job = simulated(story(BOTH))
     assert (job.record.status.value, job.record.attempts) == ("completed", 1), "the lost checkpoint is none"
     assert world.loop.time() < settings().worker_lease_s
     check_end(world, {BOTH: reference})
@@ -113,10 +113,10 @@ def test_a_language_that_has_failed_stays_failed_for_the_same_reason(monkeypatch
     spec = Spec(languages=("es", "ca"), lines=(1, 1), refused=("es",))
     reference = run.reference(spec)
     loses(monkeypatch, "done:ca")
-    world, job = told(story(spec))
+    world, job = simulated(story(spec))
     asked = [line for line in world.lines if "translate.translate" in line and "translate:es:" in line]
     assert (job.record.attempts, job.record.lease_epoch >= 3) == (1, True), "claimed again, at no cost"
-    assert len(asked) <= len(spec.lines), "the second run does not ask again"
+    assert len(asked) <= len(spec.lines), "the second run does not repeat the call"
     assert job.languages["es"].error is not None
     assert job.languages["es"].error.reason == "unsupported_language_pair"
     check_end(world, {spec: reference})
@@ -138,7 +138,7 @@ def test_a_language_that_failed_as_its_worker_died_is_ended_by_the_next(monkeypa
             return await failed(self, scope, error)
 
     monkeypatch.setattr(JobJournal, "scope_failed", dying)
-    world, job = told(story(spec))
+    world, job = simulated(story(spec))
     assert (job.record.attempts, job.record.lease_epoch >= 3) == (1, True), "claimed again, at no cost"
     assert job.languages["es"].status.value == "failed"
     check_end(world, {spec: reference})

@@ -1,4 +1,4 @@
-"""What must hold after every event, checked at the moment it happens."""
+"""Invariants after every event, checked at the moment it happens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ONCE: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "language.completed": lambda data: data["language"],
     "language.failed": lambda data: data["language"],
 }
-"""Events that are told once, and what tells one from another."""
+"""Events that are recorded once, and the part of their data that distinguishes them."""
 
 
 class Violation(AssertionError):
@@ -30,13 +30,13 @@ class Violation(AssertionError):
 
 
 class Holder(Protocol):
-    """Who calls."""
+    """The process that calls."""
 
     name: str
 
 
 class _Seen:
-    """What was seen of one job."""
+    """Everything seen of one job."""
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -44,7 +44,7 @@ class _Seen:
         self.owner = ""
         self.until: datetime | None = None
         self.events = 0
-        self.told: set[object] = set()
+        self.once: set[object] = set()
         self.ended = False
         self.done: dict[str, tuple[str, int]] = {}
         """Checkpoints: input hash, and the epoch under which the step was done."""
@@ -62,7 +62,7 @@ class Watch:
     def claimed(self, holder: Holder, lease: Lease) -> None:
         """A lease was granted."""
         seen = self._of(lease.job_id)
-        if (lease.epoch, lease.owner) == (seen.epoch, seen.owner):  # the same claim again, whose answer was lost
+        if (lease.epoch, lease.owner) == (seen.epoch, seen.owner):  # the same claim again, after a lost reply
             self.renewed(holder, lease)
             return
         _check(lease.epoch > seen.epoch, f"epoch {lease.epoch} was granted after {seen.epoch}")
@@ -102,28 +102,28 @@ class Watch:
         """A stage works for a step."""
         done = self._of(lease.job_id).done.get(step)
         if done and done[1] < lease.epoch:
-            raise Violation(f"{step} was done under epoch {done[1]} and is done again under {lease.epoch}")
+            raise Violation(f"{step} was done under epoch {done[1]} and is repeated under {lease.epoch}")
 
     def money_moved(self) -> None:
         """The ledger has changed."""
         _check(self._ledger.balanced(), "the ledger is not balanced")
 
     def job_changed(self, job_id: UUID) -> None:
-        """Looks at what was told since the last look."""
+        """Checks the events recorded since the last check."""
         job, seen = self._jobs.jobs[job_id], self._of(job_id)
         for event in job.events[seen.events :]:
             seen.events += 1
             self._event(seen, event)
-        _check(seen.ended == job.record.status.terminal, f"{job.record.status}, but the last event says otherwise")
+        _check(seen.ended == job.record.status.terminal, f"{job.record.status}, but the last event does not match")
 
     def _event(self, seen: _Seen, event: EventRecord) -> None:
         _check(event.id == seen.events, f"event {event.id} follows {seen.events - 1}")
-        _check(not seen.ended, f"{event.type} was told after the end")
+        _check(not seen.ended, f"{event.type} was recorded after the end")
         seen.ended = event.type in TERMINAL
         if event.type in _ONCE:
             what = (event.type, _ONCE[event.type](event.data))
-            _check(what not in seen.told, f"{what} was told twice")
-            seen.told.add(what)
+            _check(what not in seen.once, f"{what} was recorded twice")
+            seen.once.add(what)
 
     def _checkpoints(self, job: MemoryJob, before: Mapping[str, StepRecord], epoch: int) -> None:
         done = self._of(job.record.id).done
@@ -133,7 +133,7 @@ class Watch:
             old = before.get(key)
             if step is old:
                 continue
-            # A holder that does not know whether it has written writes the same again.
+            # A holder that lost the reply to its write writes the same again.
             repeated = old is not None and done.get(key) == (step.input_hash, epoch) and step.output == old.output
             twice = key in done and done[key][0] == step.input_hash and not repeated
             _check(not twice, f"{key} was done twice with the same input")

@@ -35,7 +35,7 @@ RESTART_S = 20.0
 
 
 def settings() -> OrchestratorSettings:
-    """As deployed, whatever the environment of the tests says."""
+    """As deployed, whatever the environment of the tests is."""
     return OrchestratorSettings(
         worker_max_jobs=2,
         worker_lease_s=120.0,
@@ -92,7 +92,7 @@ class World:
         self.lines.append(f"{self.loop.time():12.6f} {name:6} {what:22} {detail} {outcome}".rstrip())
 
     def digest(self) -> str:
-        """Says whether two runs were the same."""
+        """A hash that is equal for equal runs."""
         return hashlib.sha256("\n".join(self.lines).encode()).hexdigest()
 
     # Workers
@@ -175,7 +175,7 @@ class World:
     # Users
 
     def submit(self, submission: Submission) -> None:
-        """What the gateway does for a new job."""
+        """Submits a job as the gateway does."""
         self.submitted[submission.job_id] = submission
         self.note(None, "submit", f"{submission.job_id.hex[:6]} {submission.spec}")
         self.ledger.reserve(str(submission.job_id), submission.job.quoted_credits)
@@ -183,7 +183,7 @@ class World:
         self.watch.job_changed(submission.job_id)
 
     def cancel(self, submission: Submission) -> None:
-        """What the gateway does for a user who cancels."""
+        """Cancels a job as the gateway does for its user."""
         job_id = submission.job_id
         if self.jobs.jobs[job_id].record.status.terminal:
             return

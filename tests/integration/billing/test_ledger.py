@@ -295,7 +295,7 @@ async def test_the_database_itself_refuses_what_the_rules_forbid(ledger, engine,
 
 
 class Model:
-    """What the ledger should answer, in a few lines of arithmetic."""
+    """The expected answers of the ledger, in a few lines of arithmetic."""
 
     def __init__(self) -> None:
         self.available = {"ann": 600, "bob": 600}

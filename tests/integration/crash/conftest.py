@@ -1,4 +1,4 @@
-"""A deployment whose orchestrators are processes that can be told where to die; the rest lives on in the test."""
+"""A deployment whose orchestrators are processes that die at a chosen point; the rest lives on in the test."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ from tests.support.zygote import Child, Zygote
 
 USER = UUID("01900000-0000-7000-8000-000000000001")
 JOB = UUID("01900000-0000-7000-8000-000000000002")
-"""Always the same, so that everything a job makes is the same to the byte, whoever made it."""
+"""Always the same, so that everything a job makes is the same to the byte, whichever process made it."""
 LINES = 4
 PATIENCE_S = 120.0
-"""How long anything may take on a machine that is busy with other things."""
+"""Longest time for any wait on a machine that is busy with other things."""
 FREE_CREDITS, RESERVED = 600, 100
 _EMPTY = (
     # The ledger does not let itself be emptied: for this one transaction its trigger is off.
@@ -57,7 +57,7 @@ _EMPTY = (
 
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
-    """What the processes are forked from."""
+    """The parent that the processes are forked from."""
     zygote = Zygote("tests.support.crashing_processes")
     yield zygote
     zygote.close()
@@ -90,7 +90,7 @@ class Orchestrator:
 
 @dataclass
 class World:
-    """What is around the orchestrators."""
+    """The surroundings of the orchestrators."""
 
     database_url: str
     engine: AsyncEngine
@@ -152,12 +152,12 @@ class World:
             await insert_job(connection, job, JOB)
 
     async def cancel(self) -> None:
-        """What the user's request does."""
+        """Cancels the job as the user's request does."""
         async with transaction(self.engine) as connection:
             await request_cancel(connection, USER, JOB)
 
     async def execute(self, *statements: str) -> None:
-        """Does to the database what nobody in this world does."""
+        """Changes the database from outside of this world."""
         async with transaction(self.engine) as connection:
             for statement in statements:
                 await connection.execute(text(statement))
@@ -180,7 +180,7 @@ class World:
             return set((await connection.execute(statement)).scalars())
 
     async def over(self) -> bool:
-        """Whether the job has ended, nothing of it is left in the queue or reserved, and everybody has been told."""
+        """Returns True when the job has ended, has no messages and no reservation, and its notifications are sent."""
         waiting = select(func.count()).select_from(outbox).where(outbox.c.dead_at.is_(None), outbox.c.sent_at.is_(None))
         untold = select(func.count()).select_from(notifications).where(notifications.c.sent_at.is_(None))
         unspent = select(func.count()).select_from(reservations).where(reservations.c.state == ReservationState.OPEN)

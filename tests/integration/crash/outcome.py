@@ -1,4 +1,4 @@
-"""What a job leaves behind, in a form that two runs of the same job can be compared by."""
+"""The traces of a job, in a form by which two runs of the same job can be compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from onevoice_kit.db import transaction
 from tests.integration.crash.conftest import FREE_CREDITS, JOB, USER, World
 
 _AS_OFTEN_AS_NEEDED = {"job.progress", "step.retried", "job.waiting"}
-"""Events that tell how it went; all others tell what has happened, once."""
+"""Events that depend on the course of the run; all others record a result, once."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Outcome:
     ledger: list[tuple[str, int, str, str]]
     balance: tuple[int, int]
     dead_letters: int
-    told: list[tuple[str, str, str]]
+    notified: list[tuple[str, str, str]]
     """Key, kind and recipient of each mail and alert."""
 
 
 async def outcome(world: World) -> Outcome:
-    """What there is now; checks on the way what is true of every job, however it went."""
+    """The present outcome; checks on the way the invariants of every job, whatever its course."""
     async with transaction(world.engine) as connection:
         view = await queries.get_job(connection, USER, JOB)
         artifacts = await queries.list_artifacts(connection, USER, JOB)
@@ -55,10 +55,10 @@ async def outcome(world: World) -> Outcome:
             await connection.execute(text("SELECT count(*) FROM jobs.outbox WHERE dead_at IS NOT NULL"))
         ).scalar_one()
         rows = await connection.execute(text("SELECT key, kind, recipient FROM jobs.notifications ORDER BY key"))
-        told = [(row.key, row.kind, row.recipient) for row in rows]
+        notified = [(row.key, row.kind, row.recipient) for row in rows]
     _check_numbers(events)
     _check_progress(events)
-    _check_sent(world, [kind for _, kind, _ in told])
+    _check_sent(world, [kind for _, kind, _ in notified])
     account = await world.ledger.account(str(USER))
     entries = (await world.ledger.entries(str(USER))).entries
     assert account.available + account.reserved + sum(e.credits for e in entries if e.kind == "settle") == FREE_CREDITS
@@ -75,16 +75,16 @@ async def outcome(world: World) -> Outcome:
         objects=objects,
         segments=segments,
         translations=translations,
-        events=Counter(_told(event) for event in events if event.type not in _AS_OFTEN_AS_NEEDED),
+        events=Counter(_text(event) for event in events if event.type not in _AS_OFTEN_AS_NEEDED),
         last_event=events[-1].type,
         ledger=[(entry.kind, entry.credits, entry.debit_account, entry.credit_account) for entry in entries],
         balance=(account.available, account.reserved),
         dead_letters=dead,
-        told=told,
+        notified=notified,
     )
 
 
-def _told(event: EventRecord) -> str:
+def _text(event: EventRecord) -> str:
     return f"{event.type} {json.dumps(event.data, sort_keys=True)}"
 
 
@@ -93,7 +93,7 @@ def _check_numbers(events: list[EventRecord]) -> None:
 
 
 def _check_progress(events: list[EventRecord]) -> None:
-    """Nobody who watches sees a bar go back."""
+    """No watcher sees a bar go back."""
     shown: dict[str | None, int] = {}
     for event in events:
         if event.type == "job.progress":
@@ -103,7 +103,7 @@ def _check_progress(events: list[EventRecord]) -> None:
 
 
 def _check_sent(world: World, kinds: list[str]) -> None:
-    """What is told is sent; again, by the same key, only where a process died before it could note that it had."""
+    """Notifications are sent; twice, by the same key, only where a process died before it could mark the first."""
     for kind, channel in (("mail", "mail"), ("alert", "alerts")):
         sent = [process.passed.count(f"{channel}.send:after") for process in world.processes]
         assert kinds.count(kind) <= sum(sent) <= kinds.count(kind) + sum(sent[:-1])

@@ -1,5 +1,5 @@
 """
-Where an orchestrator is killed: before and after every side effect, the first and the last time it happens.
+Points at which an orchestrator is killed: before and after every side effect, the first and the last time it happens.
 
 The lists are checked against what a run of the job really passes, so an effect that is added later cannot be missed.
 """
@@ -63,7 +63,7 @@ EFFECTS: Mapping[str, int] = {
     "store.job_completed": 1,
     "mail.send": 1,
 }
-"""What a job that goes well does, and how often."""
+"""The effects of a job that goes well, and their counts."""
 
 TIMED = {"queue.receive", "jobs.heartbeat", "store.set_progress[job]", "store.set_progress[language]"}
 """Effects that happen as often as time passes, but at least so often."""
@@ -88,10 +88,10 @@ ENDINGS: Mapping[str, tuple[str, ...]] = {
     "cancelled by one that dies": ("billing.release", "queue.delete"),
     "left": ("billing.release",),
 }
-"""What a job does besides when it goes otherwise; see `scenarios.py`."""
+"""Further effects of a job by scenario; see `scenarios.py`."""
 
 ALWAYS = ("jobs.claim", "billing.settle", "store.finish_steps[settle]", "store.job_completed", "queue.delete")
-"""Where a mistake loses a job or doubles a charge: tested at every point, also in a sample."""
+"""Effects at which a mistake loses a job or doubles a charge: tested at every point, also in a sample."""
 
 
 @dataclass(frozen=True)

@@ -13,26 +13,26 @@ from tests.integration.crash.scenarios import SCENARIOS
 from tests.support.storing_stages import step_of
 
 OPEN_ENDED = ("cancelled", "exhausted")
-"""What such a job leaves depends on when it was stopped, and its reason on who found it so."""
+"""The traces of such a job depend on the moment at which it was stopped, its reason on the process that found it so."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A job that nobody disturbed."""
+    """A job that was not disturbed."""
 
     outcome: Outcome
     passed: Counter[str]
-    """How often each effect happened."""
+    """Count of each effect."""
     calls: list[str]
 
 
 def calls(world: World) -> list[str]:
-    """Which steps asked the stages for their work, in order."""
+    """The steps that called the stages, in order."""
     return [step_of(method, request) for method, request in world.script.calls]
 
 
 async def undisturbed(world: World, name: str) -> Run:
-    """Runs a scenario in which nobody is killed."""
+    """Runs a scenario in which no process is killed."""
     scenario = SCENARIOS[name]
     scenario.arrange(world)
     await world.submit()
@@ -67,12 +67,12 @@ async def disturbed(world: World, point: Point) -> Outcome:
     await world.leases_run_out()
     await world.start(environment=scenario.environment)
     await world.until_over()
-    assert stored.isdisjoint(calls(world)[asked:]), "work whose result was stored was done again"
+    assert stored.isdisjoint(calls(world)[asked:]), "work whose result was stored was repeated"
     return await outcome(world)
 
 
 def comparable(found: Outcome, point: Point) -> Outcome:
-    """What must be the same however the job was disturbed."""
+    """The part of an outcome that must be the same however the job was disturbed."""
     if point.scenario not in OPEN_ENDED:
         return found
     ends = Counter(event.split()[0] for event in found.events.elements() if event.startswith("job."))

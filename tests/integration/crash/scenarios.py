@@ -87,7 +87,7 @@ class Cancelled(Halted):
 
 
 class Stopped(Halted):
-    """The process is told to stop."""
+    """A signal stops the process."""
 
     async def act(self, world: World, orchestrator: Orchestrator) -> None:
         await eventually(lambda: world.script.count("Mix") == 2, PATIENCE_S)
@@ -102,7 +102,7 @@ class Lost(Scenario):
 
 
 class Overdue(Lost):
-    """So is the time for the job."""
+    """The job has lost its message and is past its deadline."""
 
     async def befall(self, world: World) -> None:
         await super().befall(world)
@@ -110,7 +110,7 @@ class Overdue(Lost):
 
 
 class Abandoned(Overdue):
-    """Its worker died after it was told to cancel, and with it the message."""
+    """The user has cancelled, the worker died before it could end the job, and the message is lost."""
 
     async def befall(self, world: World) -> None:
         await super().befall(world)

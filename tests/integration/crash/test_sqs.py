@@ -41,8 +41,8 @@ def become_visible(aws: Aws) -> None:
 
 def environment(aws: Aws) -> dict[str, str]:
     """
-    Jobs come by SQS; objects stay in a folder. A process asks for one message at a time, and not for long: what is
-    answered to one that was killed while it asked stays hidden from all.
+    Jobs come by SQS; objects stay in a folder. A process receives one message at a time, with a short wait: a message
+    that is handed to a process killed while it waits stays hidden from all.
     """
     polls = {"WORKER_MAX_JOBS": "1", "SQS_WAIT_TIME_SECONDS": "1"}
     return {**aws.environment(), "STORAGE_BACKEND": "file", **polls}
@@ -59,7 +59,7 @@ async def on_sqs(worlds: Worlds, aws: Aws) -> AsyncIterator[World]:
 
 
 async def empty(aws: Aws) -> bool:
-    """Whether nothing is in the queue, nor hidden."""
+    """Returns True where no message is in the queue, not even a hidden one."""
     queue = SqsQueue(aws.queue_settings())
     try:
         depth = await queue.depth()
@@ -75,7 +75,7 @@ def known() -> list[Outcome]:
 
 @pytest.fixture
 async def reference(worlds: Worlds, aws: Aws, known: list[Outcome]) -> Outcome:
-    """How the job ends when nobody dies."""
+    """The outcome of the job when no process dies."""
     if not known:
         async with on_sqs(worlds, aws) as world:
             known.append((await undisturbed(world, "dubbed")).outcome)

@@ -52,7 +52,7 @@ def known() -> list[Outcome]:
 
 @pytest.fixture
 async def reference(worlds: Worlds, known: list[Outcome]) -> Outcome:
-    """How the job ends when nobody dies."""
+    """The outcome of the job when no process dies."""
     if not known:
         async with worlds() as world:
             known.append((await undisturbed(world, "dubbed")).outcome)
