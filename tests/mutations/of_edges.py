@@ -77,8 +77,8 @@ EDGES = (
         '        detail, reason = "Something went wrong inside.", "internal"',
         '        reason = "internal"',
         (
-            "tests/unit/gateway/test_errors.py::test_internal_errors_are_told_by_an_id_only",
-            "tests/integration/gateway/test_edges.py::test_what_nobody_foresaw_is_told_by_an_id_only",
+            "tests/unit/gateway/test_errors.py::test_internal_errors_are_answered_by_an_id_only",
+            "tests/integration/gateway/test_edges.py::test_an_unforeseen_error_is_answered_by_an_id_only",
         ),
     ),
     Mutation(

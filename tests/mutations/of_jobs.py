@@ -251,8 +251,8 @@ _QUEUE = (
     Mutation(
         "a received message is not hidden",
         _OUTBOX,
-        "        or_(row.claimed_until.is_(None), row.claimed_until <= func.now()),\n",
-        "",
+        "return and_(waiting(table), row.available_at <= func.now(), free)",
+        "return and_(waiting(table), row.available_at <= func.now())",
         (f"{_TEST_QUEUE}test_a_received_message_is_hidden_from_others",),
     ),
 )

@@ -52,12 +52,12 @@ from tests.support.access import ACCESS
 FREE_CREDITS = 600
 DURATION_MS = 61_200
 MP4 = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 8
-"""Looks like a film to who reads the first bytes; what it is, the test's mixer says."""
+"""A file with the first bytes of a film; the test's mixer returns its facts."""
 
 
 @dataclass
 class World:
-    """What the stages behind the gateway answer, and how often they were asked."""
+    """The answers of the stages behind the gateway, and counts of their calls."""
 
     media: media_info_pb2.MediaInfo = field(
         default_factory=lambda: media_info_pb2.MediaInfo(
@@ -68,10 +68,10 @@ class World:
         )
     )
     probe_error: OneVoiceError | None = None
-    asked: dict[str, int] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
 
     def count(self, what: str) -> None:
-        self.asked[what] = self.asked.get(what, 0) + 1
+        self.calls[what] = self.calls.get(what, 0) + 1
 
 
 class Mixer(mixer_grpc.MixerServiceServicer):

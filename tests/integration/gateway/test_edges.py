@@ -1,4 +1,4 @@
-"""What holds for every request: credentials, problems, ids, headers; and what is told about the deployment."""
+"""Rules for every request: credentials, problems, ids, headers; and the state of the deployment."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_a_json_body_has_a_limit(gateway: Gateway, ada: User) -> None:
     assert_problem(await ada.client.post("/api/videos", content=pieces(), headers=headers), 413, "body_too_large")
 
 
-async def test_what_nobody_foresaw_is_told_by_an_id_only(
+async def test_an_unforeseen_error_is_answered_by_an_id_only(
     gateway: Gateway, ada: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*_: object) -> None:
@@ -199,7 +199,7 @@ async def test_an_engine_that_cannot_work_is_shown_with_what_is_missing_its_pric
     assert (works["missing"], works["shutdown_date"], works["price"]) == (None, None, None)
 
 
-async def test_health_tells_about_everything(gateway: Gateway) -> None:
+async def test_health_reports_every_component(gateway: Gateway) -> None:
     await heartbeat(gateway.database, "worker-1", service="orchestrator", version="1", slots=2, busy=1)
     async with gateway.client() as nobody:
         response = await nobody.get("/api/monitoring/health")

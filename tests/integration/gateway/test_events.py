@@ -22,7 +22,7 @@ async def new_job(user: User) -> str:
     return job_id
 
 
-async def test_a_finished_job_tells_its_whole_story_and_the_stream_ends(gateway: Gateway, ada: User) -> None:
+async def test_the_stream_of_a_finished_job_sends_all_its_events_and_ends(gateway: Gateway, ada: User) -> None:
     job_id = await new_job(ada)
     await working.finish(gateway, ada, job_id)
     async with serve(gateway.app) as url, follow(url, ada.key, job_id) as reader:

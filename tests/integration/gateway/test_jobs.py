@@ -17,7 +17,7 @@ from tests.integration.gateway import working
 from tests.integration.gateway.conftest import FREE_CREDITS, MP4, Gateway, User, add_video, assert_problem
 
 SECONDS = 62
-"""What the video costs in one language: started seconds count whole."""
+"""Price of the video in one language: started seconds count whole."""
 
 
 async def dub(user: User, targets: list[str], **changes: Any) -> dict[str, Any]:
@@ -143,12 +143,12 @@ async def test_without_a_stage_a_job_is_refused_for_now(gateway: Gateway, ada: U
     assert response.headers["Retry-After"]
 
 
-async def test_the_catalogue_is_asked_once_for_many_jobs(gateway: Gateway, ada: User) -> None:
+async def test_the_catalogue_is_fetched_once_for_many_jobs(gateway: Gateway, ada: User) -> None:
     video = await add_video(ada)
     wanted = {"target_languages": ["es"]}
     answers = await asyncio.gather(*(ada.client.post(f"/api/videos/{video['id']}/dub", json=wanted) for _ in range(5)))
     assert [answer.status_code for answer in answers] == [202] * 5
-    assert gateway.world.asked["translation_engines"] == 1
+    assert gateway.world.calls["translation_engines"] == 1
 
 
 async def test_jobs_are_listed_by_state_in_pages(gateway: Gateway, ada: User, bob: User) -> None:
@@ -184,7 +184,7 @@ async def test_a_waiting_job_is_cancelled_at_once_and_its_credits_come_back(gate
     assert (await ada.client.post(f"/api/jobs/{job['id']}/cancel")).status_code == 202
 
 
-async def test_a_running_job_is_told_to_stop(gateway: Gateway, ada: User) -> None:
+async def test_a_cancel_of_a_running_job_reaches_its_worker(gateway: Gateway, ada: User) -> None:
     job = await dub(ada, ["es"])
     store = await working.take(gateway, job["id"])
     answer = (await ada.client.post(f"/api/jobs/{job['id']}/cancel")).json()

@@ -64,7 +64,7 @@ async def send_to_one_that_dies(zygote: Zygote, gateway: Gateway, user: User, pa
 
 
 async def housekeeping_after_a_while(gateway: Gateway) -> None:
-    """What the other gateways do once a call has run longer than any may."""
+    """Cleans up as the other gateways do once a call has run longer than any may."""
     async with transaction(gateway.database) as connection:
         await connection.execute(update(idempotency_keys).values(running_until=text("now() - interval '1 second'")))
     await gateway.services.idempotency.housekeeping()
@@ -124,7 +124,7 @@ async def test_a_gateway_that_cancels_and_dies_before_it_releases_leaves_a_messa
 ) -> None:
     job = (await ada.client.post(f"/api/videos/{(await add_video(ada))['id']}/dub", json=BODY)).json()
     async with transaction(gateway.database) as connection:
-        await connection.execute(delete(outbox))  # lost, or a dead letter that nobody meets
+        await connection.execute(delete(outbox))  # lost, or a dead letter
     path = f"/api/jobs/{job['id']}/cancel"
     await send_to_one_that_dies(zygote, gateway, ada, path, "billing.release:before", tmp_path)
     assert (await ada.client.get(f"/api/jobs/{job['id']}")).json()["status"] == "cancelled"

@@ -43,7 +43,7 @@ async def test_completing_twice_changes_nothing(gateway: Gateway, ada: User) -> 
     again = await ada.client.post(f"/api/videos/{video['id']}/complete")
     assert again.status_code == 200
     assert again.json() == video
-    assert gateway.world.asked["probe"] == 1
+    assert gateway.world.calls["probe"] == 1
 
 
 async def test_a_video_that_was_not_sent_cannot_be_completed(ada: User) -> None:

@@ -81,7 +81,7 @@ def decode(path: Path, *, rate: int = RATE, channels: int = 2, stream: str = "0:
 
 @pytest.fixture
 def temp_dir(tmp_path: Path) -> Path:
-    """Where workspaces are made; tests look whether anything is left in it."""
+    """The folder for workspaces; tests check that nothing is left in it."""
     folder = tmp_path / "work"
     folder.mkdir()
     return folder

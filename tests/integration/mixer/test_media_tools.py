@@ -137,7 +137,7 @@ async def test_memory_is_limited(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("said", "reason"),
+    ("message", "reason"),
     [
         ("[mov] moov atom not found\nInvalid data found when processing input", "truncated_media"),
         ("Format not on whitelist 'mov'", "forbidden_format"),
@@ -147,8 +147,8 @@ async def test_memory_is_limited(tmp_path):
         ("Codec AVOption max_pixels (Maximum) has not been used\nmoov atom not found", "truncated_media"),
     ],
 )
-def test_what_a_tool_says_becomes_a_reason(said, reason):
-    assert ended(1, said, timed_out=False, seconds=1).reason == reason
+def test_the_message_of_a_tool_becomes_a_reason(message, reason):
+    assert ended(1, message, timed_out=False, seconds=1).reason == reason
 
 
 def test_an_unknown_failure_is_ours():

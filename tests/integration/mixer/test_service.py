@@ -142,7 +142,7 @@ async def test_requests_that_make_no_sense_are_refused(stub, request_, reason):
     assert caught.value.reason == reason
 
 
-async def test_a_full_mixer_says_when_to_come_back(full_stub, bench, left_over):
+async def test_a_full_mixer_returns_when_to_retry(full_stub, bench, left_over):
     source = ref_to_proto(await bench.store(bench.video(seconds=60)))
     request = pb.ExtractAudioRequest(source=source, output_prefix=PREFIX)
     first = full_stub.ExtractAudio(request, timeout=TIMEOUT)

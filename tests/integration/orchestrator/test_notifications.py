@@ -23,7 +23,7 @@ from tests.support.instant_stages import Script, fails
 
 @dataclass
 class Channel:
-    """Keeps what was told; fails as long as it is told to."""
+    """Keeps the notes sent; raises `failures` first."""
 
     notes: list[Note] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
@@ -64,9 +64,7 @@ async def _run(deployment, **changes) -> str:
     return str(job_id)
 
 
-async def test_the_owner_of_a_finished_job_gets_one_mail_and_nobody_is_alerted(
-    deployment, sender, mail, alerts
-) -> None:
+async def test_the_owner_of_a_finished_job_gets_one_mail_and_no_alert_is_sent(deployment, sender, mail, alerts) -> None:
     job_id = await _run(deployment)
     await asyncio.gather(*(sender.send_due() for _ in range(3)))
     (note,) = mail.notes
@@ -78,7 +76,7 @@ async def test_the_owner_of_a_finished_job_gets_one_mail_and_nobody_is_alerted(
     assert await sender.send_due() == 0
 
 
-async def test_a_failed_job_is_told_to_its_owner_and_to_the_operators(
+async def test_a_failed_job_is_reported_to_its_owner_and_to_the_operators(
     deployment, sender, mail, alerts, script: Script
 ) -> None:
     script.faults["Translate"] = fails(InvalidInput("No engine speaks it.", reason="unsupported_language_pair"))
@@ -92,7 +90,9 @@ async def test_a_failed_job_is_told_to_its_owner_and_to_the_operators(
     assert "ada@example.com" not in alert.text
 
 
-async def test_a_job_resumed_and_failed_again_is_told_again(deployment, sender, mail, alerts, script: Script) -> None:
+async def test_a_job_resumed_and_failed_again_is_reported_again(
+    deployment, sender, mail, alerts, script: Script
+) -> None:
     script.faults["Mix"] = fails(InvalidInput("No mix.", reason="mix_impossible"))
     job_id = await deployment.submit(notify_email="ada@example.com")
     async with deployment.worker():
@@ -105,7 +105,7 @@ async def test_a_job_resumed_and_failed_again_is_told_again(deployment, sender, 
     assert len(alerts.notes) == 2
 
 
-async def test_a_cancelled_job_is_told_to_nobody(deployment, sender) -> None:
+async def test_a_cancelled_job_sends_no_notification(deployment, sender) -> None:
     job_id = await deployment.submit(notify_email="ada@example.com")
     async with transaction(deployment.engine) as connection:
         await control.request_cancel(connection, deployment.user_id, job_id)
@@ -176,7 +176,7 @@ async def test_a_sender_that_dies_before_marking_sends_again_under_the_same_key(
     await _run(deployment)
     (taken,) = await take_due(deployment.engine)
     assert taken.kind is NotificationKind.MAIL
-    assert await sender.send_due() == 0  # held by who took it, for a while
+    assert await sender.send_due() == 0  # held by the sender that took it, for a while
     await _make_due(deployment)
     await sender.send_due()
     assert [note.key for note in mail.notes] == [taken.key]

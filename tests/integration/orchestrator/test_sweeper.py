@@ -85,7 +85,7 @@ async def test_many_sweepers_send_one_message(deployment) -> None:
     assert await _messages(deployment) == 1
 
 
-async def test_an_overdue_job_that_nobody_works_on_fails_once_and_its_credits_come_back(
+async def test_an_overdue_job_without_a_worker_fails_once_and_its_credits_come_back(
     deployment, sweeper: Sweeper, script: Script
 ) -> None:
     job_id = await deployment.submit()

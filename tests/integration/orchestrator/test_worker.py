@@ -265,7 +265,7 @@ async def test_a_stopped_worker_gives_its_job_to_another_which_does_only_what_is
     assert script.count("Mix") == 4
 
 
-async def test_what_may_pass_is_tried_again_and_told(deployment, script: Script) -> None:
+async def test_a_transient_error_is_retried_and_recorded(deployment, script: Script) -> None:
     left = [Unavailable(reason="tts_down", retry_after=0.01), Unavailable(reason="tts_down", retry_after=0.01)]
     script.faults["Synthesize"] = lambda _: left.pop() if left else None
     job_id = await deployment.submit()

@@ -1,4 +1,4 @@
-"""What a job may ask of the engines, and how long their answers are remembered."""
+"""Requirements of a job that the engines can meet, and the time for which their answers are remembered."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def test_a_named_engine_must_serve_the_languages_itself():
     assert await refused(Stages(), needs("es", tts_engine="nobody")) == "unknown_engine"
 
 
-async def test_voices_belong_to_a_target_language_and_to_the_engine_asked_for():
+async def test_voices_belong_to_a_target_language_and_to_the_requested_engine():
     good = needs("es", "ca", voices={"es": {"speaker_1": "fish:ana", "speaker_2": "espeak:es"}, "ca": "espeak:ca"})
     assert await Catalogue(Stages(), 60).check(good) == "en"
     for bad in (
@@ -115,7 +115,7 @@ async def test_answers_are_remembered_for_a_while_and_fetched_once_for_all_who_w
     assert stages.asked == 3
 
 
-async def test_an_error_is_told_to_who_waits_and_not_remembered():
+async def test_an_error_is_raised_to_all_waiting_callers_and_not_remembered():
     answers = iter([Unavailable("Not now."), "here"])
 
     async def fetch():

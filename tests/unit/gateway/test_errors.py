@@ -44,7 +44,7 @@ def test_every_kind_has_a_status():
         (Kind.INTERNAL, 500),
     ],
 )
-def test_a_kind_has_the_status_that_the_contract_says(kind, status):
+def test_a_kind_has_the_status_of_the_contract(kind, status):
     assert status_of(BY_KIND[kind]()) == status
 
 
@@ -52,7 +52,7 @@ def test_too_few_credits_are_payment_required():
     assert status_of(QuotaExceeded(reason="insufficient_credits")) == 402
 
 
-def test_a_problem_says_reason_detail_and_facts():
+def test_a_problem_has_reason_detail_and_facts():
     body = body_of(NotFound("There is no such video.", reason="video_not_found", details={"video": "7"}))
     assert body == {
         "type": "urn:onevoice:problem:video_not_found",
@@ -70,19 +70,19 @@ def test_facts_of_an_error_never_replace_what_a_problem_is():
 
 
 @pytest.mark.parametrize("error", [Internal("the table jobs is gone"), unexpected(KeyError("secret"))])
-def test_internal_errors_are_told_by_an_id_only(error):
+def test_internal_errors_are_answered_by_an_id_only(error):
     body = body_of(error)
     assert (body["status"], body["reason"], body["detail"]) == (500, "internal", "Something went wrong inside.")
     assert len(body["error_id"]) == 32
 
 
-def test_who_is_turned_away_for_now_is_told_when_to_come_back():
+def test_a_transient_refusal_states_when_to_retry():
     assert problem_response(Busy(retry_after=2.2)).headers["Retry-After"] == "3"
     assert problem_response(Unavailable()).headers["Retry-After"] == "5"
     assert "Retry-After" not in problem_response(NotFound()).headers
 
 
-def test_who_is_not_known_is_told_how_to_be():
+def test_a_missing_credential_is_answered_with_the_scheme_to_use():
     assert problem_response(Unauthenticated()).headers["WWW-Authenticate"] == 'Bearer realm="onevoice"'
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI page: valid, and complete for who writes a client."""
+"""The OpenAPI document: valid, and complete enough to write a client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims whose answer is lost are made again and find what they were granted; other deliveries do not."""
+"""A claim with a lost reply is repeated and finds the lease that it was granted; other deliveries do not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Hurried(random.Random):
 
 
 class Flaky(MemoryJobs):
-    """Does what it is asked, and then raises the errors in `ahead`, one per call."""
+    """Executes each call, and then raises the errors in `ahead`, one per call."""
 
     def __init__(self) -> None:
         super().__init__()

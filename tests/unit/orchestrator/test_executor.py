@@ -21,7 +21,7 @@ FOREVER = 1_000_000
 
 
 class MemoryJournal:
-    """Keeps results in memory and says what happened."""
+    """Keeps results in memory and records retries and failures."""
 
     def __init__(self, stored: Mapping[str, Checkpoint] | None = None) -> None:
         self.stored = dict(stored or {})
@@ -281,7 +281,7 @@ async def test_without_its_journal_a_job_does_not_go_on() -> None:
     assert work.ran == ["a"]
 
 
-async def test_a_graph_that_cannot_end_is_a_defect_and_says_where() -> None:
+async def test_a_graph_that_cannot_end_is_a_defect_and_names_the_step() -> None:
     work = Work()
     with pytest.raises(Internal, match="nowhere"):
         await executor(MemoryJournal()).run([work.step("nowhere", "nothing")])

@@ -86,7 +86,7 @@ async def test_a_pure_result_with_news_is_written_at_once() -> None:
     assert store.writes == [(["cut"], False)]
 
 
-async def test_a_write_that_failed_is_left_to_the_next_who_says_that_it_may_have_happened() -> None:
+async def test_a_write_that_failed_is_left_to_the_next_which_marks_it_as_perhaps_stored() -> None:
     store = Store()
     under_test, store.trouble = journal(store), [Unavailable()]
     await saving(under_test, "pure", pure=True)

@@ -1,4 +1,4 @@
-"""Progress goes forward, is told sparingly, and knows what an earlier run did."""
+"""Progress goes forward, is reported sparingly, and counts the results of an earlier run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from onevoice_kit.errors import Conflict, OneVoiceError, Unavailable
 from services.orchestrator.progress import MIN_INTERVAL_S, Progress
 
 
-class Told:
+class Reports:
     """Collects what watchers would see."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Told:
 
 
 class Clock:
-    """The time of the event loop, which moves when told."""
+    """The time of the event loop, moved by the test."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -42,14 +42,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def progress(told: Told) -> Progress:
-    made = Progress(told, ["es", "ca"])  # type: ignore[arg-type]
+def progress(reports: Reports) -> Progress:
+    made = Progress(reports, ["es", "ca"])  # type: ignore[arg-type]
     made.expect_speech([[(0, 4000)], [(5000, 9000)]])
     return made
 
 
 async def test_a_job_reaches_its_end_by_preparing_recognising_and_its_languages() -> None:
-    job = progress(Told())
+    job = progress(Reports())
     assert job.percent() == 10
     await job.transcribed(0)
     await job.transcribed(1)
@@ -60,39 +60,39 @@ async def test_a_job_reaches_its_end_by_preparing_recognising_and_its_languages(
     assert job.percent() == 99.0, "the last percent belongs to the end itself"
 
 
-async def test_many_lines_are_told_as_few_messages(clock: Clock) -> None:
-    job = progress(told := Told())
+async def test_many_lines_are_reported_in_few_messages(clock: Clock) -> None:
+    job = progress(reports := Reports())
     for _ in range(100):
         clock.now += MIN_INTERVAL_S / 50
         await job.line_spoken("es", 40)
-    spoken = [call for call in told.calls if call[2] == "es"]
+    spoken = [call for call in reports.calls if call[2] == "es"]
     assert 2 <= len(spoken) <= 4
 
 
-async def test_what_is_told_never_goes_back(clock: Clock) -> None:
-    job = progress(told := Told())
+async def test_reported_progress_never_goes_back(clock: Clock) -> None:
+    job = progress(reports := Reports())
     for step in (job.mixing("es", 0.9), job.mixing("es", 0.2), job.line_spoken("es", 10), job.muxing("es")):
         clock.now += 1
         await step
-    percents = [percent for _, percent, language in told.calls if language == "es"]
+    percents = [percent for _, percent, language in reports.calls if language == "es"]
     assert percents == sorted(percents)
 
 
 async def test_a_resumed_job_counts_what_was_recognised_before() -> None:
-    job = progress(Told())
+    job = progress(Reports())
     job.heard(0)
     assert job.percent() == 32.5
 
 
-async def test_progress_that_cannot_be_told_costs_no_step(clock: Clock) -> None:
-    job = progress(told := Told())
-    told.error = Unavailable()
+async def test_progress_that_cannot_be_stored_costs_no_step(clock: Clock) -> None:
+    job = progress(reports := Reports())
+    reports.error = Unavailable()
     await job.transcribed(0)
-    assert len(told.calls) == 1
+    assert len(reports.calls) == 1
 
 
 async def test_a_lost_lease_is_not_kept_from_the_step(clock: Clock) -> None:
-    job = progress(told := Told())
-    told.error = Conflict(reason="lease_lost")
+    job = progress(reports := Reports())
+    reports.error = Conflict(reason="lease_lost")
     with pytest.raises(Conflict):
         await job.transcribed(0)
