@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar, get_args
 
@@ -41,9 +41,15 @@ class Given:
     """The outputs that a step has declared as its inputs, decoded."""
 
     outputs: Inputs
+    declared: Collection[Handle[Any]]
 
     def __call__(self, handle: Handle[T]) -> T:
-        """The output behind a handle; `pydantic.ValidationError` where the checkpoint is not of its type."""
+        """
+        The output behind a handle. `LookupError` for one that the step does not declare, which its hash would not
+        cover; `pydantic.ValidationError` where the checkpoint is not of the handle's type.
+        """
+        if handle not in self.declared:
+            raise LookupError(f"{handle} is not a declared input of the step.")
         output = self.outputs[handle.key]
         return load(handle.kind, output if handle.part is None else output[handle.part])
 

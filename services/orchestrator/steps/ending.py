@@ -60,7 +60,7 @@ class Finish(Task[LanguageEnd]):
     muxed: Handle[Muxed]
     measurements: Handle[Measurements]
     revision: int | None
-    """The last one in which the language was edited: an edit that changes nothing ends the language again, too."""
+    """Not read: the last one in which the language was edited. An edit that changes nothing ends the language again."""
 
     async def run(self, tools: Tools, given: Given) -> Result[LanguageEnd]:
         """Returns the end; it is published with the dubbed file."""
@@ -197,6 +197,7 @@ class Settle(Task[int]):
     """By language: milliseconds of the edited lines that the run is paid for; None: the whole source."""
     media: Handle[Media]
     manifest: Handle[Artifact]
+    """Not read: nothing is charged before every file is there."""
     ends: tuple[Handle[LanguageEnd], ...]
 
     async def run(self, tools: Tools, given: Given) -> Result[int]:

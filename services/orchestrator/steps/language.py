@@ -26,11 +26,12 @@ from .task import Task
 
 @dataclass(frozen=True, kw_only=True)
 class TranslationEngines(Task[list[EngineUse]]):
-    """Lists the engines that the translation may use, by their identity. A run keeps its list; a new run lists anew."""
+    """Lists the engines that the translation may use, by their identity. A run keeps its list."""
 
     stage: ClassVar = "translate"
     pure: ClassVar = True
     run_number: int
+    """Not read: a new run lists anew."""
     target: str
     language: Handle[str]
     engine: str
@@ -42,11 +43,12 @@ class TranslationEngines(Task[list[EngineUse]]):
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechEngines(Task[list[EngineUse]]):
-    """Lists the engines that the synthesis may use, by their identity. A run keeps its list; a new run lists anew."""
+    """Lists the engines that the synthesis may use, by their identity. A run keeps its list."""
 
     stage: ClassVar = "tts"
     pure: ClassVar = True
     run_number: int
+    """Not read: a new run lists anew."""
     target: str
     engine: str
 

@@ -49,13 +49,14 @@ class Language(Task[str]):
 @dataclass(frozen=True, kw_only=True)
 class RecognitionEngines(Task[dict[str, list[EngineUse]]]):
     """
-    Lists the engines that detection, diarization and transcription may use, by their identity. A run keeps its lists; a
-    new run lists anew.
+    Lists the engines that detection, diarization and transcription may use, by their identity. A run keeps its
+    lists.
     """
 
     stage: ClassVar = "asr"
     pure: ClassVar = True
     run_number: int
+    """Not read: a new run lists anew."""
     language: Handle[str]
     engine: str
 

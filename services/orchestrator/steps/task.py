@@ -21,9 +21,11 @@ T = TypeVar("T")
 class Task(ABC, Generic[T]):
     """
     A step that gives a `T`. Each field of a subclass is a declared input: a handle, a tuple of handles, or a plain
-    value, such as an option of the user or a setting of the deployment. `run` decides by them alone, so the input hash
-    is made of them: any change of one runs the step again, and nothing else does. (A field with `compare=False` is no
-    input: its value must not change the output.)
+    value, such as an option of the user or a setting of the deployment. `run` decides by them alone, and `given`
+    refuses any other handle, so the input hash is made of them: any change of one runs the step again, and nothing else
+    does.
+    (A field with `compare=False` is no input: its value must not change the output.) An input that `run` does not read
+    is described as such.
 
     Two tasks are equal where they have the same inputs and give the same handle: graphs can be compared.
     """
@@ -81,8 +83,11 @@ def _param(value: object) -> Json:
 def bind(tools: Tools, task: Task[Any]) -> Step:
     """The task as the executor runs it."""
 
+    takes = task.takes
+    declared = frozenset(takes)
+
     async def run(inputs: Inputs) -> Result[Json]:
-        made = await task.run(tools, Given(inputs))
+        made = await task.run(tools, Given(inputs, declared))
         result = made if isinstance(made, Result) else Result(made)
         return Result(dump(task.gives.kind, result.output), result.published)
 
@@ -90,8 +95,8 @@ def bind(tools: Tools, task: Task[Any]) -> Step:
         task.gives.key,
         task.stage,
         run,
-        tuple(handle.key for handle in task.takes),
-        tuple(handle.part for handle in task.takes),
+        tuple(handle.key for handle in takes),
+        tuple(handle.part for handle in takes),
         params=task.params,
         then=partial(_following, tools, task) if task.then or type(task).follow is not Task.follow else None,
         pure=task.pure,

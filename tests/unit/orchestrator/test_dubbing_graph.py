@@ -201,7 +201,7 @@ async def test_the_text_of_a_user_replaces_that_of_the_translator_and_the_other_
     task = whole(edits=Edits((Edit(2, "es", 1, "0.1", "una línea mucho más larga que su tiempo"),)))["edit:es:0"]
     made = {line: Translation(f"hola {line}", ("x",), True, ENGINE) for line in ("0.0", "0.1")}
     inputs = {"cut:0": dump(dict[str, Source], cut(0)), "translate:es:0": dump(dict[str, Translation], made)}
-    edited = cast(dict[str, Translation], await task.run(cast(Any, None), Given(inputs)))
+    edited = cast(dict[str, Translation], await task.run(cast(Any, None), Given(inputs, task.takes)))
     assert edited["0.0"] == made["0.0"]
     line = edited["0.1"]
     assert (line.text, line.unknown_words, line.within_budget, line.edited) == (

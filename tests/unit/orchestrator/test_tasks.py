@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -56,6 +58,45 @@ def hash_of(task: Task[Any], outputs: Mapping[str, Json] = OUTPUTS) -> str:
 async def test_a_task_gets_the_values_behind_its_handles() -> None:
     result = await bind(TOOLS, REPEAT).run(OUTPUTS)
     assert result == Result("Ann-Ann")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undeclared(Repeat):
+    """Reads the output of a step that it does not declare."""
+
+    other: Handle[str] = field(compare=False)
+
+    async def run(self, tools: Tools, given: Given) -> str:
+        """Returns the text."""
+        return given(self.other)
+
+
+@pytest.mark.parametrize("other", [item(NAMES, "bob"), Handle("more", str)], ids=["another part", "another step"])
+async def test_a_task_gets_no_value_behind_a_handle_that_it_does_not_declare(other: Handle[str]) -> None:
+    task = Undeclared(gives=REPEAT.gives, times=NUMBER, name=REPEAT.name, glue="-", other=other)
+    assert other not in task.takes
+    with pytest.raises(LookupError, match="not a declared input"):
+        await bind(TOOLS, task).run({**OUTPUTS, "more": "more"})
+
+
+def _unread(source: str) -> Iterator[tuple[str, str]]:
+    """Class and field of each input that the methods of its task do not mention, unless its description states so."""
+    for task in ast.parse(source).body:
+        if not (isinstance(task, ast.ClassDef) and any("Task[" in ast.unparse(base) for base in task.bases)):
+            continue
+        read = {ast.unparse(node) for node in ast.walk(task) if isinstance(node, ast.Attribute)}
+        for statement, following in pairwise(task.body):
+            if isinstance(statement, ast.AnnAssign) and "ClassVar" not in ast.unparse(statement.annotation):
+                name, described = ast.unparse(statement.target), ast.unparse(following)
+                if f"self.{name}" not in read and not described.strip("'\"").startswith("Not read: "):
+                    yield task.name, name
+
+
+def test_every_step_reads_its_inputs_or_states_that_they_only_decide_when_it_runs_again() -> None:
+    files = sorted((ROOT / "services/orchestrator/steps").glob("*.py"))
+    assert [found for file in files for found in _unread(file.read_text(encoding="utf-8"))] == []
+    body = "    used: int\n    unused: int\n    def run(self): return self.used\n"
+    assert list(_unread(f"class Step(Task[int]):\n{body}")) == [("Step", "unused")]
 
 
 def test_a_step_waits_for_the_steps_behind_the_handles() -> None:
