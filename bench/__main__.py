@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 from .table import Row, render
@@ -10,10 +12,16 @@ from .table import Row, render
 PARTS = ("jobs", "mix", "orchestration")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the parts named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures and prints one table of ratios.")
+    # No `choices`: with `*` argparse would check the empty list against them.
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all where none is named")
+    parts = parser.parse_args(arguments).parts
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
     rows: list[Row] = []
-    for part in sys.argv[1:] or PARTS:
+    for part in parts or PARTS:
         print(f"measuring {part} …", file=sys.stderr, flush=True)
         rows += import_module(f"bench.{part}").run()
     print(render(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from onevoice_kit.media_exec import (
     AudioFacts,
@@ -21,6 +22,9 @@ from services.mixer.mixing.blocks import BLOCK, RATE, Reader, blocks, read_block
 from services.mixer.probing import KnownFacts
 from services.mixer.progress import Report, part, silent
 from services.mixer.results import Results, Work, content
+
+if TYPE_CHECKING:
+    from services.mixer.mixing.levels import Levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +77,15 @@ class Extractor:
         command = _command(source, facts.audio[0], duration_ms, programme, speech)
         room = duration_ms * 48 * 2 * 4 + (1 << 20)
         async with self._ffmpeg.stream(command, workspace, max_output_bytes=room) as running:
-            loudness = await work_beside([running], lambda: _measure(running, duration_ms, report))
+            levels = await work_beside([running], lambda: _measure(running, duration_ms, report))
             await running.wait()
         extraction = Extraction(
             speech=await self._results.put(work.key("flac", "speech"), speech.path, "audio/flac"),
             programme=await self._results.put(work.key("flac", "programme"), programme.path, "audio/flac"),
-            loudness_lufs=loudness,
+            loudness_lufs=_loudness(levels),
             duration_ms=duration_ms,
         )
+        await self._results.keep_levels(work.prefix, extraction.programme, levels.pack())
         await self._results.keep(work, {name: getattr(extraction, name) for name in Extraction.__slots__})
         return extraction
 
@@ -107,20 +112,26 @@ def _command(
     )
 
 
-def _measure(decoder: Reader, duration_ms: int, report: Report) -> float:
-    """Integrated loudness of the stereo samples that come down the pipe."""
+def _measure(decoder: Reader, duration_ms: int, report: Report) -> Levels:
+    """Levels of the stereo samples that come down the pipe."""
     # Imported here: scipy takes most of a second to load, and the service should be up by then.
-    from services.mixer.mixing.loudness import HopMeter, integrated
+    from services.mixer.mixing.levels import LevelMeter
 
     total = duration_ms * RATE // 1000
-    meter = HopMeter(channels=2)
+    meter = LevelMeter(channels=2)
     for begin, end in blocks(total):
         meter.add(read_block(decoder, end - begin))
         report(end / total)
     # What is left over the exact length would keep the tool waiting for a reader.
     while decoder.read(BLOCK):
         pass
-    return integrated(meter.energies())
+    return meter.levels()
+
+
+def _loudness(levels: Levels) -> float:
+    from services.mixer.mixing.loudness import integrated
+
+    return integrated(levels.hops())
 
 
 def _from_plain(known: dict[str, object]) -> Extraction:

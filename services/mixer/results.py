@@ -14,7 +14,7 @@ from onevoice_kit.errors import InvalidInput
 from onevoice_kit.storage.base import ObjectRef, Storage
 
 _SHA256 = re.compile("[0-9a-f]{64}")
-VERSION = "mixer-3"
+VERSION = "mixer-4"
 """Part of every key; a new one when the same request gives another result."""
 
 
@@ -54,6 +54,20 @@ class Results:
     def __init__(self, storage: Storage) -> None:
         """`storage` is where inputs come from and outputs go."""
         self.storage = storage
+
+    @staticmethod
+    def levels_key(prefix: str, sound: ObjectRef) -> str:
+        """Key of the levels of a sound (`mixing.levels`), which every mix over it needs."""
+        return Work.of(prefix, "levels", {"sound": content(sound)}).key("f32")
+
+    async def levels(self, prefix: str, sound: ObjectRef) -> bytes | None:
+        """The packed levels of a sound, if a call has measured them."""
+        key = self.levels_key(prefix, sound)
+        return None if await self.storage.head(key) is None else await self.storage.get_bytes(key)
+
+    async def keep_levels(self, prefix: str, sound: ObjectRef, packed: bytes) -> None:
+        """Stores the levels of a sound."""
+        await self.storage.put_bytes(self.levels_key(prefix, sound), packed, "application/octet-stream")
 
     async def find(self, work: Work) -> dict[str, Any] | None:
         """The stored answer, if each output is still there as it was: of the size and checksum in the answer."""

@@ -17,6 +17,7 @@ from onevoice_kit.errors import InvalidInput
 from onevoice_kit.media_exec import Command, Ffmpeg, Input, MediaFile, Output, Workspace
 from onevoice_kit.storage.base import Storage
 from services.mixer.mixing.blocks import RATE, Samples
+from services.mixer.mixing.levels import levels_of_clip
 from services.mixer.mixing.plan import Clip, out_of_range
 from services.mixer.mixing.voice import Placed
 from services.mixer.mixing.wav import WavHeader, read_header, read_mono
@@ -134,7 +135,8 @@ class ClipPreparer:
             samples = _spoken(one, stretched.get(one.number))
             start = one.clip.start_ms * RATE // 1000
             os.pwrite(self._scratch, samples.tobytes(), offset * 4)
-            placed[one.number] = Placed(start, min(one.length, self._total - start), offset)
+            length = min(one.length, self._total - start)
+            placed[one.number] = Placed(start, length, offset, levels_of_clip(samples, start))
         return placed
 
 

@@ -1,7 +1,8 @@
-"""The use case Mix: prepares the clips, measures, solves the gains, mixes and encodes, and checks what came out."""
+"""The use case Mix: prepares the clips, solves the gains, mixes and encodes, and checks what came out."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from onevoice_kit.storage.base import ObjectRef, Storage
 from services.mixer.mixing.blocks import RATE, Reader, blocks, read_block
 from services.mixer.mixing.clips import ClipPreparer
 from services.mixer.mixing.ducking import Ducker
+from services.mixer.mixing.levels import LevelMeter, Levels
 from services.mixer.mixing.loudness import HopMeter, integrated
 from services.mixer.mixing.passes import Gains, Measured, Outputs, Parts, measure, render
 from services.mixer.mixing.plan import Loudness, Mix, MixJob, check
@@ -109,11 +111,18 @@ class Mixer:
                 os.close(scratch)
 
     async def _measure(self, session: _Session, report: Report) -> Parts:
+        levels = await self._levels(session, report)
+        return await asyncio.to_thread(measure, levels, session.ducker(), session.placed, session.total)
+
+    async def _levels(self, session: _Session, report: Report) -> Levels:
+        """The levels of the background: those that its extraction or another mix has left, else measured now."""
+        prefix, background = session.job.output_prefix, session.job.background
+        if (packed := await self._results.levels(prefix, background)) is not None:
+            return Levels.unpack(packed)
         async with self._decode(session, session.background) as decoder:
-            return await _beside(
-                decoder,
-                lambda pipe: measure(pipe, session.ducker(), session.voice(), session.total, report),
-            )
+            levels = await _beside(decoder, lambda pipe: _metered(pipe, session.total, report))
+        await self._results.keep_levels(prefix, background, levels.pack())
+        return levels
 
     async def _produce(self, session: _Session, parts: Parts, report: Report) -> tuple[_Rendered, Gains, Measured]:
         """
@@ -220,6 +229,14 @@ def _may_limit(parts: Parts, gains: Gains) -> bool:
     """True where peaks can come near the ceiling; `parts.peak` bounds them with the voice as it is."""
     voice = max(0.0, gains.voice_db)
     return parts.peak * 10 ** ((voice + gains.common_db + 3.5) / 20) > 10 ** (gains.ceiling_dbtp / 20)
+
+
+def _metered(pipe: Reader, total: int, report: Report) -> Levels:
+    meter = LevelMeter(channels=2)
+    for begin, end in blocks(total):
+        meter.add(read_block(pipe, end - begin))
+        report(end / total)
+    return meter.levels()
 
 
 def _meter(pipe: Reader, total: int) -> Measured:

@@ -1,7 +1,8 @@
-"""The two passes over the timeline: one measures background and voice, one mixes, limits, measures and writes."""
+"""Solves the gains of a mix from the levels of its parts; the pass over the timeline that mixes, limits and writes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
@@ -9,11 +10,12 @@ import numpy as np
 
 from services.mixer.mixing.blocks import BLOCK, Reader, Samples, blocks, read_block
 from services.mixer.mixing.ducking import Ducker
+from services.mixer.mixing.levels import STEP, Levels
 from services.mixer.mixing.limiter import Limiter
-from services.mixer.mixing.loudness import HOP, SILENT, Energies, HopMeter, KFilter, hop_products, integrated
+from services.mixer.mixing.loudness import HOP, SILENT, Energies, HopMeter, integrated
 from services.mixer.mixing.pipes import PipeWriter
 from services.mixer.mixing.truepeak import PeakMeter
-from services.mixer.mixing.voice import Voice
+from services.mixer.mixing.voice import Placed, Voice
 from services.mixer.progress import Report
 
 LOWEST_DB, HIGHEST_DB = -24.0, 20.0
@@ -22,18 +24,16 @@ LOWEST_DB, HIGHEST_DB = -24.0, 20.0
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Hop energies of background, of voice, and of their product, so that every gain's loudness follows at once."""
+    """Hop energies of background and voice, which have nothing in common: every gain's loudness follows at once."""
 
     background: Energies
     voice: Energies
-    product: Energies
     peak: float
-    """Highest sample of background plus voice as they are, linear: how near the limiter is."""
+    """Bound of the highest sample of background plus voice as they are, linear: how near the limiter is."""
 
     def loudness(self, voice_gain: float) -> float:
         """Integrated loudness, LUFS, of the background plus the voice times `voice_gain` (linear)."""
-        mixed = self.background + 2 * voice_gain * self.product + voice_gain**2 * self.voice
-        return integrated(np.maximum(mixed, 0.0))
+        return integrated(self.background + voice_gain**2 * self.voice)
 
     def solve(self, target_lufs: float) -> float:
         """The voice's gain, dB, that gives the target or comes nearest to it; 0 where there is nothing to aim for."""
@@ -48,7 +48,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Gains:
-    """Gains of the second pass."""
+    """Gains of a mix."""
 
     voice_db: float
     common_db: float
@@ -65,7 +65,7 @@ class Measured:
 
 
 class Outputs(NamedTuple):
-    """The pipes that the second pass writes, as float32; None: this part is dropped."""
+    """The pipes that the pass writes, as float32; None: this part is dropped."""
 
     mix: BinaryIO | None = None
     """Stereo."""
@@ -73,30 +73,33 @@ class Outputs(NamedTuple):
     """Mono: the voice alone, as loud as in the mix."""
 
 
-def measure(background: Reader, ducker: Ducker, voice: Voice, total: int, report: Report) -> Parts:
-    """The first pass. `background` gives stereo float32; `total` is in samples."""
-    filters = KFilter(2), KFilter(1)
-    hops: list[tuple[Energies, Energies, Energies]] = []
-    peak = 0.0
-    for begin, end in blocks(total):
-        ducked = ducker.apply(begin, read_block(background, end - begin))
-        spoken = voice.read(begin, end)
-        if spoken is None:
-            spoken = np.zeros(end - begin, dtype=np.float32)
-        heard, said = filters[0].apply(ducked), filters[1].apply(spoken[:, None])
-        # The voice sounds from both sides: twice its energy, and its product with the sum of both sides.
-        product = hop_products(heard.sum(axis=0, keepdims=True), said)
-        hops.append((hop_products(heard, heard), 2 * hop_products(said, said), product))
-        peak = max(peak, float(np.abs(ducked).max()) + float(np.abs(spoken).max()))
-        report(end / total)
-    columns = [np.concatenate(column) for column in zip(*hops, strict=True)]
-    return Parts(columns[0], columns[1], columns[2], peak)
+def measure(background: Levels, ducker: Ducker, clips: Sequence[Placed], total: int) -> Parts:
+    """
+    The parts of a mix, from the levels of its background and of its clips alone. A gain that changes within a step
+    counts with the mean of its square. `total` is in samples.
+    """
+    ducked, voice = Levels.silent(total // STEP), Levels.silent(total // STEP)
+    ducked.add(background, 0)
+    for clip in clips:
+        voice.add(clip.levels, clip.start)
+    even = np.ones((BLOCK, 1), dtype=np.float32)
+    for begin, end in blocks(total // STEP * STEP):
+        gains = ducker.apply(begin, even[: end - begin]).reshape(-1, STEP)
+        steps = slice(begin // STEP, end // STEP)
+        ducked.energies[steps] *= (gains**2).mean(axis=1)
+        ducked.peaks[steps] *= gains.max(axis=1)
+    peak = float((ducked.peaks + voice.peaks).max(initial=0.0))
+    # The voice sounds from both sides: twice its energy.
+    return Parts(ducked.hops(), 2 * voice.hops(), peak)
 
 
 def render(
     background: Reader, ducker: Ducker, voice: Voice, total: int, gains: Gains, out: Outputs, report: Report
 ) -> Measured:
-    """The second pass. The voice stem is written before the limiter, which acts on the mix as a whole."""
+    """
+    The pass over the timeline. `background` gives stereo float32; `total` is in samples. The voice stem is written
+    before the limiter, which acts on the mix as a whole.
+    """
     limiter = Limiter(10 ** (gains.ceiling_dbtp / 20))
     sink, stem = _Sink(out.mix), PipeWriter(out.voice)
     silence = np.zeros(BLOCK, dtype=np.float32)

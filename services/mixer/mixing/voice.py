@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from services.mixer.mixing.blocks import Samples
+from services.mixer.mixing.levels import Levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Placed:
     """Samples."""
     offset: int
     """Of its first sample in the scratch file, samples."""
+    levels: Levels = field(default_factory=partial(Levels.silent, 0), compare=False)
+    """From the step of the timeline in which it starts."""
 
     @property
     def end(self) -> int:

@@ -7,12 +7,14 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.media_exec import Ffmpeg, MediaLimits
+from services.mixer.extraction import ExtractionJob
 from services.mixer.mixing.mixer import Mixer
 from services.mixer.mixing.plan import Clip, Loudness, MixJob, Range
 
@@ -341,7 +343,8 @@ async def test_a_cancelled_mix_leaves_nothing_behind(desk, left_over, file_stora
     with pytest.raises(asyncio.CancelledError):
         await task
     assert left_over() == []
-    assert [key async for key in file_storage.list("users")] == []
+    # The levels of the background serve the next attempt.
+    assert ["/levels-" in key async for key in file_storage.list("users")] == [True]
 
 
 async def test_a_repeat_is_found_without_any_work(desk, file_storage, temp_dir):
@@ -351,10 +354,37 @@ async def test_a_repeat_is_found_without_any_work(desk, file_storage, temp_dir):
     assert await Mixer(file_storage, nothing_allowed).mix(job) == first
 
 
+class Recording(Ffmpeg):
+    """Media tools that keep the commands of which samples are read."""
+
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
+        self.decoded: list[str] = []
+
+    def stream(self, command, workspace, **options):
+        if any(output.file == "pipe" for output in command.outputs):
+            self.decoded.append(command.inputs[0].file)
+        return super().stream(command, workspace, **options)
+
+
+async def test_an_extracted_sound_is_decoded_once_for_each_language_and_measured_never_again(
+    desk, use_cases, file_storage, ffmpeg, temp_dir
+):
+    source = await desk.bench.store(desk.bench.video())
+    sound = await use_cases.extractor.extract(ExtractionJob(source, "users/u/jobs/j/mixer"))
+    job = await desk.job(chord(6), [await desk.clip(speech(1), start_ms=1000)], output_prefix="users/u/jobs/j/mixer")
+    job = replace(job, background=sound.programme, source_loudness_lufs=sound.loudness_lufs)
+    tools = Recording(ffmpeg.limits, temp_dir)
+    mix = await Mixer(file_storage, tools).mix(job)
+    assert len(tools.decoded) == 1
+    assert mix.loudness_lufs == pytest.approx(sound.loudness_lufs, abs=0.05)
+
+
 MEMORY = """
 import io, os, sys
 import numpy as np
 from services.mixer.mixing.ducking import Ducker
+from services.mixer.mixing.levels import LevelMeter, levels_of_clip
 from services.mixer.mixing.passes import Gains, Outputs, measure, render
 from services.mixer.mixing.plan import Range
 from services.mixer.mixing.voice import Placed, Voice
@@ -367,10 +397,15 @@ class Noise(io.RawIOBase):
 minutes = int(sys.argv[1])
 total = minutes * 60 * 48_000
 scratch = os.open(sys.argv[2], os.O_RDWR | os.O_CREAT)
-os.pwrite(scratch, np.ones(96_000, dtype=np.float32).tobytes(), 0)
-clips = [Placed(start, 90_000, 0) for start in range(0, total - 96_000, 144_000)]
+spoken = np.ones(96_000, dtype=np.float32)
+os.pwrite(scratch, spoken.tobytes(), 0)
+levels = levels_of_clip(spoken[:90_000], 0)
+clips = [Placed(start, 90_000, 0, levels) for start in range(0, total - 96_000, 144_000)]
 ranges = [Range(clip.start // 48, clip.end // 48) for clip in clips]
-parts = measure(Noise(), Ducker(ranges, -15), Voice(scratch, clips), total, lambda fraction: None)
+meter = LevelMeter(2)
+for _ in range(total // 96_000):
+    meter.add(np.frombuffer(Noise.data, dtype="<f4").reshape(-1, 2))
+parts = measure(meter.levels(), Ducker(ranges, -15), clips, total)
 gains = Gains(parts.solve(-20), 3.0, -1.5)
 with open(os.devnull, "wb") as out:
     voice, ducker = Voice(scratch, clips), Ducker(ranges, -15)
