@@ -12,16 +12,16 @@ from uuid import UUID
 
 import pytest
 
-from onevoice_jobs import queries, runs
+from onevoice_jobs import queries
 from onevoice_jobs.records import Artifact
 from onevoice_jobs.states import JobStatus, LanguageStatus
-from onevoice_kit.db import transaction, uuid7
+from onevoice_kit.db import transaction
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.storage.file import FileStorage
 from onevoice_kit.testing.waiting import eventually
 from onevoice_local.databases import PostgresDatabases
-from services.billing.pricing import quote
 from tests.support.answers import LateAnswer
+from tests.support.editing import edit, regenerate
 from tests.support.instant_stages import fails, only
 from tests.support.outcomes import ledger_of
 from tests.support.rig import FREE_CREDITS, PRICE, RESERVED, Rig, prepare
@@ -61,27 +61,11 @@ async def _completed(rig: Rig, **changes: Any) -> UUID:
 
 
 async def _edit(rig: Rig, job_id: UUID, language: str, index: int, text: str) -> None:
-    async with transaction(rig.engine) as connection:
-        await runs.edit_translation(connection, rig.user_id, job_id, language, index, text)
+    await edit(rig.engine, rig.user_id, job_id, language, index, text)
 
 
 async def _regenerate(rig: Rig, job_id: UUID) -> UUID:
-    """Does as the gateway: reserves the price of the changes, and starts the run; returns the reservation."""
-    reservation = uuid7()
-    async with transaction(rig.engine) as connection:
-        changed = await runs.unpaid_changes(connection, rig.user_id, job_id)
-    price = quote(sum(changed.values()), 1).credits
-    await rig.ledger.reserve(str(rig.user_id), str(reservation), price, job_id=str(job_id))
-    async with transaction(rig.engine) as connection:
-        await runs.start_edit_run(
-            connection,
-            rig.user_id,
-            job_id,
-            reservation_id=str(reservation),
-            quoted_credits=price,
-            changed_ms=changed,
-        )
-    return reservation
+    return await regenerate(rig.engine, rig.ledger, rig.user_id, job_id)
 
 
 async def _results(rig: Rig, job_id: UUID, revision: int | None = None) -> dict[tuple[str, str | None], Artifact]:
