@@ -6,9 +6,8 @@ from .mutation import Mutation
 
 _LEASES, _STATEMENTS = "libs/onevoice_jobs/leases.py", "libs/onevoice_jobs/statements.py"
 _OUTBOX, _EXECUTOR = "libs/onevoice_kit/queue/outbox.py", "services/orchestrator/pipeline/executor.py"
-_TEST_LEASES, _TEST_STORE = "tests/integration/jobs/test_leases.py::", "tests/integration/jobs/test_store.py::"
-_TEST_CONTRACT = "tests/contract/jobs/test_leases.py::"
-_TEST_CONTROL = "tests/integration/jobs/test_control.py::"
+_TEST_LEASES, _TEST_STORE = "tests/contract/jobs/test_leases.py::", "tests/contract/jobs/test_store.py::"
+_TEST_CONTROL, _TEST_RACES = "tests/contract/jobs/test_control.py::", "tests/integration/jobs/test_concurrency.py::"
 _TEST_EXECUTOR, _TEST_WORKER = (
     "tests/unit/orchestrator/test_executor.py::",
     "tests/integration/orchestrator/test_worker.py::",
@@ -21,7 +20,7 @@ _FENCES = (
         _STATEMENTS,
         "WHERE id = :job_id AND lease_epoch = :epoch FOR SHARE",
         "WHERE id = :job_id AND (lease_epoch = :epoch OR true) FOR SHARE",
-        (f"{_TEST_STORE}test_a_stale_holder_changes_nothing[finish_step]",),
+        (f"{_TEST_STORE}test_a_stale_holder_changes_nothing[on_postgres-finish_step]",),
     ),
     Mutation(
         "an event is written whatever the epoch of the lease",
@@ -29,8 +28,8 @@ _FENCES = (
         "WHERE id = :job_id AND lease_epoch = :epoch{condition}",
         "WHERE id = :job_id AND (lease_epoch = :epoch OR true){condition}",
         (
-            f"{_TEST_STORE}test_a_stale_holder_changes_nothing[event]",
-            f"{_TEST_STORE}test_a_stale_holder_changes_nothing[job_completed]",
+            f"{_TEST_STORE}test_a_stale_holder_changes_nothing[on_postgres-event]",
+            f"{_TEST_STORE}test_a_stale_holder_changes_nothing[on_postgres-job_completed]",
         ),
     ),
     Mutation(
@@ -38,14 +37,14 @@ _FENCES = (
         _STATEMENTS,
         "lease_epoch = :epoch FOR SHARE",
         "lease_epoch = :epoch",
-        ("tests/integration/jobs/test_fence.py::test_a_checkpoint_waits_for_a_claim_that_is_being_made",),
+        (f"{_TEST_RACES}test_a_checkpoint_waits_for_a_claim_that_is_being_made",),
     ),
     Mutation(
         "the epoch stays at the end of a job",
         _STATEMENTS,
         "        lease_epoch = lease_epoch + 1, estimated_completion = NULL",
         "        estimated_completion = NULL",
-        (f"{_TEST_STORE}test_nothing_is_written_after_the_end[finish_step]",),
+        (f"{_TEST_STORE}test_nothing_is_written_after_the_end[on_postgres-finish_step]",),
     ),
     Mutation(
         "a lease is renewed and given back whatever its epoch",
@@ -54,7 +53,7 @@ _FENCES = (
         "return jobs.c.id == lease.job_id",
         (
             f"{_TEST_LEASES}test_an_expired_lease_is_taken_over_and_its_old_holder_fenced_off",
-            f"{_TEST_LEASES}test_giving_back_a_lost_lease_does_not_touch_the_new_one",
+            f"{_TEST_LEASES}test_a_lease_given_back_is_free_at_once",
         ),
     ),
     Mutation(
@@ -62,7 +61,7 @@ _FENCES = (
         "libs/onevoice_jobs/control.py",
         "lease_until=None,\n            lease_epoch=jobs.c.lease_epoch + 1,",
         "lease_until=None,",
-        (f"{_TEST_CONTROL}test_a_job_whose_worker_died_is_cancelled_at_once_and_the_worker_fenced_off",),
+        (f"{_TEST_CONTROL}test_a_job_without_a_live_worker_is_cancelled_at_once_and_its_old_worker_fenced_off",),
     ),
 )
 
@@ -73,8 +72,8 @@ _CLAIMS = (
         "if row.held_s > 0:",
         "if False:",
         (
-            f"{_TEST_LEASES}test_a_held_job_is_refused_with_the_time_left",
-            f"{_TEST_LEASES}test_of_many_claims_at_once_one_wins",
+            f"{_TEST_LEASES}test_claims_are_refused_with_the_reason",
+            f"{_TEST_RACES}test_of_many_claims_at_once_one_wins",
         ),
     ),
     Mutation(
@@ -83,8 +82,8 @@ _CLAIMS = (
         "if row.lease_owner != owner:",
         "if False:",
         (
-            f"{_TEST_LEASES}test_a_held_job_is_refused_with_the_time_left",
-            f"{_TEST_CONTRACT}test_a_claim_made_again_by_the_same_owner_finds_its_own_lease",
+            f"{_TEST_LEASES}test_claims_are_refused_with_the_reason",
+            f"{_TEST_LEASES}test_a_claim_made_again_by_the_same_owner_finds_its_own_lease",
         ),
     ),
     Mutation(
@@ -92,7 +91,7 @@ _CLAIMS = (
         _LEASES,
         "if row.lease_owner != owner:",
         "if True:",
-        (f"{_TEST_CONTRACT}test_a_claim_made_again_by_the_same_owner_finds_its_own_lease",),
+        (f"{_TEST_LEASES}test_a_claim_made_again_by_the_same_owner_finds_its_own_lease",),
     ),
     Mutation(
         "two deliveries to one worker are one claim",
@@ -120,7 +119,7 @@ _CLAIMS = (
         _LEASES,
         "select(*columns).where(jobs.c.id == job_id).with_for_update())",
         "select(*columns).where(jobs.c.id == job_id))",
-        (f"{_TEST_LEASES}test_of_many_claims_at_once_one_wins",),
+        (f"{_TEST_RACES}test_of_many_claims_at_once_one_wins",),
     ),
     Mutation(
         "a job is tried for ever",
@@ -137,21 +136,21 @@ _WAITS = (
         _LEASES,
         "attempts=func.greatest(jobs.c.attempts - 1, 0),\n            stage=wait.stage",
         "attempts=jobs.c.attempts,\n            stage=wait.stage",
-        (f"{_TEST_CONTRACT}test_a_parked_job_is_sent_again_later_and_has_used_no_attempt[on_postgres]",),
+        (f"{_TEST_LEASES}test_a_parked_job_is_sent_again_later_and_has_used_no_attempt[on_postgres]",),
     ),
     Mutation(
         "a job is parked by a worker that has lost it",
         _LEASES,
         "        if held is None:\n            raise LeaseLost(lease.job_id)",
         "        if held is None:\n            return",
-        (f"{_TEST_CONTRACT}test_a_job_is_parked_once_and_only_by_the_holder_of_its_lease[on_postgres]",),
+        (f"{_TEST_LEASES}test_a_job_is_parked_once_and_only_by_the_holder_of_its_lease[on_postgres]",),
     ),
     Mutation(
         "an older message of a parked job is taken as well",
         _LEASES,
         "sent_at < newest_at",
         "sent_at > newest_at",
-        (f"{_TEST_CONTRACT}test_the_message_of_a_parked_job_is_refused_for_the_newer_one[on_postgres]",),
+        (f"{_TEST_LEASES}test_the_message_of_a_parked_job_is_refused_for_the_newer_one[on_postgres]",),
     ),
     Mutation(
         "a step's own deadline is retried for ever",
@@ -205,14 +204,14 @@ _EVENTS = (
         _STATEMENTS,
         "SELECT fence.id, fence.base + event.number,",
         "SELECT fence.id, (SELECT max(id) FROM jobs.job_events WHERE job_id = :job_id) + event.number,",
-        (f"{_TEST_STORE}test_events_are_numbered_without_gaps_however_many_write_at_once",),
+        (f"{_TEST_RACES}test_events_are_numbered_without_gaps_however_many_write_at_once",),
     ),
     Mutation(
-        "a language that has ended is told to end again",
+        "a language that has ended ends again",
         _STATEMENTS,
         ") THEN {events} ELSE '[]' END",
         ") OR true THEN {events} ELSE '[]' END",
-        (f"{_TEST_STORE}test_a_language_that_has_ended_stays_as_it_ended",),
+        (f"{_TEST_STORE}test_a_language_that_has_ended_stays_as_it_ended_and_gets_no_more_events",),
     ),
 )
 

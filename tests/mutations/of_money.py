@@ -81,7 +81,7 @@ MONEY = (
         "if not row.held and not await may_be_paid(connection, job_id):",
         "if not row.held:",
         (
-            "tests/integration/jobs/test_fence.py::test_a_cancel_waits_for_a_checkpoint_that_is_being_written",
+            "tests/integration/jobs/test_concurrency.py::test_a_cancel_waits_for_a_checkpoint_that_is_being_written",
             f"{_TEST_RESUME}test_a_job_whose_worker_settled_and_died_is_not_cancelled_any_more",
         ),
     ),

@@ -13,13 +13,13 @@ from onevoice_kit.testing.waiting import eventually
 _WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
 
-async def done_or_blocked(engine: AsyncEngine, task: asyncio.Task[object]) -> None:
-    """Returns once the task is done, or something in the database waits for a lock."""
+async def done_or_blocked(engine: AsyncEngine, task: asyncio.Task[object], blocked: int = 1) -> None:
+    """Returns once the task is done, or `blocked` statements in the database wait for a lock."""
 
     async def either() -> bool:
         if task.done():
             return True
         async with transaction(engine) as connection:
-            return bool((await connection.execute(_WAITING)).scalar_one())
+            return bool((await connection.execute(_WAITING)).scalar_one() >= blocked)
 
     await eventually(either)

@@ -1,4 +1,4 @@
-"""The job engine's contract runs over PostgreSQL and over the engine in memory."""
+"""The job engine on PostgreSQL and the one in memory, each behind the same interface for the cases of the contract."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class InMemory:
         self.delays_s.append(delay_s)
 
     async def notifications(self) -> dict[str, tuple[str, str, Any]]:
-        return {key: told for job in self.memory.jobs.values() for key, told in job.notifications.items()}
+        return {key: row for job in self.memory.jobs.values() for key, row in job.notifications.items()}
 
 
 class OnPostgres:

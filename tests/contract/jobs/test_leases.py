@@ -1,4 +1,4 @@
-"""The contract of every job engine: leases, claims, cancels, and jobs that may be paid for."""
+"""The contract of every job engine: claims, leases, and jobs that wait."""
 
 from __future__ import annotations
 
@@ -7,21 +7,38 @@ from datetime import timedelta
 import pytest
 
 from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Verdict, Wait
-from onevoice_jobs.records import Published
-from onevoice_jobs.states import JobStatus, LanguageStatus
+from onevoice_jobs.states import JobStatus
 from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import uuid7
-from onevoice_kit.errors import NotFound
-from tests.contract.jobs.test_jobs import FAILURE, claim, types
+from tests.contract.jobs.cases import FAILURE, claim, claimed, types
 
 
 async def test_a_claim_starts_a_pending_job_once(under_test):
     job_id = await under_test.submit()
-    answers = [await claim(under_test, job_id, ttl_s=0) for _ in range(3)]
-    assert all(isinstance(answer, Claim) for answer in answers)
-    seen = [(answer.lease.epoch, answer.job.attempts, answer.verdict, answer.resumed) for answer in answers]  # type: ignore[union-attr]
+    answers = [await claimed(under_test, job_id, ttl_s=0) for _ in range(3)]
+    seen = [(answer.lease.epoch, answer.job.attempts, answer.verdict, answer.resumed) for answer in answers]
     assert seen == [(1, 1, Verdict.RUN, False), (2, 2, Verdict.RUN, True), (3, 3, Verdict.RUN, True)]
+    job = answers[0].job
+    assert (job.status, job.started_at is not None, job.target_languages) == ("processing", True, ("es", "ca"))
+    assert answers[0].lease.owner == "worker-1"
     assert await types(under_test, job_id) == ["job.created", "job.started"]
+
+
+async def test_an_expired_lease_is_taken_over_and_its_old_holder_fenced_off(under_test):
+    job_id = await under_test.submit()
+    old = (await claimed(under_test, job_id, ttl_s=0)).lease
+    new = await claimed(under_test, job_id, "worker-2")
+    assert (new.lease.epoch, new.resumed, new.job.attempts) == (old.epoch + 1, True, 2)
+    with pytest.raises(LeaseLost) as lost:
+        await under_test.jobs.renew(old, ttl_s=60)
+    assert lost.value.reason == "lease_lost"
+    with pytest.raises(LeaseLost):
+        await finish_step(under_test.jobs.store(old), "probe", "h", {})
+    await under_test.jobs.give_back(old, count_attempt=True)
+    assert (await under_test.jobs.renew(new.lease, ttl_s=60)).lease.epoch == new.lease.epoch
+    store = under_test.jobs.store(new.lease)
+    await finish_step(store, "probe", "h", {})
+    assert set(await store.completed_steps()) == {"probe"}
 
 
 async def test_claims_are_refused_with_the_reason(under_test):
@@ -35,8 +52,7 @@ async def test_claims_are_refused_with_the_reason(under_test):
 
 async def test_a_claim_made_again_by_the_same_owner_finds_its_own_lease(under_test):
     job_id = await under_test.submit()
-    first = await claim(under_test, job_id, "worker-1/a", ttl_s=60, max_attempts=1)
-    again = await claim(under_test, job_id, "worker-1/a", ttl_s=90, max_attempts=1)
+    first, again = [await claim(under_test, job_id, "worker-1/a", ttl_s=ttl_s, max_attempts=1) for ttl_s in (60, 90)]
     assert isinstance(first, Claim)
     assert isinstance(again, Claim)
     assert again.lease.until > first.lease.until
@@ -52,8 +68,7 @@ async def test_a_claim_made_again_by_the_same_owner_finds_its_own_lease(under_te
 async def test_a_claim_made_again_after_its_lease_is_another_attempt(under_test):
     job_id = await under_test.submit()
     await claim(under_test, job_id, "worker-1/a", ttl_s=0)
-    again = await claim(under_test, job_id, "worker-1/a")
-    assert isinstance(again, Claim)
+    again = await claimed(under_test, job_id, "worker-1/a")
     assert (again.lease.epoch, again.job.attempts) == (2, 2)
 
 
@@ -61,9 +76,7 @@ async def test_a_claim_made_again_returns_a_cancel(under_test):
     job_id = await under_test.submit()
     await claim(under_test, job_id, "worker-1/a")
     await under_test.cancel(job_id)
-    again = await claim(under_test, job_id, "worker-1/a")
-    assert isinstance(again, Claim)
-    assert again.verdict is Verdict.CANCEL
+    assert (await claimed(under_test, job_id, "worker-1/a")).verdict is Verdict.CANCEL
 
 
 async def test_an_ended_job_is_refused_and_shown(under_test, take):
@@ -84,17 +97,15 @@ async def test_the_sixth_attempt_is_not_run(under_test):
 
 async def test_a_job_past_its_deadline_stays_pending_and_can_be_failed(under_test, take):
     job_id = await under_test.submit(deadline_s=0)
-    answer = await claim(under_test, job_id, ttl_s=0)
-    assert isinstance(answer, Claim)
+    answer = await claimed(under_test, job_id, ttl_s=0)
     assert (answer.verdict, answer.job.status) == (Verdict.OVERDUE, JobStatus.PENDING)
     await (await take(job_id)).job_failed(FAILURE)
     assert await types(under_test, job_id) == ["job.created", "job.failed"]
 
 
-async def test_a_renewed_lease_lasts_and_tells_of_a_cancel(under_test):
+async def test_a_renewed_lease_lasts_and_returns_a_cancel(under_test):
     job_id = await under_test.submit()
-    first = await claim(under_test, job_id, ttl_s=0)
-    assert isinstance(first, Claim)
+    first = await claimed(under_test, job_id, ttl_s=0)
     renewal = await under_test.jobs.renew(first.lease, ttl_s=60)
     assert renewal.lease.until > first.lease.until
     assert not renewal.cancel_requested
@@ -106,13 +117,11 @@ async def test_a_renewed_lease_lasts_and_tells_of_a_cancel(under_test):
 @pytest.mark.parametrize(("counted", "attempts"), [(True, 2), (False, 1)])
 async def test_a_lease_given_back_is_free_at_once(under_test, counted, attempts):
     job_id = await under_test.submit()
-    first = await claim(under_test, job_id)
-    assert isinstance(first, Claim)
+    first = await claimed(under_test, job_id)
     await under_test.jobs.give_back(first.lease, count_attempt=counted)
     with pytest.raises(LeaseLost):
         await under_test.jobs.renew(first.lease, ttl_s=60)
-    second = await claim(under_test, job_id, "worker-2")
-    assert isinstance(second, Claim)
+    second = await claimed(under_test, job_id, "worker-2")
     assert (second.job.attempts, second.lease.epoch) == (attempts, 3)
     await under_test.jobs.give_back(first.lease, count_attempt=True)
     assert (await under_test.jobs.renew(second.lease, ttl_s=60)).lease.epoch == 3
@@ -121,10 +130,8 @@ async def test_a_lease_given_back_is_free_at_once(under_test, counted, attempts)
 @pytest.mark.parametrize("counted", [True, False])
 async def test_a_lease_given_back_twice_is_given_back_once(under_test, counted):
     job_id = await under_test.submit()
-    first = await claim(under_test, job_id, ttl_s=0)
-    second = await claim(under_test, job_id)
-    assert isinstance(first, Claim)
-    assert isinstance(second, Claim)
+    await claimed(under_test, job_id, ttl_s=0)
+    second = await claimed(under_test, job_id)
     for _ in range(2):
         await under_test.jobs.give_back(second.lease, count_attempt=counted)
     job = await under_test.job(job_id)
@@ -132,9 +139,7 @@ async def test_a_lease_given_back_twice_is_given_back_once(under_test, counted):
 
 
 async def held(under_test, job_id) -> Lease:
-    claimed = await claim(under_test, job_id)
-    assert isinstance(claimed, Claim)
-    return claimed.lease
+    return (await claimed(under_test, job_id)).lease
 
 
 def wait(delay_s: float = 40.0, *, progressed: bool = False) -> Wait:
@@ -148,13 +153,12 @@ async def test_a_parked_job_is_sent_again_later_and_has_used_no_attempt(under_te
     assert (job.status, job.stage, job.attempts) == (JobStatus.PROCESSING, "waiting for tts", 0)
     assert [attempt for _, attempt, _ in await under_test.sent()] == ["1", "1"]
     assert await under_test.delays() == pytest.approx([0.0, 40.0])
-    again = await claim(under_test, job_id, "worker-2")
-    assert isinstance(again, Claim)
+    again = await claimed(under_test, job_id, "worker-2")
     assert (again.job.attempts, again.resumed) == (1, True)
 
 
 async def test_a_job_is_parked_once_and_only_by_the_holder_of_its_lease(under_test):
-    """A caller that cannot tell whether its job is parked must not delete the message."""
+    """A caller that lost the reply must not delete the message."""
     job_id = await under_test.submit()
     lease = await held(under_test, job_id)
     await under_test.jobs.park(lease, wait())
@@ -184,7 +188,7 @@ async def test_a_wait_lasts_until_a_step_has_been_completed(under_test):
 
 
 async def test_the_message_of_a_parked_job_is_refused_for_the_newer_one(under_test):
-    """Also where the worker died before it could delete the older one, whoever meets which of them first."""
+    """Also where the worker died before it could delete the older one, whichever of them is received first."""
     job_id = await under_test.submit()
     await under_test.jobs.park(await held(under_test, job_id), wait())
     older, newer = await under_test.requested()
@@ -202,70 +206,3 @@ async def test_the_first_message_of_a_job_is_taken_whatever_the_clock_of_its_sen
     job_id = await under_test.submit()
     [sent_at] = await under_test.requested()
     assert isinstance(await claim(under_test, job_id, sent_at=sent_at - timedelta(hours=1)), Claim)
-
-
-async def test_a_job_nobody_works_on_is_cancelled_at_once_and_whoever_did_is_fenced_off(under_test, take):
-    job_id = await under_test.submit()
-    zombie = await take(job_id, ttl_s=0)
-    assert [await under_test.cancel(job_id), await under_test.cancel(job_id)] == [JobStatus.CANCELLED] * 2
-    assert {task.status for task in await under_test.languages(job_id)} == {LanguageStatus.CANCELLED}
-    assert await types(under_test, job_id) == ["job.created", "job.started", "job.cancelled"]
-    with pytest.raises(LeaseLost):
-        await zombie.job_completed(spent_credits=1, metrics={})
-    with pytest.raises(NotFound):
-        await under_test.cancel(job_id, uuid7())
-
-
-async def test_a_job_that_may_be_paid_for_is_left_to_the_next_worker_which_can_deliver_it(under_test, take):
-    job_id = await under_test.submit()
-    await finish_step(await take(job_id, ttl_s=0), "pay", "hash", {"value": 1}, Published(payment=True))
-    assert [await under_test.cancel(job_id), await under_test.cancel(job_id)] == [JobStatus.PROCESSING] * 2
-    assert (await under_test.job(job_id)).cancel_requested_at is not None
-    claimed = await claim(under_test, job_id, "worker-2")
-    assert isinstance(claimed, Claim)
-    assert claimed.verdict is Verdict.CANCEL
-    await under_test.jobs.store(claimed.lease).job_completed(spent_credits=1, metrics={})
-    assert (await types(under_test, job_id))[2:] == ["job.cancel_requested", "job.completed"]
-
-
-async def test_a_resumed_job_that_may_be_paid_for_can_be_delivered_although_it_is_cancelled(under_test, take):
-    job_id = await under_test.submit()
-    store = await take(job_id)
-    await finish_step(store, "pay", "hash", {"value": 1}, Published(payment=True))
-    await store.job_failed(FAILURE, spent_credits=1)
-    await under_test.resume(job_id)
-    assert await under_test.cancel(job_id) is JobStatus.PENDING
-    claimed = await claim(under_test, job_id, "worker-2")
-    assert isinstance(claimed, Claim)
-    assert (claimed.verdict, claimed.job.status) == (Verdict.CANCEL, JobStatus.PROCESSING)
-    await under_test.jobs.store(claimed.lease).job_completed(spent_credits=1, metrics={})
-    told = ["job.failed", "job.resumed", "job.cancel_requested", "job.started", "job.completed"]
-    assert (await types(under_test, job_id))[2:] == told
-
-
-async def test_a_job_whose_last_steps_are_yet_to_be_done_is_cancelled_at_once(under_test, take):
-    job_id = await under_test.submit()
-    store = await take(job_id, ttl_s=0)
-    await finish_step(store, "report", "hash", {"value": 1})
-    assert await under_test.cancel(job_id) is JobStatus.CANCELLED
-
-
-async def test_a_job_in_work_is_told_once_that_it_is_cancelled(under_test, take):
-    job_id = await under_test.submit()
-    store = await take(job_id)
-    assert [await under_test.cancel(job_id), await under_test.cancel(job_id)] == [JobStatus.PROCESSING] * 2
-    assert await store.cancel_requested()
-    await store.job_cancelled()
-    assert (await types(under_test, job_id))[2:] == ["job.cancel_requested", "job.cancelled"]
-    assert await under_test.cancel(job_id) is JobStatus.CANCELLED
-
-
-async def test_a_cancelled_job_whose_worker_died_is_claimed_to_be_cancelled(under_test):
-    job_id = await under_test.submit()
-    first = await claim(under_test, job_id)
-    assert isinstance(first, Claim)
-    await under_test.cancel(job_id)
-    await under_test.jobs.renew(first.lease, ttl_s=0)
-    second = await claim(under_test, job_id, "worker-2")
-    assert isinstance(second, Claim)
-    assert second.verdict is Verdict.CANCEL

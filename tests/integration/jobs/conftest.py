@@ -24,7 +24,7 @@ from onevoice_kit.storage.base import ObjectRef
 from onevoice_local.databases import PostgresDatabases
 
 _EMPTY = ("DELETE FROM jobs.jobs", "DELETE FROM jobs.outbox", "DELETE FROM jobs.workers")
-"""What belongs to a job goes with it."""
+"""All rows of a job are deleted with it."""
 
 Submit = Callable[..., Awaitable[UUID]]
 Take = Callable[..., Awaitable[JobStore]]

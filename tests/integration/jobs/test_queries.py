@@ -1,4 +1,4 @@
-"""What users read: their own jobs only, page by page."""
+"""Queries of users: their own jobs only, page by page."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from onevoice_jobs.queries import (
     list_segments,
     list_translations,
 )
-from onevoice_jobs.records import Event, Published, Segment, Translation
+from onevoice_jobs.records import Artifact, Event, Published, Segment, Translation
 from onevoice_jobs.states import JobStatus
 from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import transaction, uuid7
 from onevoice_kit.errors import InvalidInput, NotFound
+from onevoice_kit.storage.base import ObjectRef
 
 
 @pytest.mark.parametrize(
@@ -117,3 +118,14 @@ async def test_events_are_read_in_portions(engine, submit, take, user_id):
         first = await events_after(connection, user_id, job_id, limit=3)
         rest = await events_after(connection, user_id, job_id, first[-1].id)
     assert [event.id for event in first] + [event.id for event in rest] == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_artifacts_are_found_by_language_and_kind(engine, submit, take, user_id):
+    job_id = await submit()
+    ref = ObjectRef("file:///users/u/jobs/j/a.mp4", "b" * 64, 99, "video/mp4")
+    made = [Artifact(kind, "es", f"talk.es.{kind}", ref) for kind in ("video", "audio")]
+    await finish_step(await take(job_id), "done", "h", {}, Published(artifacts=tuple(made)))
+    async with transaction(engine) as connection:
+        videos = await list_artifacts(connection, user_id, job_id, language="es", kind="video")
+        assert await list_artifacts(connection, user_id, job_id, language="ca") == []
+    assert [item.filename for item in videos] == ["talk.es.video"]

@@ -1,4 +1,4 @@
-"""Submitting: one transaction makes the job, its languages, its first event and its message."""
+"""One transaction makes a job, its languages, its first event and its message; a deletion removes all its rows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import pytest
 from sqlalchemy import func, select
 
 from onevoice_jobs.messages import DubbingJobMessage
-from onevoice_jobs.models import job_events, jobs, language_tasks, outbox
+from onevoice_jobs.models import job_events, jobs, language_tasks, outbox, segments, steps
 from onevoice_jobs.options import GlossaryTerm, JobOptions
 from onevoice_jobs.queries import get_job
+from onevoice_jobs.records import Published, Segment
 from onevoice_jobs.submit import PRIORITIES, insert_job
+from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import Listener, transaction, uuid7
 from onevoice_kit.queue.outbox import OutboxQueue
 
@@ -61,12 +63,21 @@ async def test_a_submission_that_fails_leaves_nothing(engine, new_job):
             assert (await connection.execute(select(func.count()).select_from(table))).scalar_one() == 0
 
 
-async def test_watchers_hear_of_a_job_when_it_is_committed(engine, new_job, database_url):
+async def test_watchers_are_notified_of_a_job_when_it_is_committed(engine, new_job, database_url):
     job_id = uuid7()
     listener = Listener(database_url)
-    heard = listener.listen("job_events")
-    assert await anext(heard) == ""
+    notified = listener.listen("job_events")
+    assert await anext(notified) == ""
     async with transaction(engine) as connection:
         await insert_job(connection, replace(new_job), job_id)
-    assert await anext(heard) == str(job_id)
+    assert await anext(notified) == str(job_id)
     await listener.close()
+
+
+async def test_deleting_a_job_takes_everything_of_it_along(engine, submit, take):
+    store = await take(await submit())
+    await finish_step(store, "cut", "h", {}, Published(segments=(Segment(0, 0, 0, 900, "speaker_1", "hello"),)))
+    async with transaction(engine) as connection:
+        await connection.execute(jobs.delete())
+        for table in (job_events, language_tasks, steps, segments):
+            assert (await connection.execute(select(func.count()).select_from(table))).scalar_one() == 0
