@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = parser.parse_args(arguments).parts
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    # The serial script and the platform must use the same engine, and the script's is this one.
+    os.environ.setdefault("ASR_TRANSCRIPTION_ENGINES", "pocketsphinx")
     rows: list[Row] = []
     for part in parts or PARTS:
         print(f"measuring {part} …", file=sys.stderr, flush=True)

@@ -16,11 +16,15 @@ from onevoice_local.aws import Aws, AwsServer, aws_server
 from onevoice_local.databases import PostgresDatabases, postgres_server
 
 _POSTGRES_DIR = "ONEVOICE_TEST_POSTGRES_DIR"
+_LIGHT = {"ASR_TRANSCRIPTION_ENGINES": "pocketsphinx"}
+"""Engines of tests that judge no words: they start sooner than the neural ones. A test may set others."""
 _is_worker = "PYTEST_XDIST_WORKER" in os.environ
 
 
 def pytest_configure() -> None:
     """A session's workers share one folder, and so one server; pytest's own folders are closed to other users."""
+    for name, engines in _LIGHT.items():
+        os.environ.setdefault(name, engines)
     if not _is_worker:
         os.environ[_POSTGRES_DIR] = tempfile.mkdtemp(prefix="onevoice-test-postgres-")
 

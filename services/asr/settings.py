@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 from pydantic import Field
 
@@ -12,14 +13,20 @@ from onevoice_kit.settings import EngineSettings, GrpcServerSettings, Names, Sto
 class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings):
     """Environment of speech recognition."""
 
-    asr_transcription_engines: Names = ("pocketsphinx",)
-    """Engines in order of preference, separated by commas."""
+    asr_transcription_engines: Names = ("whisper", "pocketsphinx")
+    """Engines in order of preference, separated by commas; the first that can work serves."""
     asr_diarization_engines: Names = ("single",)
     """Engines in order of preference, separated by commas."""
     asr_detection_engines: Names = ("silero",)
     """Engines in order of preference, separated by commas."""
     asr_workers: int = Field(default=0, ge=0, le=256)
-    """Processes that recognise speech; 0: one per core this process may use."""
+    """Processes or threads that recognise speech; 0: one per core this process may use."""
+    whisper_model: str = ""
+    """A folder with a CTranslate2 model, or a hub id such as `large-v3-turbo`; empty: the installed base model."""
+    whisper_device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
+    whisper_compute_type: str = ""
+    """CTranslate2's name of the arithmetic; empty: int8 on a CPU, float16 on a GPU."""
     asr_chunk_ms: int = Field(default=15_000, ge=1_000, le=60_000)
     """Longest chunk proposed where a call sets none: short enough to keep several cores busy on a short clip."""
     asr_max_audio_ms: int = Field(default=4 * 3_600_000, ge=1_000)
@@ -32,5 +39,5 @@ class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings):
 
     @property
     def workers(self) -> int:
-        """Processes that recognise speech, at least one."""
+        """Processes or threads that recognise speech, at least one."""
         return self.asr_workers or len(os.sched_getaffinity(0))

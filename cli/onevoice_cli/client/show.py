@@ -150,4 +150,13 @@ def metrics_table(report: Mapping[str, Any]) -> Table:
     for heading, group, name, form in _COLUMNS:
         values = [((language.get("metrics") or {}).get(group) or {}).get(name) for language in languages]
         table.add_row(heading, *("–" if value is None else form.format(value) for value in values))
+    for stage in ("asr", "translate", "tts"):
+        table.add_row(f"engine ({stage})", *(_engines(language, stage) for language in languages))
     return table
+
+
+def _engines(language: Mapping[str, Any], stage: str) -> str:
+    """The engines that served a stage, with their models."""
+    used = (language.get("lineage") or {}).get(stage) or []
+    names = [f"{one['name']} {one['model']}".strip() for one in (used if isinstance(used, list) else [used])]
+    return escape(", ".join(names)) or "–"

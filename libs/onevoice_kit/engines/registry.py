@@ -162,7 +162,10 @@ class Registry(Generic[E, C]):
         raise _cause([one for one, what in served if what is not None] if usable else described) or unsupported
 
     async def warm(self) -> None:
-        """Warms every engine that can work; one that fails is logged and tries again at its first call."""
+        """
+        Warms the first engine that can work and becomes warm; those after it are warmed by their first call. One that
+        fails is logged.
+        """
         for name in self.names:
             described = await self._describe(name)
             if described.engine is None or not described.capabilities.available:
@@ -174,6 +177,7 @@ class Registry(Generic[E, C]):
                 _log.exception("engine did not become warm", extra={"engine": name})
             else:
                 _log.info("engine is warm", extra={"engine": name})
+                return
 
     async def close(self) -> None:
         """Closes every engine that was used."""

@@ -7,11 +7,11 @@ from contextlib import aclosing
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
 
 from onevoice_kit.engines.base import EngineInfo
 from services.asr.engines.base import Capabilities, TimeRange, Utterance
+from services.asr.engines.context import with_context
 from services.asr.engines.pocketsphinx_worker import Task, load, recognise
 from services.asr.engines.worker_pool import WorkerPool
 from services.asr.settings import AsrSettings
@@ -43,7 +43,10 @@ class PocketSphinx:
         language: str,  # noqa: ARG002 - there is one model
     ) -> AsyncGenerator[Utterance]:
         """As the protocol has it; one task for each region, so that all processes have work."""
-        tasks = [Task(audio, region, heard) for region, heard in zip(regions, _heard(regions), strict=True)]
+        tasks = [
+            Task(audio, region, heard)
+            for region, heard in zip(regions, with_context(regions, _CONTEXT_MS), strict=True)
+        ]
         async with aclosing(self._pool.map(recognise, tasks)) as utterances:
             async for utterance in utterances:
                 yield utterance
@@ -56,17 +59,6 @@ class PocketSphinx:
 def create(settings: AsrSettings) -> PocketSphinx:
     """The engine as the settings want it."""
     return PocketSphinx(settings.workers)
-
-
-def _heard(regions: Sequence[TimeRange]) -> list[TimeRange]:
-    """Each region with some context around it, but not with sound of the regions beside it."""
-    middles = [(left.end_ms + right.start_ms) // 2 for left, right in pairwise(regions)]
-    lows = [0, *middles]
-    highs = [*middles, regions[-1].end_ms + _CONTEXT_MS]
-    return [
-        TimeRange(max(low, region.start_ms - _CONTEXT_MS), min(high, region.end_ms + _CONTEXT_MS))
-        for region, low, high in zip(regions, lows, highs, strict=True)
-    ]
 
 
 @cache

@@ -10,7 +10,10 @@ from onevoice_kit.engines.registry import Registry
 from services.asr.engines.base import Capabilities, DetectionEngine, DiarizationEngine, TranscriptionEngine
 from services.asr.settings import AsrSettings
 
-TRANSCRIPTION: Mapping[str, str] = {"pocketsphinx": "services.asr.engines.pocketsphinx"}
+TRANSCRIPTION: Mapping[str, str] = {
+    "whisper": "services.asr.engines.whisper",
+    "pocketsphinx": "services.asr.engines.pocketsphinx",
+}
 """Modules with a function `create(settings)`."""
 DIARIZATION: Mapping[str, str] = {"single": "services.asr.engines.single"}
 DETECTION: Mapping[str, str] = {"silero": "services.asr.engines.silero"}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from onevoice_kit.engines.registry import Registry
+from services.asr.engines import whisper
 from services.asr.engines.registry import (
     DETECTION,
     DIARIZATION,
@@ -17,6 +18,7 @@ from services.asr.engines.registry import (
     diarization_engines,
     transcription_engines,
 )
+from services.asr.engines.whisper_model import WhisperModel, shared
 from services.asr.settings import AsrSettings
 from services.translate.engines import registry as translation
 from services.translate.settings import TranslateSettings
@@ -76,10 +78,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     """A warm engine."""
     kind, name = request.param
+    if name == "whisper":
+        request.getfixturevalue("whisper_stays_loaded")
     made = FAKES[kind]() if name == "fake" else registry(kind, name).get(name)
     await made.warm()
     yield made
     await made.close()
+
+
+@pytest.fixture(scope="session")
+def whisper_stays_loaded() -> WhisperModel:
+    """The model of the engine `whisper`, which every engine in this process shares while something holds it."""
+    return shared(whisper.loading(AsrSettings(asr_workers=1)))
 
 
 @pytest.fixture(scope="session")

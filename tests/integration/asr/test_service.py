@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import psutil
 import pytest
@@ -22,7 +23,13 @@ async def detect(service, audio, **options):
     return await final_result(service.stub.DetectSpeech(request, timeout=60))
 
 
-async def test_a_reading_over_music_comes_back_as_words_with_times(service, tmp_path):
+@pytest.mark.parametrize(("engine", "errors"), [("pocketsphinx", 0.5), ("whisper", 0.05)])
+async def test_a_reading_over_music_comes_back_as_words_with_times(start, tmp_path, engine, errors):
+    async with start(asr_workers=2, asr_transcription_engines=(engine, "pocketsphinx")) as service:
+        await check_reading(service, tmp_path, engine, errors)
+
+
+async def check_reading(service, tmp_path, engine, errors):
     sound = samples.reading(*samples.NAMES)
     audio = await service.store(tmp_path, sound + samples.music(sound.size / samples.RATE, 0.005)[: sound.size])
     found = await detect(service, audio)
@@ -35,10 +42,12 @@ async def test_a_reading_over_music_comes_back_as_words_with_times(service, tmp_
     assert [utterance.range for utterance in utterances] == regions
     words = [word for utterance in utterances for word in utterance.words]
     expected = [word for name in samples.NAMES for word in samples.transcripts()[name]]
-    assert samples.word_errors(expected, [word.text for word in words]) / len(expected) < 0.5
+    spelt = " ".join(word.text for word in words).replace("Mr.", "mister")
+    got = re.findall(r"[a-z']+", spelt.lower())
+    assert samples.word_errors(expected, got) / len(expected) < errors
     onsets = [utterance.words[0].start_ms - utterance.range.start_ms for utterance in utterances]
     assert all(0 <= onset < 200 for onset in onsets)
-    assert {result.engine.name for _, result in answers} == {"pocketsphinx"}
+    assert {result.engine.name for _, result in answers} == {engine}
     assert all(result.engine.version for _, result in answers)
 
 

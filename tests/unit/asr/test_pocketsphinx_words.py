@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from services.asr.engines.base import TimeRange
-from services.asr.engines.pocketsphinx import _heard
+from services.asr.engines.context import with_context
 from services.asr.engines.pocketsphinx_worker import words
 
 REGION = TimeRange(1000, 3000)
@@ -51,4 +51,4 @@ def test_confidence_is_a_probability(prob, confidence):
 
 def test_a_region_is_heard_with_context_but_without_its_neighbours():
     regions = [TimeRange(50, 1000), TimeRange(1000, 2000), TimeRange(2500, 3000)]
-    assert _heard(regions) == [TimeRange(0, 1000), TimeRange(1000, 2150), TimeRange(2350, 3150)]
+    assert with_context(regions, 150) == [TimeRange(0, 1000), TimeRange(1000, 2150), TimeRange(2350, 3150)]

@@ -36,8 +36,10 @@ def test_the_summary_names_every_measure_and_a_missing_one_is_a_dash():
         "planned": {"speed_p50": 1.034},
         "measured": {"coverage": 1.0, "onset_error_p95_ms": 88, "loudness_lufs": -20.44, "length_delta_ms": 0},
     }
-    text = text_of(metrics_table({"languages": [{"language": "es", "metrics": metrics}, {"language": "ca"}]}))
-    for expected in ("es", "ca", "100%", "1.03", "88 ms", "-20.4 LUFS", "+0 ms", "–"):
+    engine = {"name": "whisper", "model": "base", "version": "1"}
+    spanish = {"language": "es", "metrics": metrics, "lineage": {"asr": [engine, engine | {"model": "tiny"}]}}
+    text = text_of(metrics_table({"languages": [spanish, {"language": "ca"}]}))
+    for expected in ("whisper base, whisper tiny", "es", "ca", "100%", "1.03", "88 ms", "-20.4 LUFS", "+0 ms", "–"):
         assert expected in text
 
 

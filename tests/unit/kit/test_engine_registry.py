@@ -170,10 +170,10 @@ async def test_the_calls_of_a_candidate_go_through_the_wrappers_of_its_name(regi
     assert list(limits) == ["one", "two"]
 
 
-async def test_only_engines_that_can_work_are_warmed_and_a_failure_stays_alone(registry_of):
-    cold, absent, good = Fake("cold"), Fake("absent", missing="It is absent."), Fake("good")
-    await registry_of(cold, absent, good).warm()
-    assert [cold.warmed, absent.warmed, good.warmed] == [1, 0, 1]
+async def test_the_first_engine_that_can_work_is_warmed_and_a_failure_stays_alone(registry_of):
+    cold, absent, good, later = Fake("cold"), Fake("absent", missing="It is absent."), Fake("good"), Fake("later")
+    await registry_of(cold, absent, good, later).warm()
+    assert [cold.warmed, absent.warmed, good.warmed, later.warmed] == [1, 0, 1, 0]
 
 
 async def test_only_engines_that_were_used_are_closed(registry_of):
