@@ -171,6 +171,7 @@ class Worker:
         try:
             await self._claims.park(claimed.lease, wait)
         except LeaseLost:
+            _log.info("job %s: lost before it could wait", claimed.job.id, extra={"job_id": str(claimed.job.id)})
             await self._queue.release(delivery)
         else:
             await self._queue.delete(delivery)

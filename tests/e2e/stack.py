@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx
 
-START_TIMEOUT_S = 120.0
-STOP_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 300.0
+STOP_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Stack:
         headers = {"Authorization": f"Bearer {self.api_key}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
 
-    def onevoice(self, *arguments: str, timeout: float = 300.0) -> subprocess.CompletedProcess[str]:
+    def onevoice(self, *arguments: str, timeout: float = 600.0) -> subprocess.CompletedProcess[str]:
         """Runs the command line against this deployment."""
         environment = os.environ | {"ONEVOICE_URL": self.url, "ONEVOICE_API_KEY": self.api_key}
         return subprocess.run(

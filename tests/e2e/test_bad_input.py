@@ -59,7 +59,7 @@ def available_credits(client: httpx.Client) -> int:
     return available
 
 
-def ended(client: httpx.Client, job_id: str, timeout_s: float = 120) -> dict[str, Any]:
+def ended(client: httpx.Client, job_id: str, timeout_s: float = 600) -> dict[str, Any]:
     """The job once it has ended."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

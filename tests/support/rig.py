@@ -171,7 +171,7 @@ class Rig:
             left = (await connection.execute(statement, {"id": f"%{job_id}%"})).scalar_one()
         return job.status.terminal and not left
 
-    async def until_over(self, *job_ids: UUID, timeout_s: float = 60.0) -> None:
+    async def until_over(self, *job_ids: UUID, timeout_s: float = 180.0) -> None:
         """Waits for the end of jobs and of their messages."""
 
         async def over() -> bool:

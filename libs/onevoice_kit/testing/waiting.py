@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 @overload
-async def eventually(predicate: Callable[[], Awaitable[T]], timeout: float = 10.0, *, interval: float = 0.02) -> T: ...
+async def eventually(predicate: Callable[[], Awaitable[T]], timeout: float = 90.0, *, interval: float = 0.02) -> T: ...
 @overload
-async def eventually(predicate: Callable[[], T], timeout: float = 10.0, *, interval: float = 0.02) -> T: ...
-async def eventually(predicate: Callable[[], Any], timeout: float = 10.0, *, interval: float = 0.02) -> Any:
+async def eventually(predicate: Callable[[], T], timeout: float = 90.0, *, interval: float = 0.02) -> T: ...
+async def eventually(predicate: Callable[[], Any], timeout: float = 90.0, *, interval: float = 0.02) -> Any:
     """
     The first truthy value that `predicate` (plain or async) gives; AssertionError after `timeout` seconds.
     An AssertionError inside the predicate counts as not yet, and is what is raised in the end.

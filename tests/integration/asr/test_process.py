@@ -61,10 +61,10 @@ async def test_it_becomes_healthy_works_and_leaves_no_process(process):
         except Unavailable:
             return False
 
-    await eventually(serving, timeout=30)
+    await eventually(serving)
     stub = asr_service_pb2_grpc.AsrServiceStub(channel)
     assert (await stub.ListEngines(asr_service_pb2.ListEnginesRequest(), timeout=10)).transcription[0].available
-    children = await eventually(lambda: psutil.Process(running.pid).children(recursive=True), timeout=30)
+    children = await eventually(lambda: psutil.Process(running.pid).children(recursive=True))
     await channel.close(None)
 
     running.send_signal(signal.SIGTERM)

@@ -65,7 +65,7 @@ async def test_requests_are_refused_while_the_database_is_out_of_reach(
     async def works() -> bool:
         return (await user.client.get("/api/jobs")).status_code == 200
 
-    await eventually(works, 30)
+    await eventually(works)
     job = await user.client.post(f"/api/videos/{video['id']}/dub", json=WANTED)
     assert job.status_code == 202, job.text
 
@@ -102,7 +102,7 @@ async def test_a_submission_whose_writing_is_disturbed_makes_one_job_when_repeat
     lost = fault == "answer to the commit lost"
     hold = database_proxy.hold(b"INSERT INTO jobs.outbox")
     submitting = asyncio.create_task(_submit(user, video))
-    await eventually(hold.caught.is_set, 30)
+    await eventually(hold.caught.is_set)
     if lost:
         database_proxy.cut(pattern=b"COMMIT;")
     else:

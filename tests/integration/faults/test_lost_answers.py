@@ -111,7 +111,7 @@ async def test_an_end_whose_answer_is_lost_is_found_when_the_message_comes_again
     job_id = await rig.submit()
     async with rig.worker(wrap_jobs=lambda jobs: forgetful(jobs, f"job_{end}", lost), worker_lease_s=2.0):
         if end == "cancelled":
-            await eventually(lambda: rig.script.count("Probe") == 1, 30)
+            await eventually(lambda: rig.script.count("Probe") == 1)
             await rig.cancel(job_id)
         await rig.until_over(job_id)
     assert lost == [f"job_{end}"]

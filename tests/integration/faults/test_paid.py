@@ -44,7 +44,7 @@ async def abandoned(rig: Rig, late: LateAnswer) -> UUID:
     """A job whose worker stopped when billing had done its work, and before it could store that it has."""
     job_id = await rig.submit()
     async with rig.worker():
-        await eventually(late.kept.is_set, 30)
+        await eventually(late.kept.is_set)
     assert (await rig.job(job_id)).attempts == 0
     return job_id
 
@@ -69,7 +69,7 @@ async def swept(rig: Rig) -> Swept:
 async def test_a_job_cancelled_while_its_credits_are_settled_is_completed(rig: Rig, late: LateAnswer) -> None:
     job_id = await rig.submit()
     async with rig.worker():
-        await eventually(late.kept.is_set, 30)
+        await eventually(late.kept.is_set)
         assert await rig.cancel(job_id) is JobStatus.PROCESSING
         await rig.until_over(job_id)
     await assert_completed_once(rig, job_id, besides=("job.cancel_requested",))

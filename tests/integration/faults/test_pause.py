@@ -69,7 +69,7 @@ async def goes_on_with_another(rig: Rig, child: Child) -> None:
         output = child.output.read_text()
         return ": lost" in output or "LeaseLost" in output
 
-    await eventually(seen, 30)
+    await eventually(seen)
     another = await rig.submit()
     await rig.until_over(another)
     await assert_completed_once(rig, another, jobs=2)
@@ -85,7 +85,7 @@ async def test_a_worker_stopped_in_a_call_past_its_lease_writes_nothing_afterwar
         orchestrator(rig, zygote, tmp_path, database_url) as child,
     ):
         job_id = await rig.submit()
-        await eventually(late.kept.is_set, 30)
+        await eventually(late.kept.is_set)
         async with stopped(child):
             async with rig.worker(worker_lease_s=LEASE_S):
                 await rig.until_over(job_id)
@@ -107,7 +107,7 @@ async def test_a_write_that_arrives_after_the_lease_has_ended_changes_nothing(
     job_id = await rig.submit()
     slow = through(database_url, database_proxy.port)
     async with orchestrator(rig, zygote, tmp_path, slow) as child:
-        await eventually(hold.caught.is_set, 30)
+        await eventually(hold.caught.is_set)
         async with stopped(child):
             async with rig.worker(worker_lease_s=LEASE_S):
                 await rig.until_over(job_id)

@@ -48,9 +48,9 @@ async def test_a_worker_whose_renewals_are_not_answered_stops_its_work_and_anoth
     async with new_rig(database_url, file_storage, tmp_path / "objects", late.wrap) as rig:
         job_id = await rig.submit()
         async with rig.worker(database_url=slow, database_answer_timeout_s=FOR_EVER_S, **QUICK):
-            await eventually(late.kept.is_set, 30)
+            await eventually(late.kept.is_set)
             database_proxy.half_open()
-            await eventually(lambda: f"{job_id}: lost" in caplog.text, 30)
+            await eventually(lambda: f"{job_id}: lost" in caplog.text)
             async with rig.worker(**QUICK):
                 await rig.until_over(job_id)
             database_proxy.reset()
@@ -67,7 +67,7 @@ async def test_a_job_goes_on_while_only_its_message_cannot_be_kept_hidden(
         job_id = await rig.submit()
         await rig.relay(SqsQueue(aws.queue_settings()))
         async with rig.worker(queue=queue, **QUICK):
-            await eventually(late.kept.is_set, 30)
+            await eventually(late.kept.is_set)
             aws_proxy.half_open()
             (until, _), renewed = await _lease(rig, job_id), 0
             while renewed < 4:
@@ -78,7 +78,7 @@ async def test_a_job_goes_on_while_only_its_message_cannot_be_kept_hidden(
             async def completed() -> bool:
                 return (await rig.job(job_id)).status is JobStatus.COMPLETED
 
-            await eventually(completed, 30)
+            await eventually(completed)
             assert (await rig.job(job_id)).attempts == 1
             aws_proxy.heal()
             aws_proxy.reset()

@@ -77,7 +77,7 @@ async def test_a_relay_that_dies_is_started_again_and_jobs_reach_the_queue(
         running = background.running(RELAY)
         assert running is not None
         running.cancel()
-        await eventually(failing, 30)
+        await eventually(failing)
         assert_problem(await ada.client.get("/readyz"), 503, "background_work_failing")
         job = await ada.client.post(f"/api/videos/{await ready_video(ada)}/dub", json={"target_languages": ["es"]})
         assert job.status_code == 202, job.text
@@ -107,7 +107,7 @@ async def test_the_lag_of_the_outbox_is_measured_while_the_relay_is_dead(
             running.cancel()
     job = await ada.client.post(f"/api/videos/{await ready_video(ada)}/dub", json={"target_languages": ["es"]})
     assert job.status_code == 202, job.text
-    await eventually(seen, 30)
+    await eventually(seen)
 
 
 async def test_the_original_is_read_from_s3(gateway: Gateway, ada: User) -> None:

@@ -154,8 +154,8 @@ async def test_a_client_that_does_not_read_its_response_is_cut_off(gateway: Gate
         return not {task for task in asyncio.all_tasks() if "run_asgi" in repr(task)} - before
 
     async with serve(gateway.app, write_s=0.5) as url, connected(url, 1, request):
-        await eventually(lambda: _negate(gone), 30)
-        await eventually(gone, 30)
+        await eventually(lambda: _negate(gone))
+        await eventually(gone)
 
 
 async def _negate(condition: Any) -> bool:

@@ -192,4 +192,4 @@ class TestWithOneConnection:
             async with transaction(gateway.database) as connection:
                 return not (await connection.execute(text("SELECT count(*) FROM gateway.idempotency_keys"))).scalar()
 
-        await eventually(free, 10)
+        await eventually(free)

