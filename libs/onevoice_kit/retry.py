@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -17,6 +16,10 @@ OnRetry = Callable[[OneVoiceError, int, float], Awaitable[None]]
 """Gets the error, the number of the failed attempt from 1, and the delay that follows, seconds."""
 _DOUBLINGS = 32
 """Bounds the exponent, because the power itself must not overflow."""
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def is_transient(error: Exception) -> bool:
@@ -58,7 +61,8 @@ class Retry:
     """Seconds from the first execution to the start of the last one; None for no bound."""
     transient: Callable[[OneVoiceError], bool] = is_transient
     """Errors that may be cured by another attempt; one that is no `OneVoiceError` never is."""
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = _loop_time
+    """That of the event loop, so that simulated time works."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rng: random.Random = field(default_factory=random.Random)
     on_retry: OnRetry | None = None

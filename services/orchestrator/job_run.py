@@ -23,11 +23,11 @@ from onevoice_kit.storage.base import Storage
 from .clients import Clients
 from .endings import OVERDUE, Endings
 from .journal import JobJournal
+from .pipeline.attempts import STEP_RETRY
 from .pipeline.dubbing import dubbing, scope_end
 from .pipeline.executor import Executor
 from .pipeline.graph import Json
 from .progress import Progress
-from .retrying import RetryPolicy
 from .settings import OrchestratorSettings
 from .steps.context import Edits, JobContext
 
@@ -139,7 +139,7 @@ class JobRun:
         except OneVoiceError as error:
             return Ending(Outcome.WAITING, wait=self.wait(error, "store"))
         journal, self._new = JobJournal(self._ctx, new=self._new), False
-        retry = RetryPolicy(self._settings.worker_retry_budget_s)
+        retry = replace(STEP_RETRY, budget_s=self._settings.worker_retry_budget_s)
         executor = Executor(journal, self._settings.stage_limits, scope_end=scope_end, retry=retry, rng=self._rng)
         try:
             outputs = await executor.run(dubbing(self._ctx))

@@ -154,7 +154,7 @@ _WAITS = (
     ),
     Mutation(
         "a step's own deadline is retried for ever",
-        _EXECUTOR,
+        "services/orchestrator/pipeline/attempts.py",
         "if timeouts == MAX_TIMEOUTS:",
         "if False:",
         (f"{_TEST_EXECUTOR}test_a_step_that_meets_its_own_deadline_twice_has_failed_for_good",),
@@ -165,9 +165,9 @@ _CHECKPOINTS = (
     Mutation(
         "a checkpoint is saved before the work",
         _EXECUTOR,
-        "        made = await attempts.run(retry, self._rng, on_retry)",
+        "        made = await attempts.run(replace(retry, on_retry=on_retry))",
         "        await self._journal.save(step, Checkpoint(self._input_hash(step), None), NOTHING)\n"
-        "        made = await attempts.run(retry, self._rng, on_retry)",
+        "        made = await attempts.run(replace(retry, on_retry=on_retry))",
         (f"{_TEST_EXECUTOR}test_a_step_that_was_broken_off_is_done_again",),
     ),
     Mutation(

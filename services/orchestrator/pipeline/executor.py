@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from onevoice_jobs.records import NOTHING, Published
-from onevoice_kit.errors import Busy, DeadlineExceeded, Internal, OneVoiceError, Unavailable
-from onevoice_kit.retry import OnRetry
-from onevoice_kit.telemetry.trace import span
+from onevoice_kit.errors import Busy, Internal, OneVoiceError, Unavailable
+from onevoice_kit.retry import Retry
 
-from ..retrying import RetryPolicy, with_retries
-from .graph import Inputs, Json, Result, Step, digest
+from .attempts import STEP_RETRY, StepAttempts
+from .graph import Json, Result, Step, digest
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -34,12 +32,6 @@ class Checkpoint:
     """Number of attempts in the run that made it."""
 
 
-MAX_TIMEOUTS: Final = 2
-"""A step that has met its own deadline so often in one run has failed for good: another attempt would take as long."""
-LONG_S: Final = 120.0
-"""An attempt that ran for so long before its deadline has too much to do; a shorter one may have met a slow stage."""
-ENGINE_TIMEOUT: Final = "engine_timeout"
-"""Reason with which a stage reports that its engine took too long over this input, however short that was."""
 JOURNAL: Final = "database"
 """Stands as failed stage where a result could not be stored."""
 FAILED: Final = "failed"
@@ -91,14 +83,14 @@ class Executor:
         limits: Mapping[str, int],
         *,
         scope_end: Callable[[str], str],
-        retry: RetryPolicy | None = None,
+        retry: Retry = STEP_RETRY,
         rng: random.Random | None = None,
     ) -> None:
         self._journal = journal
         self._bounds = {stage: asyncio.Semaphore(limit) for stage, limit in limits.items()}
         self._scope_end = scope_end
-        self._retry = retry or RetryPolicy()
         self._rng = rng or random.Random()
+        self._retry = retry
         self._stored: dict[str, Checkpoint] = {}
         self._outputs: dict[str, Json] = {}
         self._hashes: dict[str, str] = {}
@@ -189,13 +181,13 @@ class Executor:
         return step.input_hash(self._outputs, self._hashes)
 
     async def _attempts(self, step: Step) -> Json:
-        retry = step.retry or self._retry
-        attempts = _Attempts(step, {dep: self._outputs[dep] for dep in step.deps}, self._bounds.get(step.stage))
+        retry = replace(step.retry or self._retry, rng=self._rng)
+        attempts = StepAttempts(step, {dep: self._outputs[dep] for dep in step.deps}, self._bounds.get(step.stage))
 
         async def on_retry(error: OneVoiceError, attempt: int, delay_s: float) -> None:
             await self._record(partial(self._journal.retrying, step, error, attempt, delay_s), retry)
 
-        made = await attempts.run(retry, self._rng, on_retry)
+        made = await attempts.run(replace(retry, on_retry=on_retry))
         result = made if isinstance(made, Result) else Result(made, NOTHING)
         checkpoint = Checkpoint(self._input_hash(step), result.output, attempts.count)
         await self._record(partial(self._journal.save, step, checkpoint, result.published), retry)
@@ -203,12 +195,10 @@ class Executor:
         self.progressed = self.progressed or not step.pure
         return result.output
 
-    async def _record(self, write: Callable[[], Awaitable[T]], retry: RetryPolicy) -> T:
+    async def _record(self, write: Callable[[], Awaitable[T]], retry: Retry) -> T:
         """Writes to the journal. A result survives a busy journal and a lost reply."""
         try:
-            return await with_retries(
-                lambda _: write(), retry, self._rng, transient=lambda error: isinstance(error, Busy | Unavailable)
-            )
+            return await replace(retry, rng=self._rng, transient=_may_be_stored).call(write)
         except Exception as error:
             raise JournalFailed from error
 
@@ -255,44 +245,8 @@ class Executor:
             self._tasks.pop(task, None)
 
 
-class _Attempts:
-    """The attempts of one step in one run."""
-
-    def __init__(self, step: Step, inputs: Inputs, bound: asyncio.Semaphore | None) -> None:
-        self._step = step
-        self._inputs = inputs
-        self._bound = bound
-        self._now = asyncio.get_running_loop().time
-        self._began = self._now()
-        self.count = 0
-
-    async def run(self, retry: RetryPolicy, rng: random.Random, on_retry: OnRetry) -> Json | Result[Json]:
-        """Retries transient errors within the budget, and once more a deadline of the step's own, whatever is left."""
-        timeouts = 0
-        while True:
-            try:
-                return await with_retries(self._attempt, retry, rng, transient=self._transient, on_retry=on_retry)
-            except DeadlineExceeded as error:
-                if not self._too_slow(error):
-                    raise
-                timeouts += 1
-                if timeouts == MAX_TIMEOUTS:
-                    raise DeadlineExceeded(reason="step_timeout", retryable=False) from error
-                await on_retry(error, self.count, 0.0)
-
-    async def _attempt(self, _: int) -> Json | Result[Json]:
-        self.count += 1
-        async with self._bound or contextlib.nullcontext():
-            self._began = self._now()
-            with span(f"step {self._step.stage}", step=self._step.key, attempt=self.count):
-                return await self._step.run(self._inputs)
-
-    def _transient(self, error: OneVoiceError) -> bool:
-        return error.retryable and not self._too_slow(error)
-
-    def _too_slow(self, error: OneVoiceError) -> bool:
-        long = self._now() - self._began >= LONG_S
-        return isinstance(error, DeadlineExceeded) and (long or error.reason == ENGINE_TIMEOUT)
+def _may_be_stored(error: OneVoiceError) -> bool:
+    return isinstance(error, Busy | Unavailable)
 
 
 def _known(error: BaseException, step: Step) -> OneVoiceError:

@@ -1,17 +1,18 @@
-"""Steps as data: what a step is, what it waits for, how it is retried."""
+"""Steps as data: what a step is, what it waits for, how it is retried; and its output as JSON, for checkpoints."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar, get_args
+from dataclasses import dataclass, is_dataclass
+from functools import cache
+from typing import Any, Generic, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter
 
 from onevoice_jobs.records import NOTHING, Published
-
-from ..codec import load
-from ..retrying import RetryPolicy
+from onevoice_kit.retry import Retry
 
 T = TypeVar("T")
 Json: TypeAlias = Any
@@ -90,7 +91,7 @@ class Step:
     """
     scope: str = ""
     """Steps of a scope fail together without failing the job; the empty scope is the job itself."""
-    retry: RetryPolicy | None = None
+    retry: Retry | None = None
     """None: the executor's own policy."""
 
     def input_hash(self, outputs: Inputs, hashes: Mapping[str, str]) -> str:
@@ -107,3 +108,39 @@ def digest(value: Json) -> str:
     """SHA-256 of the canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def dump(kind: type[T], value: T) -> Any:
+    """The JSON form of a value of type `kind` (a dataclass, or a container of dataclasses)."""
+    adapter: TypeAdapter[Any] = _adapter(cast(Any, kind))
+    return adapter.dump_python(value, mode="json")
+
+
+def load(kind: type[T], data: Any) -> T:
+    """The value that `dump` wrote; `pydantic.ValidationError` when it is not of that type."""
+    adapter: TypeAdapter[Any] = _adapter(cast(Any, kind))
+    value: T = adapter.validate_python(data)
+    return value
+
+
+def shape(kind: Any) -> Any:
+    """
+    The JSON form of a type, as JSON: two types with the same shape read each other's values.
+
+    Names of fields and their types count; names of classes, order of fields and docstrings do not.
+    """
+    return _shape(kind)
+
+
+@cache
+def _shape(kind: Any) -> Any:
+    if is_dataclass(kind):
+        return {name: _shape(hint) for name, hint in sorted(get_type_hints(kind).items())}
+    if origin := get_origin(kind):
+        return [getattr(origin, "__name__", str(origin)), *map(_shape, get_args(kind))]
+    return getattr(kind, "__name__", str(kind))

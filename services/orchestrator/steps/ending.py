@@ -13,8 +13,7 @@ from onevoice_kit.storage.base import ObjectRef
 
 from ..clients.asr import DetectedSpeech, Speakers, Transcript
 from ..clients.mixer import Media, Sound
-from ..codec import dump, load
-from ..pipeline.graph import Given, Handle, Json, Result
+from ..pipeline.graph import Given, Handle, Json, Result, dump, load
 from ..policy import quality
 from ..policy.line import EngineUse, Line, Placement, Source, Speech, Translation, join
 from .assembly import Captions, Muxed

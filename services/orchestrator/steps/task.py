@@ -10,8 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic_core import to_jsonable_python
 
-from ..codec import dump, load, shape
-from ..pipeline.graph import Given, Handle, Inputs, Json, Result, Step
+from ..pipeline.graph import Given, Handle, Inputs, Json, Result, Step, dump, load, shape
 from .context import Tools
 
 T = TypeVar("T")

@@ -19,9 +19,8 @@ from onevoice_jobs.records import Edit, JobRecord, Word
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.storage.base import ObjectRef
 from services.orchestrator.clients.asr import DetectedSpeech
-from services.orchestrator.codec import dump
 from services.orchestrator.pipeline.dubbing import Dubbing
-from services.orchestrator.pipeline.graph import Given
+from services.orchestrator.pipeline.graph import Given, dump
 from services.orchestrator.policy.line import Source, Translation
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.steps.context import NO_EDITS, Edits

@@ -10,13 +10,13 @@ import pytest
 
 from onevoice_jobs.records import Published
 from onevoice_kit.errors import Busy, DeadlineExceeded, Internal, InvalidInput, OneVoiceError, Unavailable
+from onevoice_kit.retry import Backoff, Retry
 from services.orchestrator.pipeline.executor import FAILED, Checkpoint, Executor
 from services.orchestrator.pipeline.graph import Inputs, Json, Step
-from services.orchestrator.retrying import RetryPolicy
 from tests.simulation import loop as virtual
 
 T = TypeVar("T")
-AT_ONCE = RetryPolicy(budget_s=0.2, base_s=0.001, cap_s=0.002)
+AT_ONCE = Retry(Backoff(0.001, 0.002), budget_s=0.2)
 FOREVER = 1_000_000
 
 
@@ -285,15 +285,6 @@ async def test_a_graph_that_cannot_end_is_a_defect_and_names_the_step() -> None:
     work = Work()
     with pytest.raises(Internal, match="nowhere"):
         await executor(MemoryJournal()).run([work.step("nowhere", "nothing")])
-
-
-def test_backoff_grows_is_capped_and_honours_the_server() -> None:
-    import random
-
-    policy, rng = RetryPolicy(base_s=1, cap_s=8), random.Random(1)
-    assert all(policy.backoff.delay_s(n, rng) <= min(8, 2 ** (n - 1)) for n in range(1, 10) for _ in range(50))
-    assert policy.backoff.delay_s(1, rng, 5.0) == 5.0
-    assert policy.backoff.delay_s(1, rng, 500.0) == 500.0
 
 
 async def test_a_scope_that_has_failed_for_good_does_not_come_back_in_a_later_run() -> None:

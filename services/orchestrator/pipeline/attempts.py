@@ -1,0 +1,69 @@
+"""The attempts of a step: what is retried, how often, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from typing import Final
+
+from onevoice_kit.errors import DeadlineExceeded, OneVoiceError
+from onevoice_kit.retry import Backoff, Retry
+from onevoice_kit.telemetry.trace import span
+
+from .graph import Inputs, Json, Result, Step
+
+STEP_RETRY: Final = Retry(Backoff(first_s=0.5, longest_s=5.0), budget_s=10.0)
+"""For steps without a rule of their own. A server may ask for longer waits than the backoff's."""
+MAX_TIMEOUTS: Final = 2
+"""A step that has met its own deadline so often in one run has failed for good: another attempt would take as long."""
+LONG_S: Final = 120.0
+"""An attempt that ran for so long before its deadline has too much to do; a shorter one may have met a slow stage."""
+ENGINE_TIMEOUT: Final = "engine_timeout"
+"""Reason with which a stage reports that its engine took too long over this input, however short that was."""
+
+
+class StepAttempts:
+    """The attempts of one step in one run."""
+
+    def __init__(self, step: Step, inputs: Inputs, bound: asyncio.Semaphore | None) -> None:
+        """`bound`: limits the steps of the stage that run at once."""
+        self._step = step
+        self._inputs = inputs
+        self._bound = bound
+        self._now = asyncio.get_running_loop().time
+        self._began = self._now()
+        self.count = 0
+        """Executions so far."""
+
+    async def run(self, rule: Retry) -> Json | Result[Json]:
+        """
+        Retries transient errors within the budget of `rule`, and once more a deadline of the step's own, whatever is
+        left.
+        """
+        timeouts = 0
+        while True:
+            try:
+                return await replace(rule, transient=self._transient).call(self._attempt)
+            except DeadlineExceeded as error:
+                if not self._too_slow(error):
+                    raise
+                timeouts += 1
+                if timeouts == MAX_TIMEOUTS:
+                    raise DeadlineExceeded(reason="step_timeout", retryable=False) from error
+                if rule.on_retry is not None:
+                    await rule.on_retry(error, self.count, 0.0)
+
+    async def _attempt(self) -> Json | Result[Json]:
+        self.count += 1
+        async with self._bound or contextlib.nullcontext():
+            self._began = self._now()
+            with span(f"step {self._step.stage}", step=self._step.key, attempt=self.count):
+                return await self._step.run(self._inputs)
+
+    def _transient(self, error: OneVoiceError) -> bool:
+        return error.retryable and not self._too_slow(error)
+
+    def _too_slow(self, error: OneVoiceError) -> bool:
+        long = self._now() - self._began >= LONG_S
+        return isinstance(error, DeadlineExceeded) and (long or error.reason == ENGINE_TIMEOUT)
