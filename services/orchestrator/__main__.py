@@ -15,9 +15,9 @@ from onevoice_kit.queue import open_queue
 from onevoice_kit.storage import open_storage
 from onevoice_kit.telemetry.setup import setup
 
-from .alerts import NotificationSender
 from .clients import AsrClient, BillingClient, Clients, MixerClient, TranslateClient, TtsClient
 from .endings import Endings
+from .notifications import NotificationSender
 from .settings import OrchestratorSettings
 from .sweeper import Sweeper
 from .worker import Worker

@@ -19,8 +19,7 @@ from onevoice_kit.storage.base import ObjectRef
 
 from ..policy.line import EngineUse
 from ..policy.segmentation import Turn
-from . import deadlines
-from .lineage import Recent, candidates, engine_from_proto
+from .base import SHORT_S, Recent, candidates, engine_from_proto, for_media
 
 DETECTION = "detection"
 """Kinds of engines."""
@@ -66,7 +65,7 @@ class AsrClient:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = AsrServiceStub(channel)
-        self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=deadlines.SHORT_S))
+        self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=SHORT_S))
 
     async def engines(self, language: str, named: str) -> dict[str, list[EngineUse]]:
         """
@@ -84,7 +83,7 @@ class AsrClient:
     async def detect(self, audio: ObjectRef, duration_ms: int) -> DetectedSpeech:
         """Finds speech; `PreconditionFailed` `no_speech` where there is none."""
         request = pb.DetectSpeechRequest(audio=ref_to_proto(audio))
-        call = self._stub.DetectSpeech(request, timeout=deadlines.for_media(duration_ms, 0.5))
+        call = self._stub.DetectSpeech(request, timeout=for_media(duration_ms, 0.5))
         result: pb.DetectSpeechResult = await final_result(call)
         chunks = tuple(_regions(chunk.regions) for chunk in result.chunks)
         return DetectedSpeech(chunks, result.duration_ms, engine_from_proto(result.detector))
@@ -96,7 +95,7 @@ class AsrClient:
             audio=ref_to_proto(audio), regions=_ranges(regions), language=language, engine=engine
         )
         # Chunks wait for each other in the service, so the deadline allows for a long line before this one.
-        call = self._stub.Transcribe(request, timeout=deadlines.for_media(spoken_ms, 10, base_s=600))
+        call = self._stub.Transcribe(request, timeout=for_media(spoken_ms, 10, base_s=600))
         utterances: list[tuple[Word, ...]] = []
 
         def keep(message: pb.TranscribeResponse) -> None:
@@ -108,7 +107,7 @@ class AsrClient:
     async def diarize(self, audio: ObjectRef, regions: Sequence[Region], duration_ms: int) -> Speakers:
         """Returns the turns of the speakers, found by the first engine that works."""
         request = pb.DiarizeRequest(audio=ref_to_proto(audio), regions=_ranges(regions))
-        call = self._stub.Diarize(request, timeout=deadlines.for_media(duration_ms, 1))
+        call = self._stub.Diarize(request, timeout=for_media(duration_ms, 1))
         result: pb.DiarizeResult = await final_result(call)
         turns = tuple(Turn(t.range.start_ms, t.range.end_ms, t.speaker) for t in result.turns)
         return Speakers(turns, engine_from_proto(result.engine))

@@ -16,7 +16,7 @@ from onevoice_kit.grpc.streams import OnProgress, final_result
 from onevoice_kit.storage.base import ObjectRef
 
 from ..policy.line import Measured
-from . import deadlines
+from .base import for_media
 
 _PRESETS = {
     "source": pb.LOUDNESS_PRESET_SOURCE,
@@ -139,14 +139,14 @@ class MixerClient:
     async def probe(self, source: ObjectRef) -> Media:
         """Describes a file; refuses one that is not a healthy file with sound."""
         request = pb.ProbeRequest(source=ref_to_proto(source), require_audio=True)
-        info: MediaInfo = await final_result(self._stub.Probe(request, timeout=deadlines.for_media(0, 0, base_s=600)))
+        info: MediaInfo = await final_result(self._stub.Probe(request, timeout=for_media(0, 0, base_s=600)))
         language = next((stream.language for stream in info.audio), "")
         return Media(info.duration_ms, info.HasField("video"), language)
 
     async def extract(self, source: ObjectRef, duration_ms: int, prefix: str, on_progress: OnProgress) -> Sound:
         """Extracts the sound."""
         request = pb.ExtractAudioRequest(source=ref_to_proto(source), output_prefix=prefix)
-        call = self._stub.ExtractAudio(request, timeout=deadlines.for_media(duration_ms, 1))
+        call = self._stub.ExtractAudio(request, timeout=for_media(duration_ms, 1))
         result: pb.ExtractAudioResult = await final_result(call, on_progress=on_progress)
         speech, programme = ref_from_proto(result.speech), ref_from_proto(result.programme)
         return Sound(speech, programme, result.loudness_lufs, result.duration_ms)
@@ -154,7 +154,7 @@ class MixerClient:
     async def thumbnail(self, source: ObjectRef, at_ms: int, prefix: str) -> ObjectRef:
         """Takes a picture of the video."""
         request = pb.ThumbnailRequest(source=ref_to_proto(source), at_ms=at_ms, output_prefix=prefix)
-        call = self._stub.Thumbnail(request, timeout=deadlines.for_media(0, 0, base_s=600))
+        call = self._stub.Thumbnail(request, timeout=for_media(0, 0, base_s=600))
         result: pb.ThumbnailResult = await final_result(call)
         return ref_from_proto(result.image)
 
@@ -173,7 +173,7 @@ class MixerClient:
             source_loudness_lufs=order.source_loudness_lufs,
             output_prefix=prefix,
         )
-        call = self._stub.Mix(request, timeout=deadlines.for_media(order.duration_ms, 2))
+        call = self._stub.Mix(request, timeout=for_media(order.duration_ms, 2))
         result: pb.MixResult = await final_result(call, on_progress=on_progress)
         return Mix(
             ref_from_proto(result.audio),
@@ -201,7 +201,7 @@ class MixerClient:
             output_prefix=prefix,
         )
         per_second = 4 if order.burn_in else 1
-        call = self._stub.Mux(request, timeout=deadlines.for_media(order.duration_ms, per_second))
+        call = self._stub.Mux(request, timeout=for_media(order.duration_ms, per_second))
         result: pb.MuxResult = await final_result(call)
         return ref_from_proto(result.media), result.info.duration_ms
 
@@ -214,7 +214,7 @@ class MixerClient:
             lines=[pb.PlannedLine(id=line_id, start_ms=start, end_ms=end) for line_id, start, end in order.lines],
             speech_regions=_ranges(order.speech_regions),
         )
-        call = self._stub.Measure(request, timeout=deadlines.for_media(order.duration_ms, 1))
+        call = self._stub.Measure(request, timeout=for_media(order.duration_ms, 1))
         result: pb.MeasureResult = await final_result(call)
         return Measurement(
             {line.id: _measured(line) for line in result.lines},

@@ -14,8 +14,7 @@ from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.languages import distance
 
 from ..policy.line import EngineUse, Translation
-from . import deadlines
-from .lineage import Recent, candidates, engine_from_proto
+from .base import SHORT_S, Recent, candidates, engine_from_proto
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class TranslateClient:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = TranslateServiceStub(channel)
-        self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=deadlines.SHORT_S))
+        self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=SHORT_S))
 
     async def engines(self, source: str, target: str, named: str) -> list[EngineUse]:
         """Lists the engines that a job with these languages may get: the named one, or all that serve the pair."""
@@ -51,7 +50,7 @@ class TranslateClient:
             glossary=[pb.GlossaryTerm(source=term.source, target=term.target) for term in glossary],
             engine=engine,
         )
-        call = self._stub.Translate(request, timeout=deadlines.SHORT_S * 4)
+        call = self._stub.Translate(request, timeout=SHORT_S * 4)
         result: pb.TranslateResult = await final_result(call)
         engine_used = engine_from_proto(result.engine)
         return {

@@ -11,8 +11,7 @@ from onevoice_kit.languages import best
 
 from ..policy.line import EngineUse, Speech
 from ..policy.voices import Voice
-from . import deadlines
-from .lineage import Recent, candidates, engine_from_proto
+from .base import SHORT_S, Recent, candidates, engine_from_proto
 
 
 class TtsClient:
@@ -20,7 +19,7 @@ class TtsClient:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = TtsServiceStub(channel)
-        self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=deadlines.SHORT_S))
+        self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=SHORT_S))
 
     async def engines(self, language: str, named: str) -> list[EngineUse]:
         """Lists the engines that a job in this language may get: the named one, or all that serve the language."""
@@ -29,7 +28,7 @@ class TtsClient:
 
     async def voices(self, language: str, engine: str) -> list[Voice]:
         """Voices of a language, of one engine where it is named."""
-        response = await self._stub.ListVoices(pb.ListVoicesRequest(language=language), timeout=deadlines.SHORT_S)
+        response = await self._stub.ListVoices(pb.ListVoicesRequest(language=language), timeout=SHORT_S)
         voices = [
             Voice(voice.id, voice.language, pb.VoiceGender.Name(voice.gender), voice.engine)
             for voice in response.voices
@@ -41,7 +40,7 @@ class TtsClient:
         request = pb.SynthesizeRequest(
             text=text, language=language, voice=voice, rate=1.0, output_prefix=prefix, engine=engine
         )
-        response = await self._stub.Synthesize(request, timeout=deadlines.SHORT_S * 2)
+        response = await self._stub.Synthesize(request, timeout=SHORT_S * 2)
         return Speech(
             ref_from_proto(response.audio), response.natural_ms, response.voice, engine_from_proto(response.engine)
         )

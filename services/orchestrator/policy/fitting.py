@@ -1,4 +1,4 @@
-"""Fits dubbed lines in time: when each starts and how fast it is spoken."""
+"""Fits dubbed lines in time: how long a translation may be, when a line starts and how fast it is spoken."""
 
 from __future__ import annotations
 
@@ -35,6 +35,17 @@ EARLY = "early"
 """Flag: the line starts more than `MAX_EARLY_MS` before its onset, to end before the source ends."""
 TOO_FAST = "too_fast"
 """Flag: the line is spoken faster than `MAX_SPEED`, because the whole dub would not fit the source."""
+
+_CHARS_PER_SECOND = {"ja": 7.5, "zh": 5.0, "ko": 7.0, "th": 12.0}
+"""Languages whose script carries more per character than an alphabet does."""
+_ALPHABETIC = 15.0
+"""Characters, spaces included, of unhurried speech in an alphabetic script."""
+
+
+def max_chars(slot_ms: int, language: str) -> int:
+    """Most characters that can be spoken in `slot_ms` at a comfortable speed; at least 8."""
+    rate = _CHARS_PER_SECOND.get(language.split("-", maxsplit=1)[0].lower(), _ALPHABETIC)
+    return max(8, int(slot_ms / 1000 * rate * COMFORTABLE_SPEED))
 
 
 def fit(lines: Sequence[Line], duration_ms: int) -> list[Placement | None]:

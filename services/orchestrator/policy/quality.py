@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .conformance import Conformance
+from .captions import Conformance
 from .fitting import OVERRUN, TOO_FAST
 from .line import NO_ROOM, Line
 

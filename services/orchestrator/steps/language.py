@@ -15,8 +15,7 @@ from ..clients.asr import Speakers
 from ..clients.mixer import Sound
 from ..clients.translate import SourceLine
 from ..pipeline.graph import Given, Handle, Result
-from ..policy.budget import max_chars
-from ..policy.fitting import fit
+from ..policy.fitting import fit, max_chars
 from ..policy.line import NOTHING_TO_SPEAK, SILENCE, EngineUse, Line, Placement, Source, Speech, Translation, join
 from ..policy.segmentation import DEFAULT_SPEAKER
 from ..policy.voices import choose_voices

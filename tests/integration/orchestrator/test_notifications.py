@@ -17,7 +17,7 @@ from onevoice_kit.notify import Note
 from onevoice_kit.queue.base import Message
 from onevoice_kit.queue.outbox import enqueue
 from onevoice_kit.testing.waiting import eventually
-from services.orchestrator.alerts import BATCH, NotificationSender
+from services.orchestrator.notifications import BATCH, NotificationSender
 from tests.support.instant_stages import Script, fails
 
 

@@ -21,7 +21,7 @@ from onevoice_kit.errors import InvalidInput, PreconditionFailed, Unavailable
 from onevoice_kit.queue.base import Message
 from onevoice_kit.queue.outbox import enqueue
 from onevoice_kit.testing.waiting import eventually
-from services.orchestrator.clients import lineage
+from services.orchestrator.clients import base
 from services.orchestrator.settings import OrchestratorSettings
 from tests.support.instant_stages import Script, fails, only
 
@@ -202,7 +202,7 @@ async def test_a_job_resumed_after_an_engine_has_changed_does_over_only_what_dep
     deployment, script: Script, monkeypatch: pytest.MonkeyPatch, kind: str, repeated: str
 ) -> None:
     """The new version finds the same, so what depends on its results alone is not done over."""
-    monkeypatch.setattr(lineage, "KEEP_S", 0.0)
+    monkeypatch.setattr(base, "KEEP_S", 0.0)
     script.faults["Mix"] = fails(InvalidInput("The mix is not possible.", reason="mix_impossible"))
     job_id = await deployment.submit(target_languages=("es",))
     async with deployment.worker():

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.policy.captions import Cue, Spoken, make_cues, to_srt
-from services.orchestrator.policy.conformance import conformance, from_srt
+from services.orchestrator.policy.captions import Cue, Spoken, conformance, from_srt, make_cues, to_srt
 from services.orchestrator.policy.fitting import OVERRUN
 from services.orchestrator.policy.line import NO_ROOM, SILENCE, Line, Measured, Placement
 from services.orchestrator.policy.quality import (

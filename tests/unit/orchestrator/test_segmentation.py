@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from onevoice_jobs.records import Word
-from services.orchestrator.policy.budget import max_chars
+from services.orchestrator.policy.fitting import max_chars
 from services.orchestrator.policy.segmentation import MAX_CHARS, MAX_MS, Turn, cut_lines
 
 

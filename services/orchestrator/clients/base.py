@@ -1,4 +1,4 @@
-"""The engines of a service, and the one that produced a result."""
+"""Parts that the clients share: deadlines of calls, and the engines of a service."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from onevoice.common.v1.engine_pb2 import EngineUse as EngineUseMessage
 from ..policy.line import EngineUse
 
 T = TypeVar("T")
+SHORT_S = 30.0
+"""Deadline of a call whose work does not grow with the media."""
 KEEP_S = 30.0
 """A service's list of engines changes with its deployment, so a worker fetches it no more often than this."""
+
+
+def for_media(duration_ms: int, per_second: float, base_s: float = 120.0) -> float:
+    """Seconds for work that takes at most `per_second` seconds for each second of media."""
+    return base_s + duration_ms / 1000 * per_second
 
 
 def engine_from_proto(message: EngineUseMessage) -> EngineUse:

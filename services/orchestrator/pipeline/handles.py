@@ -1,0 +1,96 @@
+"""The handles of a dubbing job: the outputs of its steps, by their names and types."""
+
+from __future__ import annotations
+
+from onevoice_jobs.records import Artifact
+
+from ..clients.asr import DetectedSpeech, Speakers, Transcript
+from ..clients.mixer import Media, Mix, Sound
+from ..policy.line import EngineUse, Placement, Source, Speech, Translation
+from ..steps.assembly import Captions, Muxed
+from ..steps.ending import LanguageEnd
+from ..steps.measuring import Measurements
+from .graph import Handle
+
+PROBE = Handle("probe", Media)
+LANGUAGE = Handle("language", str)
+EXTRACT = Handle("extract", Sound)
+ASR_ENGINES = Handle("engines:asr", dict[str, list[EngineUse]])
+DETECT = Handle("detect", DetectedSpeech)
+DIARIZE = Handle("diarize", Speakers)
+TRANSCRIPT = Handle("transcript", list[str])
+CAPTIONS = Handle("captions", Captions)
+THUMBNAIL = Handle("thumbnail", list[Artifact])
+REPORT = Handle("report", Artifact)
+MANIFEST = Handle("manifest", Artifact)
+SETTLE = Handle("settle", int)
+
+
+def transcribe(chunk: int) -> Handle[Transcript]:
+    """The words of a chunk."""
+    return Handle(f"transcribe:{chunk}", Transcript)
+
+
+def cut(chunk: int) -> Handle[dict[str, Source]]:
+    """The lines of a chunk, by id."""
+    return Handle(f"cut:{chunk}", dict[str, Source])
+
+
+def translation_engines(target: str) -> Handle[list[EngineUse]]:
+    """The engines that may translate into a language."""
+    return Handle(f"engines:translate:{target}", list[EngineUse])
+
+
+def speech_engines(target: str) -> Handle[list[EngineUse]]:
+    """The engines that may speak a language."""
+    return Handle(f"engines:tts:{target}", list[EngineUse])
+
+
+def voices(target: str) -> Handle[dict[str, str]]:
+    """The voice of each speaker."""
+    return Handle(f"voices:{target}", dict[str, str])
+
+
+def translate(target: str, chunk: int) -> Handle[dict[str, Translation]]:
+    """The translations of a chunk, by line id."""
+    return Handle(f"translate:{target}:{chunk}", dict[str, Translation])
+
+
+def edit(target: str, chunk: int) -> Handle[dict[str, Translation]]:
+    """The translations of a chunk with the texts of the user."""
+    return Handle(f"edit:{target}:{chunk}", dict[str, Translation])
+
+
+def speak(target: str, line: str) -> Handle[Speech]:
+    """The speech of a line."""
+    return Handle(f"speak:{target}:{line}", Speech)
+
+
+def fit(target: str) -> Handle[dict[str, Placement]]:
+    """The placements of the spoken lines, by line id."""
+    return Handle(f"fit:{target}", dict[str, Placement])
+
+
+def captions(target: str) -> Handle[Captions]:
+    """The captions of a dub."""
+    return Handle(f"captions:{target}", Captions)
+
+
+def mix(target: str) -> Handle[Mix]:
+    """The sound of a dub."""
+    return Handle(f"mix:{target}", Mix)
+
+
+def mux(target: str) -> Handle[Muxed]:
+    """The dubbed file."""
+    return Handle(f"mux:{target}", Muxed)
+
+
+def measure(target: str) -> Handle[Measurements]:
+    """The measurements of the dubbed file."""
+    return Handle(f"measure:{target}", Measurements)
+
+
+def done(target: str) -> Handle[LanguageEnd]:
+    """The end of a language."""
+    return Handle(f"done:{target}", LanguageEnd)
