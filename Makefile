@@ -15,7 +15,7 @@ help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use it
-install: $(VENV)/.installed system ## Make the virtual environment, install what the machine lacks
+install: $(VENV)/.installed system ## Make the virtual environment, install missing system packages
 
 system: ## Install the system packages (ffmpeg, espeak-ng, apertium, sample speech) where missing
 	@sh deploy/local/install-system-packages.sh $(APT_PACKAGES)
@@ -28,7 +28,7 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	$(BIN)/python -m compileall -q services libs gen cli
 	@touch $@
 
-demo: install ## Dub a one-minute sample to Spanish and Catalan and say what was measured
+demo: install ## Dub a one-minute sample to Spanish and Catalan and print the measurements
 	$(BIN)/python -m onevoice_cli.demo
 
 up: install ## Start all seven services on this machine
@@ -57,8 +57,8 @@ lint: install ## ruff, buf, and the linter of English
 	$(BIN)/buf format --diff --exit-code
 	$(BIN)/python -m tests.prose
 
-prose: install ## List sentences that are not plain English: make prose IN="services/asr tests/unit/asr"
-	$(BIN)/python -m tests.prose $(or $(IN),.)
+prose: install ## List phrases that are not plain English: make prose IN="services/asr tests/unit/asr"
+	$(BIN)/python -m tests.prose $(IN)
 
 fmt: install ## Format Python and protos
 	$(BIN)/ruff format .
@@ -68,7 +68,7 @@ fmt: install ## Format Python and protos
 types: install ## mypy, strict
 	$(BIN)/mypy
 
-arch: install ## Who may import whom
+arch: install ## Check which package may import which
 	$(BIN)/lint-imports
 
 check: lint types arch proto-check proto-breaking test ## All that gates a change
@@ -82,7 +82,7 @@ simulate: install ## The job engine under seeded faults: make simulate SEEDS=100
 crash-matrix: install ## Kill at every point of a job (`make test` takes a sample)
 	CRASH_MATRIX=full $(BIN)/pytest tests/integration/crash
 
-soak: install ## Jobs for five minutes while processes are killed; what was lost, doubled, and how fast it was
+soak: install ## Jobs for five minutes while processes are killed: losses, repetitions and speed
 	$(BIN)/python -m bench.soak --seconds 300 --kill-every 5
 
 mutations: install ## Break each invariant on purpose and see that a test notices

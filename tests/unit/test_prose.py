@@ -1,4 +1,4 @@
-"""The linter of English finds each phrase in each place, and lets no folder get worse."""
+"""The linter of English finds each phrase in each place."""
 
 from __future__ import annotations
 
@@ -103,22 +103,15 @@ def test_contracts_documents_and_build_files_are_read(tmp_path: Path) -> None:
     assert found(tmp_path, "Makefile", "all: ## Build for nobody\n\techo nobody\n") == [(1, "nobody")]
 
 
-def test_a_folder_with_more_findings_than_recorded_has_grown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = tmp_path / "remaining.txt"
-    record.write_text("a/b/c 1\nd 2\na/b/c 3\n")
-    monkeypatch.setattr(prose, "REMAINING", record)
-    assert prose.grown_folders({"a/b/c/d/e.py": ["one"], "d/e.py": ["one"], "f.py": []}) == set()
-    assert prose.grown_folders({"a/b/c/d/e.py": ["one"], "a/b/c/f.py": ["two"], "d/e.py": []}) == {"a/b/c"}
-    assert prose.grown_folders({"new/e.py": ["one"], "f.py": ["two"]}) == {"new", "."}
-
-
-def test_recording_only_lowers_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = tmp_path / "remaining.txt"
-    record.write_text("tests/prose 5\ntests/unit 0\n")
-    monkeypatch.setattr(prose, "REMAINING", record)
-    monkeypatch.setattr(sys, "argv", ["prose", "--record"])
+def test_a_finding_in_a_given_path_fails_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prose, "_files", lambda paths: paths)
+    for name, source in (("bad.py", '"""Says it."""\n'), ("good.py", '"""The name."""\n')):
+        (tmp_path / name).write_text(source)
+    monkeypatch.setattr(sys, "argv", ["prose", str(tmp_path / "good.py")])
     prose.main()
-    assert record.read_text() == ""
+    monkeypatch.setattr(sys, "argv", ["prose", str(tmp_path / "bad.py")])
+    with pytest.raises(SystemExit):
+        prose.main()
 
 
 def test_every_rule_has_advice() -> None:
