@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +23,6 @@ from onevoice_jobs.models import (
     steps,
     translations,
 )
-from onevoice_jobs.pages import decode_cursor, encode_cursor
 from onevoice_jobs.records import Artifact, EventRecord, JobRecord, LanguageRecord, Page, Segment, Translation
 from onevoice_jobs.rows import (
     JOB_COLUMNS,
@@ -33,7 +35,7 @@ from onevoice_jobs.rows import (
     translation_from_row,
 )
 from onevoice_jobs.states import JobStatus
-from onevoice_kit.errors import NotFound
+from onevoice_kit.errors import InvalidInput, NotFound
 
 MAX_PAGE = 200
 _OPEN = (JobStatus.PENDING, JobStatus.PROCESSING)
@@ -195,3 +197,21 @@ async def _with_languages(connection: AsyncConnection, found: list[JobRecord]) -
     records = [language_from_row(row) for row in await connection.execute(statement)]
     by_key = {(record.job_id, record.language): record for record in records}
     return [JobView(job, tuple(by_key[job.id, language] for language in job.target_languages)) for job in found]
+
+
+def encode_cursor(created_at: datetime, id_: UUID) -> str:
+    """A cursor that stands after this row."""
+    return base64.urlsafe_b64encode(f"{created_at.isoformat()} {id_}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> tuple[datetime, UUID]:
+    """The row a cursor stands after; `InvalidInput` (reason `invalid_cursor`) for what is not a cursor."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        created_at, id_ = raw.decode().split(" ")
+        moment = datetime.fromisoformat(created_at)
+        if moment.tzinfo is None:
+            raise ValueError("a time without its zone")
+        return moment, UUID(id_)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidInput("The cursor is not valid.", reason="invalid_cursor") from error

@@ -8,9 +8,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onevoice_jobs import leases, workers
-from onevoice_jobs.leases import Claim, Lease, Refused, Renewal, Wait
-from onevoice_jobs.store import JobStore, PostgresJobStore
+from onevoice_jobs import leases, parking, workers
+from onevoice_jobs.leases import Claim, Lease, Refused, Renewal
+from onevoice_jobs.parking import Wait
+from onevoice_jobs.postgres_store import PostgresJobStore
+from onevoice_jobs.store import JobStore
 
 
 class Jobs(Protocol):
@@ -31,7 +33,7 @@ class Jobs(Protocol):
         ...
 
     async def park(self, lease: Lease, wait: Wait) -> None:
-        """See `leases.park`."""
+        """See `parking.park`."""
         ...
 
     def store(self, lease: Lease) -> JobStore:
@@ -68,8 +70,8 @@ class PostgresJobs:
         await leases.give_back(self._engine, lease, count_attempt=count_attempt)
 
     async def park(self, lease: Lease, wait: Wait) -> None:
-        """See `leases.park`."""
-        await leases.park(self._engine, lease, wait)
+        """See `parking.park`."""
+        await parking.park(self._engine, lease, wait)
 
     def store(self, lease: Lease) -> JobStore:
         """A store whose every write is fenced by the lease."""

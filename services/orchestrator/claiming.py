@@ -9,7 +9,8 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from onevoice_jobs.leases import Claim, Lease, Refused, Wait
+from onevoice_jobs.leases import Claim, Lease, Refused
+from onevoice_jobs.parking import Wait
 from onevoice_jobs.service import Jobs
 from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.retry import Backoff, Retry

@@ -12,7 +12,8 @@ from datetime import timedelta
 from typing import Any
 
 from onevoice_jobs import keys
-from onevoice_jobs.leases import Claim, Lease, LeaseLost, Verdict, Wait
+from onevoice_jobs.leases import Claim, Lease, LeaseLost, Verdict
+from onevoice_jobs.parking import Wait
 from onevoice_jobs.records import JobError
 from onevoice_jobs.service import Jobs
 from onevoice_kit.errors import Kind, OneVoiceError

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 
-from onevoice_jobs.leases import Claim, LeaseLost, Refusal, Refused, Wait
+from onevoice_jobs.leases import Claim, LeaseLost, Refusal, Refused
 from onevoice_jobs.messages import DubbingJobMessage, PoisonMessage
 from onevoice_jobs.notifications import Alerts
+from onevoice_jobs.parking import Wait
 from onevoice_jobs.records import JobError, JobRecord
 from onevoice_jobs.service import Jobs
 from onevoice_jobs.states import JobStatus

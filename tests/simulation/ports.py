@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from onevoice_jobs.leases import Claim, Lease, Refused, Renewal, Wait
+from onevoice_jobs.leases import Claim, Lease, Refused, Renewal
+from onevoice_jobs.parking import Wait
 from onevoice_jobs.records import Segment, StepRecord, Translation
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.testing import MemoryJobs, MemoryJobStore

@@ -17,32 +17,20 @@ from onevoice_jobs.events import (
     JOB_STARTED,
     JOB_WAITING,
 )
-from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Renewal, Verdict, Wait, superseded
+from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Renewal, Verdict, superseded
 from onevoice_jobs.messages import DubbingJobMessage
+from onevoice_jobs.parking import Wait
 from onevoice_jobs.queries import job_not_found
 from onevoice_jobs.records import Edit, Event, JobRecord, WorkerRecord
 from onevoice_jobs.runs import changed_ms, plan_edit, unpaid_edits
 from onevoice_jobs.states import JobStatus, LanguageStatus, RunReason, check_new_run, check_transition
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.submit import NewJob
-from onevoice_jobs.testing.state import MemoryJob, new_job
+from onevoice_jobs.testing.state import CLEARED, MemoryJob, new_job
 from onevoice_jobs.testing.store import MemoryJobStore
 from onevoice_jobs.workers import ALIVE_S
 from onevoice_kit.errors import Conflict
 from onevoice_kit.queue.base import Message
-
-_CLEARED: Mapping[str, Any] = dict.fromkeys(
-    (
-        "error",
-        "stage",
-        "spent_credits",
-        "cancel_requested_at",
-        "started_at",
-        "completed_at",
-        "estimated_completion",
-        "waiting_since",
-    )
-)
 
 
 class MemoryJobs:
@@ -106,7 +94,7 @@ class MemoryJobs:
             job.change(attempts=max(0, job.record.attempts - (not count_attempt)))
 
     async def park(self, lease: Lease, wait: Wait) -> None:
-        """See `leases.park`."""
+        """See `parking.park`."""
         job, now = self.jobs.get(lease.job_id), self._now()
         if job is None or job.record.lease_epoch != lease.epoch:
             raise LeaseLost(lease.job_id)
@@ -270,7 +258,7 @@ class MemoryJobs:
         deadline = now + (record.deadline_at - job.runs[-1].created_at)
         run: dict[str, Any] = {"status": JobStatus.PENDING, "attempts": 0, "resumes": record.resumes + 1}
         # The row of the run before stays as it ended.
-        job.record = replace(record, **_CLEARED, **run, **values, deadline_at=deadline)
+        job.record = replace(record, **CLEARED, **run, **values, deadline_at=deadline)
         job.begin_run(reason, now, changed)
         reopened = dict.fromkeys(("stage", "error", "started_at", "completed_at"))
         for language in languages:

@@ -24,6 +24,20 @@ from onevoice_jobs.records import (
 from onevoice_jobs.states import JobStatus, LanguageStatus, RunReason
 from onevoice_jobs.submit import NewJob
 
+CLEARED: Mapping[str, Any] = dict.fromkeys(
+    (
+        "error",
+        "stage",
+        "spent_credits",
+        "cancel_requested_at",
+        "started_at",
+        "completed_at",
+        "estimated_completion",
+        "waiting_since",
+    )
+)
+"""The fields of a job that a new run clears."""
+
 
 @dataclass
 class MemoryJob:

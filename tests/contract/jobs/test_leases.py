@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Verdict, Wait
+from onevoice_jobs.leases import Claim, Lease, LeaseLost, Refusal, Refused, Verdict
+from onevoice_jobs.parking import Wait
 from onevoice_jobs.states import JobStatus
 from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import uuid7

@@ -10,8 +10,8 @@ from sqlalchemy import select, text, update
 
 from onevoice_jobs.leases import Claim, claim
 from onevoice_jobs.models import jobs, outbox
+from onevoice_jobs.postgres_store import PostgresJobStore
 from onevoice_jobs.records import JobError, Published
-from onevoice_jobs.store import PostgresJobStore
 from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import transaction, uuid7
 from services.gateway.create_user import create_user

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from onevoice_jobs.keys import artifact_key
 from onevoice_jobs.leases import Claim, claim
+from onevoice_jobs.postgres_store import PostgresJobStore
 from onevoice_jobs.records import Artifact, JobError, Published, Segment, Translation
-from onevoice_jobs.store import JobStore, PostgresJobStore
+from onevoice_jobs.store import JobStore
 from onevoice_jobs.testing import completed, finish_step
 from tests.integration.gateway.conftest import Gateway, User
 

@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onevoice_jobs.leases import Claim, claim
 from onevoice_jobs.migrations import migrations_path
 from onevoice_jobs.models import SCHEMA
-from onevoice_jobs.store import JobStore, PostgresJobStore
+from onevoice_jobs.postgres_store import PostgresJobStore
+from onevoice_jobs.store import JobStore
 from onevoice_jobs.submit import NewJob, insert_job
 from onevoice_kit.db import asyncpg_dsn, create_engine, migrate, transaction, uuid7
 from onevoice_kit.settings import DatabaseSettings

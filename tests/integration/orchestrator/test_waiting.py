@@ -10,8 +10,9 @@ from uuid import UUID
 from sqlalchemy import select
 
 from onevoice_jobs import control
-from onevoice_jobs.leases import Claim, Wait
+from onevoice_jobs.leases import Claim
 from onevoice_jobs.models import outbox
+from onevoice_jobs.parking import Wait
 from onevoice_jobs.service import PostgresJobs
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.db import transaction

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from onevoice_jobs import leases, queries, runs
 from onevoice_jobs import migrations as of_jobs
 from onevoice_jobs.models import SCHEMA as JOBS
+from onevoice_jobs.postgres_store import PostgresJobStore
 from onevoice_jobs.states import JobStatus
-from onevoice_jobs.store import PostgresJobStore
 from onevoice_jobs.submit import NewJob, insert_job
 from onevoice_kit.db import create_engine, migrate, transaction, uuid7
 from onevoice_kit.settings import DatabaseSettings

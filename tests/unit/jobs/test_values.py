@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from onevoice_jobs.keys import artifact_key, job_prefix, original_key, stage_prefix, video_prefix
 from onevoice_jobs.options import EngineChoice, GlossaryTerm, JobOptions
-from onevoice_jobs.pages import decode_cursor, encode_cursor
+from onevoice_jobs.queries import decode_cursor, encode_cursor
 from onevoice_jobs.rows import ref_from_json, ref_to_json
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.storage.base import ObjectRef
