@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from onevoice_kit import telemetry
-from services.gateway import server
-from services.gateway.app import create_app
+from services.gateway.app import create_app, run
 from services.gateway.settings import GatewaySettings
 
 
@@ -12,7 +11,7 @@ def main() -> None:
     """Serves until SIGTERM or SIGINT."""
     settings = GatewaySettings()
     telemetry.setup(settings, "gateway")
-    server.run(create_app(settings), settings)
+    run(create_app(settings), settings)
 
 
 if __name__ == "__main__":

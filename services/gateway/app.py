@@ -1,28 +1,34 @@
-"""Puts the application together: routes, errors, what surrounds every request, and the OpenAPI page."""
+"""Puts the application together and serves it: routes, errors, what surrounds every request, the OpenAPI page."""
 
 from __future__ import annotations
 
+import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from services.gateway import docs, errors
-from services.gateway.billing.router import router as billing
+from services.gateway.billing import router as billing
 from services.gateway.catalogue.router import router as catalogue
+from services.gateway.jobs.events import EventStreams
 from services.gateway.jobs.one_call import router as dubbing_jobs
+from services.gateway.jobs.results import router as results
 from services.gateway.jobs.router import router as jobs
 from services.gateway.middleware import Authentication, BodyLimit, BodyRule, RequestContext
-from services.gateway.monitoring.router import HEALTH_PATH
-from services.gateway.monitoring.router import router as monitoring
-from services.gateway.objects.router import router as objects
-from services.gateway.services import open_services
+from services.gateway.monitoring import HEALTH_PATH
+from services.gateway.monitoring import router as monitoring
+from services.gateway.objects import router as objects
+from services.gateway.server import ConnectionLimits, bounded_protocol
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads.router import router as uploads
-from services.gateway.users.router import router as users
+from services.gateway.users import router as users
 from services.gateway.videos.router import router as videos
+from services.gateway.wiring import open_parts
 
 _FORM_OVERHEAD_BYTES = 1 << 20
 
@@ -54,8 +60,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings) as services:
-            app.state.services = services
+        async with open_parts(settings) as app.state.parts:
             yield
 
     app = FastAPI(
@@ -73,7 +78,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     # Each router has its whole prefix: metrics and logs name the template of the route as it stands there.
-    routers = (users, uploads, videos, jobs, dubbing_jobs, catalogue, billing, monitoring, objects)
+    routers = (users, uploads, videos, jobs, results, dubbing_jobs, catalogue, billing, monitoring, objects)
     for router in routers:
         app.include_router(router)
     errors.install(app, [route for router in routers for route in router.routes])
@@ -118,3 +123,40 @@ def _document_problems(app: FastAPI) -> None:
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+
+
+class Server(uvicorn.Server):
+    """Ends the event streams first when it shuts down: they would hold it up until the grace is over."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Takes no new requests, lets the running ones end, then closes everything."""
+        parts = getattr(getattr(self.config.app, "state", None), "parts", {})
+        if EventStreams in parts:
+            parts[EventStreams].close()
+        await super().shutdown(sockets)
+
+
+def run(app: Any, settings: GatewaySettings) -> None:
+    """Serves the application until SIGTERM or SIGINT."""
+    limits = ConnectionLimits(
+        connections=settings.http_max_connections,
+        header_s=settings.http_header_timeout_s,
+        body_window_s=settings.http_body_window_s,
+        body_bytes_per_s=settings.http_body_min_bytes_per_s,
+        write_s=settings.http_write_timeout_s,
+    )
+    config = uvicorn.Config(
+        app,
+        host=settings.http_host,
+        port=settings.http_port,
+        http=bounded_protocol(limits),
+        log_config=None,
+        access_log=False,  # the middleware writes one with ids and times
+        server_header=False,
+        timeout_graceful_shutdown=settings.http_shutdown_grace_s,
+        timeout_keep_alive=30,
+    )
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        # After a graceful shutdown uvicorn raises the signal again; the exit code is to be 0.
+        signal.signal(stop, lambda *_: None)
+    Server(config).run()

@@ -11,10 +11,7 @@ from collections.abc import Collection
 from onevoice_kit.db import create_engine, transaction
 from onevoice_kit.errors import InvalidInput, OneVoiceError
 from onevoice_kit.settings import DatabaseSettings
-from services.gateway.auth.keys import new_key
-from services.gateway.auth.repository import add_key
-from services.gateway.users.models import Right
-from services.gateway.users.repository import ensure_user, grant
+from services.gateway.accounts import Right, add_key, ensure_user, grant, new_key
 
 
 async def create_user(

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from onevoice_kit.errors import OneVoiceError, Unavailable
 from onevoice_kit.telemetry import names, trace
 from onevoice_kit.telemetry.metrics import counter, gauge, histogram
+from services.gateway.accounts import Authenticator
 from services.gateway.errors import BodyRefused, problem_response, too_large, unexpected
 
 access = logging.getLogger("onevoice.access")
@@ -132,7 +133,8 @@ class Authentication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
         if path.startswith("/api") and path not in self._open:
-            caller = await scope["app"].state.services.authenticator.caller(bearer(Headers(scope=scope)))
+            authenticator: Authenticator = scope["app"].state.parts[Authenticator]
+            caller = await authenticator.caller(bearer(Headers(scope=scope)))
             scope["state"].update(caller=caller, user_id=caller.user_id)
         await self._app(scope, receive, send)
 

@@ -1,25 +1,21 @@
-"""The HTTP server: uvicorn, with bounds on connections and on slow clients."""
+"""The connections of the HTTP server: uvicorn's, with bounds on their number and on slow clients."""
 
 from __future__ import annotations
 
 import asyncio
 import http
 import json
-import signal
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, ClassVar
 
 import h11
-import uvicorn
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from onevoice_kit.telemetry.metrics import counter, gauge
 from onevoice_kit.telemetry.names import HTTP_CONNECTIONS, HTTP_CONNECTIONS_CUT
-from services.gateway.settings import GatewaySettings
 
 _LINGER_S = 2.0
 """The rest of a refused body is read and dropped for this long: after a reset the client would not see the response."""
@@ -266,40 +262,3 @@ def bounded_protocol(limits: ConnectionLimits) -> type[BoundedProtocol]:
 
     Protocol.limits, Protocol.waiting = limits, {}
     return Protocol
-
-
-class Server(uvicorn.Server):
-    """Ends the event streams first when it shuts down: they would hold it up until the grace is over."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Takes no new requests, lets the running ones end, then closes everything."""
-        services = getattr(getattr(self.config.app, "state", None), "services", None)
-        if services is not None:
-            services.events.close()
-        await super().shutdown(sockets)
-
-
-def run(app: Any, settings: GatewaySettings) -> None:
-    """Serves the application until SIGTERM or SIGINT."""
-    limits = ConnectionLimits(
-        connections=settings.http_max_connections,
-        header_s=settings.http_header_timeout_s,
-        body_window_s=settings.http_body_window_s,
-        body_bytes_per_s=settings.http_body_min_bytes_per_s,
-        write_s=settings.http_write_timeout_s,
-    )
-    config = uvicorn.Config(
-        app,
-        host=settings.http_host,
-        port=settings.http_port,
-        http=bounded_protocol(limits),
-        log_config=None,
-        access_log=False,  # the middleware writes one with ids and times
-        server_header=False,
-        timeout_graceful_shutdown=settings.http_shutdown_grace_s,
-        timeout_keep_alive=30,
-    )
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        # After a graceful shutdown uvicorn raises the signal again; the exit code is to be 0.
-        signal.signal(stop, lambda *_: None)
-    Server(config).run()

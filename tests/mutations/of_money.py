@@ -87,8 +87,8 @@ MONEY = (
     ),
     Mutation(
         "a cancelled job keeps its credits: the gateway's end",
-        "services/gateway/jobs/service.py",
-        "await self._billing.release(job.reservation)",
+        "services/gateway/jobs/runs.py",
+        "await billing.release(job.reservation)",
         "pass",
         (f"{_TEST_JOBS}test_a_waiting_job_is_cancelled_at_once_and_its_credits_come_back",),
     ),

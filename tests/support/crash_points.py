@@ -85,8 +85,8 @@ def watched(target: T, name: str, points: CrashPoints) -> T:
     return cast(T, _Watched(target, name, points))
 
 
-def watch_function(module: ModuleType, name: str, effect: str, points: CrashPoints) -> None:
-    """Puts points around a coroutine function as the module knows it; a transaction it works in ends after the last."""
+def watch_function(module: ModuleType | type, name: str, effect: str, points: CrashPoints) -> None:
+    """Puts points around a coroutine function as its module or class knows it; its transaction ends after the last."""
     function = getattr(module, name)
 
     async def call(*args: Any, **kwargs: Any) -> Any:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import services.gateway.__main__ as gateway
-from services.gateway import services
+from services.gateway.clients.billing import BillingClient
 from services.gateway.jobs import submission
 
 from . import zygote
-from .crash_points import CrashPoints, watch_function, watched
-
-
-def _watching(make: Callable[..., Any], name: str, points: CrashPoints) -> Callable[..., Any]:
-    return lambda *args: watched(make(*args), name, points)
+from .crash_points import CrashPoints, watch_function
 
 
 def _run(request: Mapping[str, Any]) -> None:
     points = CrashPoints(Path(request["log"]), request["die_at"])
-    for constructor, name in (("BillingClient", "billing"), ("Submission", "submission")):
-        setattr(services, constructor, _watching(getattr(services, constructor), name, points))
+    for method in ("quote", "reserve", "release"):
+        watch_function(BillingClient, method, f"billing.{method}", points)
+    for method in ("submit", "submit_file"):
+        watch_function(submission.Submission, method, f"submission.{method}", points)
     watch_function(submission, "insert_job", "insert_job", points)
     gateway.main()
 

@@ -56,6 +56,16 @@ def test_only_the_media_runner_names_the_media_programs() -> None:
     assert all(path.startswith("libs/onevoice_kit/media_exec/") for path in named), named
 
 
+def test_only_the_edge_of_the_gateway_opens_transactions() -> None:
+    gateway = ROOT / "services/gateway"
+    openers = {
+        str(path.relative_to(gateway)) for path in gateway.rglob("*.py") if "with transaction(" in path.read_text()
+    }
+    routes = {"billing.py", "objects.py", "jobs/results.py", "uploads/router.py", "videos/router.py", "dependencies.py"}
+    beside_requests = {"accounts.py", "create_user.py", "monitoring.py", "uploads/removals.py", "jobs/events.py"}
+    assert openers == routes | beside_requests | {"idempotency/service.py"}
+
+
 def test_no_program_is_started_through_a_shell() -> None:
     shells = [
         f"{path.relative_to(ROOT)}:{node.lineno}"

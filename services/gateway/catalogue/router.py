@@ -1,36 +1,142 @@
-"""Routes of the catalogue."""
+"""Routes and bodies of the catalogue."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
 
-from services.gateway.catalogue.schemas import EnginesOut, LanguagesOut, VoiceOut, Voices
-from services.gateway.dependencies import CallerDep, ServicesDep
+from services.gateway.catalogue.service import Catalogue, Engines, Languages
+from services.gateway.clients.stages import EngineInfo, VoiceInfo
+from services.gateway.dependencies import CallerDep, part
 from services.gateway.errors import problems
-from services.gateway.schemas import Language
+from services.gateway.schemas import Language, Output
+
+
+class Pair(Output):
+    """A pair of languages in one direction."""
+
+    source: str = Field(examples=["en"])
+    target: str = Field(examples=["es"])
+
+
+class LanguagesOut(Output):
+    """Languages that can be dubbed from and into here."""
+
+    sources: list[str] = Field(examples=[["en"]])
+    targets: list[str] = Field(examples=[["ca", "es"]])
+    pairs: list[Pair]
+
+    @classmethod
+    def of(cls, found: Languages) -> Self:
+        """From the catalogue."""
+        pairs = [Pair(source=source, target=target) for source, target in found.pairs]
+        return cls(sources=list(found.sources), targets=list(found.targets), pairs=pairs)
+
+
+class VoiceOut(Output):
+    """A voice."""
+
+    id: str = Field(examples=["espeak:es+f2"])
+    name: str
+    language: str = Field(examples=["es"])
+    gender: str = Field(description="`female`, `male`, `neutral` or `unknown`.", examples=["female"])
+    engine: str = Field(examples=["espeak"])
+
+    @classmethod
+    def of(cls, voice: VoiceInfo) -> Self:
+        """From the catalogue."""
+        return cls(id=voice.id, name=voice.name, language=voice.language, gender=voice.gender, engine=voice.engine)
+
+
+class Voices(Output):
+    """Voices of this deployment."""
+
+    items: list[VoiceOut]
+
+
+class PriceOut(Output):
+    """The vendor's list price of an engine."""
+
+    usd: str = Field(description="US dollars for one unit, a decimal number.", examples=["15.00"])
+    unit: str = Field(examples=["1M characters"])
+
+
+class EngineOut(Output):
+    """An engine."""
+
+    name: str = Field(examples=["apertium"])
+    model: str
+    version: str
+    languages: list[str] = Field(description="For translation the source languages.", examples=[["en"]])
+    available: bool = Field(description="True where it can work here now.")
+    missing: str | None = Field(
+        description="What to install or set where it cannot work.", examples=["The engine needs a key."]
+    )
+    shutdown_date: str | None = Field(
+        description="Day on which the vendor ends the model, where announced.", examples=["2027-01-31"]
+    )
+    price: PriceOut | None = Field(description="Null for an engine that costs nothing per call.")
+
+    @classmethod
+    def of(cls, engine: EngineInfo) -> Self:
+        """From the catalogue."""
+        return cls(
+            name=engine.name,
+            model=engine.model,
+            version=engine.version,
+            languages=sorted(engine.languages),
+            available=engine.available,
+            missing=engine.missing or None,
+            shutdown_date=engine.shutdown_date or None,
+            price=PriceOut(usd=engine.price_usd, unit=engine.price_unit) if engine.price_usd else None,
+        )
+
+
+class EnginesOut(Output):
+    """Engines by stage, in the order in which they are tried."""
+
+    asr: list[EngineOut]
+    detection: list[EngineOut]
+    diarization: list[EngineOut]
+    translate: list[EngineOut]
+    tts: list[EngineOut]
+
+    @classmethod
+    def of(cls, found: Engines) -> Self:
+        """From the catalogue."""
+        return cls(
+            asr=[EngineOut.of(engine) for engine in found.transcription],
+            detection=[EngineOut.of(engine) for engine in found.detection],
+            diarization=[EngineOut.of(engine) for engine in found.diarization],
+            translate=[EngineOut.of(engine) for engine in found.translation],
+            tts=[EngineOut.of(engine) for engine in found.synthesis],
+        )
+
 
 router = APIRouter(prefix="/api", tags=["catalogue"])
 
+CatalogueDep = Annotated[Catalogue, Depends(part(Catalogue))]
+
 
 @router.get("/languages", summary="List languages", responses=problems())
-async def list_languages(_caller: CallerDep, services: ServicesDep) -> LanguagesOut:
+async def list_languages(_caller: CallerDep, catalogue: CatalogueDep) -> LanguagesOut:
     """Languages that can be dubbed from and into here, and in which pairs."""
-    return LanguagesOut.of(await services.catalogue.languages())
+    return LanguagesOut.of(await catalogue.languages())
 
 
 @router.get("/voices", summary="List voices", responses=problems())
 async def list_voices(
     _caller: CallerDep,
-    services: ServicesDep,
+    catalogue: CatalogueDep,
     language: Annotated[Language | None, Query(description="Only voices of this language.")] = None,
 ) -> Voices:
     """Voices by which dubbed lines can be spoken."""
-    return Voices(items=[VoiceOut.of(voice) for voice in await services.catalogue.voices(language)])
+    return Voices(items=[VoiceOut.of(voice) for voice in await catalogue.voices(language)])
 
 
 @router.get("/engines", summary="List engines", responses=problems())
-async def list_engines(_caller: CallerDep, services: ServicesDep) -> EnginesOut:
+async def list_engines(_caller: CallerDep, catalogue: CatalogueDep) -> EnginesOut:
     """Engines by stage, in the order in which they are tried."""
-    return EnginesOut.of(await services.catalogue.engines())
+    return EnginesOut.of(await catalogue.engines())

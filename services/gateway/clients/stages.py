@@ -1,11 +1,13 @@
-"""Client of the stages' catalogues: which engines, language pairs and voices this deployment has."""
+"""Clients of every stage: engines, language pairs and voices of this deployment, and health."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from onevoice.asr.v1 import asr_service_pb2 as asr_pb
 from onevoice.asr.v1.asr_service_pb2_grpc import AsrServiceStub
@@ -114,3 +116,19 @@ def _engine(item: engine_pb2.Engine, pairs: frozenset[tuple[str, str]] = frozens
 def _gender(value: tts_pb.VoiceGender.ValueType) -> str:
     name = tts_pb.VoiceGender.Name(value).removeprefix("VOICE_GENDER_").lower()
     return "unknown" if name == "unspecified" else name
+
+
+_TIMEOUT_S = 2.0
+
+
+class HealthClient:
+    """Checks whether one service takes calls."""
+
+    def __init__(self, channel: grpc.aio.Channel, service: str) -> None:
+        self._stub: Any = health_pb2_grpc.HealthStub(channel)
+        self._service = service
+
+    async def is_serving(self) -> bool:
+        """True if the service is ready. Raises the kit's errors where it does not answer."""
+        answer = await self._stub.Check(health_pb2.HealthCheckRequest(service=self._service), timeout=_TIMEOUT_S)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

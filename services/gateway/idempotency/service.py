@@ -6,11 +6,11 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -19,6 +19,39 @@ from onevoice_kit.db import transaction, uuid7
 from onevoice_kit.errors import Conflict, InvalidInput
 from services.gateway.idempotency import repository
 from services.gateway.idempotency.repository import Record
+
+T = TypeVar("T")
+MAX_LENGTH = 255
+_STRING = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
+"""A string of RFC 8941, section 3.3.3, which the draft asks for."""
+_BARE = re.compile(r'[^"\\,;\s]+', re.ASCII)
+"""The same without quotes, which most clients send."""
+
+
+def parse_key(values: Sequence[str]) -> str | None:
+    """
+    The key that a request carries, quoted or not; None where it has none. Raises `InvalidInput` (reason
+    `idempotency_key_malformed`) for more than one, an empty one, one that is too long or not printable ASCII.
+    """
+    if not values:
+        return None
+    if len(values) > 1:
+        raise _malformed("The Idempotency-Key is given more than once.")
+    value = values[0].strip(" \t")
+    if quoted := _STRING.fullmatch(value):
+        key = re.sub(r"\\(.)", r"\1", quoted[1])
+    elif _BARE.fullmatch(value) and value.isascii() and value.isprintable():
+        key = value
+    else:
+        raise _malformed("The Idempotency-Key is not a string of printable ASCII characters.")
+    if not 0 < len(key) <= MAX_LENGTH:
+        raise _malformed(f"The Idempotency-Key must have 1 to {MAX_LENGTH} characters.")
+    return key
+
+
+def _malformed(message: str) -> InvalidInput:
+    return InvalidInput(message, reason="idempotency_key_malformed")
+
 
 logger = logging.getLogger(__name__)
 
@@ -58,31 +91,16 @@ class Answer:
 
 @dataclass
 class Attempt:
-    """One run of a creating call. `answer` is there from the start where the call happened before."""
+    """One run of a creating call."""
 
-    record: Record
-    answer: Answer | None = None
+    resource_id: UUID
+    """Id for what the call makes; chosen before anything is made."""
     leaves_traces: bool = False
     """Set it before anything is made outside the database; from then on a failure is undone."""
 
-    @property
-    def resource_id(self) -> UUID:
-        """Id for what the call makes; chosen before anything is made."""
-        return self.record.resource_id
 
-    async def finish(self, connection: AsyncConnection, answer: Answer) -> Answer:
-        """
-        Stores the answer in the transaction that makes the resource. Raises `Conflict` (reason
-        `request_abandoned`) where the call took so long that it was taken for dead.
-        """
-        if self.record.key.startswith(_OWN):
-            done = await repository.forget(connection, self.record)
-        else:
-            done = await repository.answer(connection, self.record, answer.status, answer.body)
-        if not done:
-            raise Conflict("The request took too long and was given up.", reason="request_abandoned")
-        self.answer = answer
-        return answer
+Write = Callable[[AsyncConnection], Awaitable[Answer]]
+"""Makes a resource in the transaction that it is given, and returns the answer that is stored with it."""
 
 
 class Idempotency:
@@ -98,30 +116,36 @@ class Idempotency:
         self._keep = timedelta(seconds=keep_s)
         self._undo = undo
 
-    @asynccontextmanager
-    async def attempt(self, call: CreatingCall) -> AsyncIterator[Attempt]:
+    async def run(
+        self,
+        call: CreatingCall,
+        prepare: Callable[[Attempt, T], Awaitable[Write]],
+        look: Callable[[AsyncConnection], Awaitable[T]],
+    ) -> Answer:
         """
-        An attempt at the call; where the block raises, its traces are removed and the key is free again. Raises
-        `InvalidInput` (`idempotency_key_reused`) and `Conflict` (`request_in_progress`).
+        The answer of a call that happens once. `look` reads what it starts from, in the transaction that claims the
+        key. `prepare` calls other services, while no transaction is open. The write that it returns is one transaction
+        with the stored answer. Where one of them raises, what was made is undone and the key is free again.
+
+        Raises `InvalidInput` (`idempotency_key_reused`) and `Conflict` (`request_in_progress`, and `request_abandoned`
+        where the call took so long that it was taken for dead).
         """
-        attempt = await self._begin(call.record())
+        record = call.record()
+        async with transaction(self._engine) as connection:
+            if not await self._claim(connection, record):
+                return _repeated(record, await repository.find(connection, record.user_id, record.key))
+            seen = await look(connection)
+        attempt = Attempt(record.resource_id)
         try:
-            yield attempt
+            write = await prepare(attempt, seen)
+            async with transaction(self._engine) as connection:
+                answer = await write(connection)
+                await _store(connection, record, answer)
+            return answer
         except BaseException:
             # Shielded: also a cancelled request gives back what it took.
-            await asyncio.shield(self._abandon(attempt.record, undo=attempt.leaves_traces))
+            await asyncio.shield(self._abandon(record, undo=attempt.leaves_traces))
             raise
-
-    async def _begin(self, record: Record) -> Attempt:
-        async with transaction(self._engine) as connection:
-            if await self._claim(connection, record):
-                return Attempt(record)
-            known = await repository.find(connection, record.user_id, record.key)
-        if known is not None and known.request_hash != record.request_hash:
-            raise InvalidInput("The Idempotency-Key was used with another request.", reason="idempotency_key_reused")
-        if known is None or known.response_status is None:
-            raise Conflict("The same request is still running.", reason="request_in_progress", retry_after=2.0)
-        return Attempt(known, Answer(known.response_status, known.response_body or {}, replayed=True))
 
     async def _claim(self, connection: AsyncConnection, record: Record) -> bool:
         if await repository.insert_running(connection, record, self.running_for):
@@ -143,7 +167,7 @@ class Idempotency:
         async with transaction(self._engine) as connection:
             if not await repository.abandon(connection, record):
                 return
-        # No transaction is open while other services work; `finish` refuses an abandoned call.
+        # No transaction is open while other services work; `_store` refuses an abandoned call.
         if undo is not None:
             await undo(record.user_id, record.resource_id)
         async with transaction(self._engine) as connection:
@@ -158,3 +182,24 @@ class Idempotency:
             if not await self._abandon(record, undo=True):
                 async with transaction(self._engine) as connection:
                     await repository.postpone(connection, record, self.running_for)
+
+
+async def nothing(_connection: AsyncConnection) -> None:
+    """For `Idempotency.run`: a call that starts from nothing stored."""
+
+
+def _repeated(record: Record, known: Record | None) -> Answer:
+    if known is not None and known.request_hash != record.request_hash:
+        raise InvalidInput("The Idempotency-Key was used with another request.", reason="idempotency_key_reused")
+    if known is None or known.response_status is None:
+        raise Conflict("The same request is still running.", reason="request_in_progress", retry_after=2.0)
+    return Answer(known.response_status, known.response_body or {}, replayed=True)
+
+
+async def _store(connection: AsyncConnection, record: Record, answer: Answer) -> None:
+    if record.key.startswith(_OWN):
+        done = await repository.forget(connection, record)
+    else:
+        done = await repository.answer(connection, record, answer.status, answer.body)
+    if not done:
+        raise Conflict("The request took too long and was given up.", reason="request_abandoned")

@@ -7,10 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
-from services.gateway.dependencies import CallerDep, IdempotencyKey, ServicesDep, respond
+from onevoice_jobs.queries import get_job
+from services.gateway.dependencies import CallerDep, ConnectionDep, IdempotencyKey, SettingsDep, respond
 from services.gateway.errors import InvalidFields, field_error, problems
 from services.gateway.jobs.form import ReceivedFile, receive_form
-from services.gateway.jobs.router import NOT_FOUND, WISH_PROBLEMS
+from services.gateway.jobs.router import NOT_FOUND, WISH_PROBLEMS, SubmissionDep
 from services.gateway.jobs.schemas import DubbingJobCreated, DubbingJobOut, DubIn, ErrorOut
 from services.gateway.schemas import ContentType, Filename, Language, Model
 
@@ -53,21 +54,21 @@ class _Fields(Model):
     ),
 )
 async def create_dubbing_job(
-    request: Request, caller: CallerDep, services: ServicesDep, key: IdempotencyKey
+    request: Request, caller: CallerDep, submission: SubmissionDep, settings: SettingsDep, key: IdempotencyKey
 ) -> Response:
     """Sends a video and starts a job that dubs it into one language. For large files use `videos` and `jobs`."""
     content_type = request.headers.get("content-type", "")
-    limit = services.settings.max_upload_bytes
+    limit = settings.max_upload_bytes
     async with receive_form(content_type, request.stream(), file_field="file", max_bytes=limit) as form:
         fields = _fields(dict(form.fields), form.file)
         wanted = DubIn(target_languages=[fields.target_language], source_language=fields.source_language)
-        return respond(await services.submission.submit_file(caller.user_id, form.file, wanted, key))
+        return respond(await submission.submit_file(caller.user_id, form.file, wanted, key))
 
 
 @router.get("/{job_id}", summary="Get a dubbing job", responses=problems(NOT_FOUND))
-async def get_dubbing_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> DubbingJobOut:
+async def get_dubbing_job(job_id: UUID, caller: CallerDep, connection: ConnectionDep) -> DubbingJobOut:
     """Status of the job, in short; `jobs` has the whole."""
-    job = (await services.jobs.get(caller.user_id, job_id)).job
+    job = (await get_job(connection, caller.user_id, job_id)).job
     return DubbingJobOut(
         job_id=job.id, status=job.status, progress=round(job.progress, 1), error=ErrorOut.of(job.error)
     )

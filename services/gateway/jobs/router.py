@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
+from onevoice_jobs import queries
+from onevoice_jobs.control import request_cancel
+from onevoice_jobs.runs import edit_translation, list_runs
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.errors import Forbidden
-from services.gateway.auth.models import Caller
-from services.gateway.dependencies import CallerDep, Cursor, IdempotencyKey, Limit, ServicesDep, respond
-from services.gateway.errors import problems
-from services.gateway.jobs.events import parse_last_event_id
-from services.gateway.jobs.schemas import (
-    ArtifactKind,
-    Downloads,
-    DubIn,
-    EditedLineOut,
-    JobIn,
-    JobOut,
-    Runs,
-    TranscriptOut,
-    TranslationIn,
+from services.gateway.accounts import Caller, Right
+from services.gateway.clients.billing import BillingClient
+from services.gateway.dependencies import (
+    AfterCommitDep,
+    CallerDep,
+    ConnectionDep,
+    Cursor,
+    IdempotencyKey,
+    Limit,
+    part,
+    respond,
 )
+from services.gateway.errors import problems
+from services.gateway.jobs.events import EventStreams, parse_last_event_id
+from services.gateway.jobs.runs import JobRuns, give_credits_back
+from services.gateway.jobs.schemas import DubIn, EditedLineOut, JobIn, JobOut, RunOut, Runs, TranslationIn
+from services.gateway.jobs.submission import Submission
 from services.gateway.schemas import Language, Page
 from services.gateway.uploads.router import IDEMPOTENCY_PROBLEMS
-from services.gateway.users.models import Right
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+
+SubmissionDep = Annotated[Submission, Depends(part(Submission))]
+RunsDep = Annotated[JobRuns, Depends(part(JobRuns))]
 
 NOT_FOUND = (404, "job_not_found")
 WISH_PROBLEMS = (
@@ -53,15 +60,6 @@ SUBMIT_PROBLEMS = (
 
 _EVENTS_EXAMPLE = 'id: 7\nevent: job.progress\ndata: {"stage":"transcribe","percent":31.5}\n\n'
 LineIndex = Annotated[int, Path(ge=0, le=1_000_000, description="Index of the line in the transcript.")]
-LanguageQuery = Annotated[Language | None, Query(description="A target language, or the source's.")]
-
-
-class TranscriptFormat(StrEnum):
-    """The format of a transcript."""
-
-    JSON = "json"
-    SRT = "srt"
-    VTT = "vtt"
 
 
 def check_priority(caller: Caller, wanted: DubIn) -> None:
@@ -77,17 +75,17 @@ def check_priority(caller: Caller, wanted: DubIn) -> None:
     summary="Create a job",
     responses=problems((404, "video_not_found"), *SUBMIT_PROBLEMS),
 )
-async def create_job(wanted: JobIn, caller: CallerDep, services: ServicesDep, key: IdempotencyKey) -> Response:
+async def create_job(wanted: JobIn, caller: CallerDep, submission: SubmissionDep, key: IdempotencyKey) -> Response:
     """Reserves the credits and starts a job that dubs a video into the target languages."""
     check_priority(caller, wanted)
     dub = DubIn.model_validate(wanted.model_dump(exclude={"video_id"}))
-    return respond(await services.submission.submit(caller.user_id, wanted.video_id, dub, key))
+    return respond(await submission.submit(caller.user_id, wanted.video_id, dub, key))
 
 
 @router.get("", summary="List jobs", responses=problems((422, "invalid_cursor")))
 async def list_jobs(
     caller: CallerDep,
-    services: ServicesDep,
+    connection: ConnectionDep,
     status: Annotated[JobStatus | None, Query(description="Only jobs in this state.")] = None,
     batch: Annotated[UUID | None, Query(description="Only jobs of this batch.")] = None,
     video: Annotated[UUID | None, Query(description="Only jobs of this video.")] = None,
@@ -95,16 +93,16 @@ async def list_jobs(
     limit: Limit = 50,
 ) -> Page[JobOut]:
     """Your jobs, newest first."""
-    found = await services.jobs.page(
-        caller.user_id, status=status, batch_id=batch, video_id=video, cursor=cursor, limit=limit
+    found = await queries.list_jobs(
+        connection, caller.user_id, status=status, batch_id=batch, video_id=video, cursor=cursor, limit=limit
     )
     return Page(items=[JobOut.of(view) for view in found.items], next_cursor=found.next_cursor)
 
 
 @router.get("/{job_id}", summary="Get a job", responses=problems(NOT_FOUND))
-async def get_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> JobOut:
+async def get_job(job_id: UUID, caller: CallerDep, connection: ConnectionDep) -> JobOut:
     """Status of the job, as a whole and for each language."""
-    return JobOut.of(await services.jobs.get(caller.user_id, job_id))
+    return JobOut.of(await queries.get_job(connection, caller.user_id, job_id))
 
 
 @router.get(
@@ -119,7 +117,8 @@ async def get_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> Job
 async def follow_job(
     job_id: UUID,
     caller: CallerDep,
-    services: ServicesDep,
+    connection: ConnectionDep,
+    events: Annotated[EventStreams, Depends(part(EventStreams))],
     last_event_id: Annotated[
         str | None, Header(alias="Last-Event-ID", description="Go on after this event.", examples=["6"])
     ] = None,
@@ -132,8 +131,8 @@ async def follow_job(
     `job.cancelled`.
     """
     last_id = parse_last_event_id(last_event_id)
-    await services.jobs.get(caller.user_id, job_id)
-    stream = services.events.stream(caller.user_id, job_id, last_id)
+    await queries.get_job(connection, caller.user_id, job_id)
+    stream = events.stream(caller.user_id, job_id, last_id)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
@@ -144,12 +143,22 @@ async def follow_job(
     summary="Cancel a job",
     responses=problems(NOT_FOUND, (409, "invalid_transition")),
 )
-async def cancel_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> JobOut:
+async def cancel_job(
+    job_id: UUID,
+    caller: CallerDep,
+    connection: ConnectionDep,
+    after: AfterCommitDep,
+    billing: Annotated[BillingClient, Depends(part(BillingClient))],
+) -> JobOut:
     """
     Stops a job and gives its credits back. Asking again changes nothing; a job that has ended stays as it is. A job
     whose results are made and paid for is delivered: it goes on to `completed`, with `cancel_requested` set.
     """
-    return JobOut.of(await services.jobs.cancel(caller.user_id, job_id))
+    status = await request_cancel(connection, caller.user_id, job_id)
+    view = await queries.get_job(connection, caller.user_id, job_id)
+    if status is JobStatus.CANCELLED:
+        after.add(partial(give_credits_back, billing, view.job))
+    return JobOut.of(view)
 
 
 @router.post(
@@ -165,15 +174,15 @@ async def cancel_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> 
         *IDEMPOTENCY_PROBLEMS,
     ),
 )
-async def resume_job(job_id: UUID, caller: CallerDep, services: ServicesDep, key: IdempotencyKey) -> Response:
+async def resume_job(job_id: UUID, caller: CallerDep, runs: RunsDep, key: IdempotencyKey) -> Response:
     """Lets a failed or cancelled job go on after its last good step. Its credits are reserved again."""
-    return respond(await services.runs.resume(caller.user_id, job_id, key))
+    return respond(await runs.resume(caller.user_id, job_id, key))
 
 
 @router.get("/{job_id}/runs", summary="List the runs of a job", responses=problems(NOT_FOUND))
-async def list_job_runs(job_id: UUID, caller: CallerDep, services: ServicesDep) -> Runs:
+async def list_job_runs(job_id: UUID, caller: CallerDep, connection: ConnectionDep) -> Runs:
     """The runs of a job: the first, and one for each time that it was resumed or regenerated."""
-    return await services.runs.list(caller.user_id, job_id)
+    return Runs(items=[RunOut.of(run) for run in await list_runs(connection, caller.user_id, job_id)])
 
 
 @router.patch(
@@ -182,13 +191,19 @@ async def list_job_runs(job_id: UUID, caller: CallerDep, services: ServicesDep) 
     responses=problems(NOT_FOUND, (404, "line_not_found"), (409, "invalid_transition")),
 )
 async def edit_job_translation(
-    job_id: UUID, language: Language, index: LineIndex, edit: TranslationIn, caller: CallerDep, services: ServicesDep
+    job_id: UUID,
+    language: Language,
+    index: LineIndex,
+    edit: TranslationIn,
+    caller: CallerDep,
+    connection: ConnectionDep,
 ) -> EditedLineOut:
     """
     Gives a line of a completed job a new text, which waits until the job is regenerated. Another edit of the same line
     replaces it.
     """
-    return await services.runs.edit(caller.user_id, job_id, language, index, edit.text)
+    edited = await edit_translation(connection, caller.user_id, job_id, language, index, edit.text)
+    return EditedLineOut(language=language, index=index, text=edited.text, revision=edited.revision)
 
 
 @router.post(
@@ -206,71 +221,9 @@ async def edit_job_translation(
         *IDEMPOTENCY_PROBLEMS,
     ),
 )
-async def regenerate_job(job_id: UUID, caller: CallerDep, services: ServicesDep, key: IdempotencyKey) -> Response:
+async def regenerate_job(job_id: UUID, caller: CallerDep, runs: RunsDep, key: IdempotencyKey) -> Response:
     """
     Makes what depends on the edited lines of a completed job again, as a new revision. The price is the length of the
     edited lines; files of earlier revisions stay available.
     """
-    return respond(await services.runs.regenerate(caller.user_id, job_id, key))
-
-
-@router.get("/{job_id}/download", summary="Get the results", responses=problems(NOT_FOUND))
-async def download_job(
-    job_id: UUID,
-    caller: CallerDep,
-    services: ServicesDep,
-    language: LanguageQuery = None,
-    kind: Annotated[ArtifactKind | None, Query(description="Only results of this kind.")] = None,
-    revision: Annotated[int | None, Query(ge=1, le=1_000_000, description="Results of an earlier revision.")] = None,
-) -> Downloads:
-    """The results so far, each with an address that works without credentials for a while."""
-    return Downloads(items=await services.jobs.downloads(caller.user_id, job_id, language, kind, revision))
-
-
-@router.get(
-    "/{job_id}/transcript.{transcript_format}",
-    response_model=TranscriptOut,
-    summary="Get the transcript",
-    responses={
-        200: {
-            "description": "The lines as JSON, or a caption file.",
-            "content": {
-                "application/x-subrip": {"schema": {"type": "string"}},
-                "text/vtt": {"schema": {"type": "string"}},
-            },
-        },
-        **problems(NOT_FOUND, (404, "transcript_not_found")),
-    },
-)
-async def get_transcript(
-    job_id: UUID,
-    transcript_format: TranscriptFormat,
-    caller: CallerDep,
-    services: ServicesDep,
-    language: LanguageQuery = None,
-) -> Response:
-    """The words in the source's language, or in a target language. Captions are there when they are finished."""
-    if transcript_format is TranscriptFormat.JSON:
-        transcript = await services.jobs.transcript(caller.user_id, job_id, language)
-        return Response(transcript.model_dump_json(), media_type="application/json")
-    kind = ArtifactKind(f"captions_{transcript_format}")
-    captions = await services.jobs.captions(caller.user_id, job_id, language, kind)
-    return Response(captions.content, media_type=captions.content_type)
-
-
-@router.get(
-    "/{job_id}/report",
-    response_class=Response,
-    summary="Get the report",
-    responses={
-        200: {
-            "description": "The measured quality report.",
-            "content": {"application/json": {"schema": {"type": "object"}}},
-        },
-        **problems(NOT_FOUND, (404, "report_not_found")),
-    },
-)
-async def get_report(job_id: UUID, caller: CallerDep, services: ServicesDep) -> Response:
-    """The measurements: every line, every language, and the engines that made them."""
-    report = await services.jobs.report(caller.user_id, job_id)
-    return Response(report.content, media_type="application/json")
+    return respond(await runs.regenerate(caller.user_id, job_id, key))

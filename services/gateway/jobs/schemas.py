@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -245,54 +244,6 @@ class EditedLineOut(Output):
     index: int
     text: str
     revision: int = Field(description="Revision of the job that will contain the text.", examples=[2])
-
-
-class ArtifactKind(StrEnum):
-    """The kind of a result."""
-
-    VIDEO = "video"
-    CAPTIONS_SRT = "captions_srt"
-    CAPTIONS_VTT = "captions_vtt"
-    THUMBNAIL = "thumbnail"
-    MANIFEST = "manifest"
-    REPORT = "report"
-
-
-class DownloadOut(Output):
-    """A result and where to get it."""
-
-    kind: str = Field(examples=["video"])
-    language: str | None = Field(description="Null for what belongs to the whole job.", examples=["es"])
-    filename: str = Field(examples=["talk.es.mp4"])
-    content_type: str = Field(examples=["video/mp4"])
-    size: int
-    sha256: str
-    url: str
-    expires_at: datetime
-
-
-class Downloads(Output):
-    """Results of a job so far."""
-
-    items: list[DownloadOut]
-
-
-class LineOut(Output):
-    """A line of a transcript; times are milliseconds from the start of the video."""
-
-    index: int
-    start_ms: int
-    end_ms: int
-    speaker: str = Field(examples=["speaker_1"])
-    text: str
-    source_text: str
-
-
-class TranscriptOut(Output):
-    """The lines of a job in one language, as far as they are ready."""
-
-    language: str = Field(examples=["es"])
-    segments: list[LineOut]
 
 
 class DubbingJobCreated(Output):

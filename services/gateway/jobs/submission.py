@@ -7,32 +7,29 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onevoice_jobs.keys import original_key, video_prefix
 from onevoice_jobs.queries import get_job
 from onevoice_jobs.submit import NewJob, insert_job
-from onevoice_kit.db import transaction
 from onevoice_kit.errors import InvalidInput, PreconditionFailed
 from onevoice_kit.media_exec import bad_media
 from onevoice_kit.storage.base import ObjectRef, Storage
 from onevoice_kit.telemetry import trace
+from services.gateway.accounts import get_user
 from services.gateway.catalogue.service import Catalogue
 from services.gateway.clients.billing import BillingClient
 from services.gateway.clients.mixer import Media, MixerClient
-from services.gateway.idempotency.service import Answer, Attempt, CreatingCall, Idempotency
+from services.gateway.idempotency.service import Answer, Attempt, CreatingCall, Idempotency, Write, nothing
 from services.gateway.jobs.form import ReceivedFile
 from services.gateway.jobs.schemas import DubbingJobCreated, DubIn, JobOut
-from services.gateway.uploads.quota import StorageQuota
+from services.gateway.uploads.repository import StorageQuota
 from services.gateway.uploads.service import safe_suffix
-from services.gateway.users.repository import get_user
-from services.gateway.videos.models import Video, VideoStatus
-from services.gateway.videos.repository import add_video, get_video
-from services.gateway.videos.service import unknown_video, video_not_ready
+from services.gateway.videos.repository import Video, VideoStatus, add_video
+from services.gateway.videos.service import load_ready
 
 CREATE_JOB = "create_job"
 CREATE_DUBBING_JOB = "create_dubbing_job"
-_InTransaction = Callable[[AsyncConnection], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +46,6 @@ class Submission:
 
     def __init__(
         self,
-        engine: AsyncEngine,
         storage: Storage,
         catalogue: Catalogue,
         billing: BillingClient,
@@ -58,7 +54,6 @@ class Submission:
         limits: JobLimits,
         quota: StorageQuota,
     ) -> None:
-        self._engine = engine
         self._storage = storage
         self._catalogue = catalogue
         self._billing = billing
@@ -68,20 +63,26 @@ class Submission:
         self._quota = quota
 
     async def submit(self, user_id: UUID, video_id: UUID, wanted: DubIn, key: str | None) -> Answer:
-        """Dubs a video that is ready. Raises what `_submit` and `Catalogue.check` raise, and `video_not_ready`."""
+        """Dubs a video that is ready. Raises what `_prepare` and `Catalogue.check` raise, and `video_not_ready`."""
         self._check_targets(wanted.target_languages)
         request = {**wanted.model_dump(mode="json"), "video_id": str(video_id)}
-        async with self._idempotency.attempt(CreatingCall(user_id, key, CREATE_JOB, request)) as attempt:
-            if attempt.answer is not None:
-                return attempt.answer
-            async with transaction(self._engine) as connection:
-                video = _ready(await get_video(connection, user_id, video_id))
 
-            async def still_there(connection: AsyncConnection) -> None:
+        async def look(connection: AsyncConnection) -> Video:
+            return await load_ready(connection, user_id, video_id)
+
+        async def prepare(attempt: Attempt, video: Video) -> Write:
+            job = await self._prepare(attempt, video, wanted)
+
+            async def write(connection: AsyncConnection) -> Answer:
                 # Locked: the video is not deleted while a job for it is being written.
-                _ready(await get_video(connection, user_id, video_id, lock=True))
+                await load_ready(connection, user_id, video_id, lock=True)
+                await _insert(connection, job, attempt)
+                view = await get_job(connection, user_id, attempt.resource_id)
+                return Answer(202, JobOut.of(view).model_dump(mode="json"))
 
-            return await self._submit(attempt, video, wanted, still_there)
+            return write
+
+        return await self._idempotency.run(CreatingCall(user_id, key, CREATE_JOB, request), prepare, look)
 
     async def submit_file(self, user_id: UUID, file: ReceivedFile, wanted: DubIn, key: str | None) -> Answer:
         """Dubs a file that came with the request: it becomes a video, and the video a job."""
@@ -89,25 +90,29 @@ class Submission:
         if file.size == 0:
             raise PreconditionFailed("The file is empty.", reason="empty_file")
         request = {**wanted.model_dump(mode="json"), "filename": file.filename, "sha256": file.sha256}
-        async with self._idempotency.attempt(CreatingCall(user_id, key, CREATE_DUBBING_JOB, request)) as attempt:
-            if attempt.answer is not None:
-                return attempt.answer
+
+        async def prepare(attempt: Attempt, _: None) -> Write:
             await self._catalogue.check(wanted.needs(wanted.source_language))
             place = original_key(user_id, attempt.resource_id, safe_suffix(file.filename))
             attempt.leaves_traces = True
             ref = await self._storage.put_file(place, file.path, file.content_type)
             video = _stored(user_id, attempt.resource_id, file, place, await self._mixer.probe(ref, user_id))
+            job = await self._prepare(attempt, video, wanted)
 
-            async def store(connection: AsyncConnection) -> None:
+            async def write(connection: AsyncConnection) -> Answer:
                 await self._quota.check(connection, user_id, video.size)
                 await add_video(connection, video)
+                await _insert(connection, job, attempt)
+                return Answer(202, DubbingJobCreated(job_id=attempt.resource_id).model_dump(mode="json"))
 
-            return await self._submit(attempt, video, wanted, store)
+            return write
 
-    async def _submit(self, attempt: Attempt, video: Video, wanted: DubIn, first: _InTransaction) -> Answer:
+        return await self._idempotency.run(CreatingCall(user_id, key, CREATE_DUBBING_JOB, request), prepare, nothing)
+
+    async def _prepare(self, attempt: Attempt, video: Video, wanted: DubIn) -> NewJob:
         """
-        Raises `InvalidInput` (`source_too_long`, `burn_in_too_large`), `QuotaExceeded` (`insufficient_credits`), what
-        `check` raises.
+        The job, with its credits reserved. Raises `InvalidInput` (`source_too_long`, `burn_in_too_large`),
+        `QuotaExceeded` (`insufficient_credits`), what `check` raises.
         """
         duration_ms = video.duration_ms or 0
         self._check_duration(duration_ms)
@@ -115,10 +120,9 @@ class Submission:
             self._check_picture(video)
         source_language = await self._catalogue.check(wanted.needs(wanted.source_language or video.source_language))
         quote = await self._billing.quote(duration_ms, len(wanted.target_languages))
-        job_id = attempt.resource_id
         attempt.leaves_traces = True
-        await self._billing.reserve(video.user_id, job_id, quote.credits, job_id=job_id)
-        job = NewJob(
+        await self._billing.reserve(video.user_id, attempt.resource_id, quote.credits, job_id=attempt.resource_id)
+        return NewJob(
             user_id=video.user_id,
             video_id=video.id,
             source=ObjectRef(self._storage.uri(video.key), video.sha256, video.size, video.content_type),
@@ -131,17 +135,6 @@ class Submission:
             priority=wanted.priority_value,
             traceparent=trace.inject(),
         )
-        async with transaction(self._engine) as connection:
-            await first(connection)
-            user = await get_user(connection, video.user_id)
-            await insert_job(connection, replace(job, notify_email=user.email if user else None), job_id)
-            return await attempt.finish(connection, Answer(202, await self._body(connection, attempt, job)))
-
-    async def _body(self, connection: AsyncConnection, attempt: Attempt, job: NewJob) -> dict[str, object]:
-        if attempt.record.operation == CREATE_DUBBING_JOB:
-            return DubbingJobCreated(job_id=attempt.resource_id).model_dump(mode="json")
-        view = await get_job(connection, job.user_id, attempt.resource_id)
-        return JobOut.of(view).model_dump(mode="json")
 
     def _check_targets(self, targets: Sequence[str]) -> None:
         limit = self._limits.max_target_languages
@@ -181,12 +174,9 @@ def undo_dubbing_job(billing: BillingClient, storage: Storage) -> Callable[[UUID
     return undo
 
 
-def _ready(video: Video | None) -> Video:
-    if video is None:
-        raise unknown_video()
-    if video.status is not VideoStatus.READY:
-        raise video_not_ready(video)
-    return video
+async def _insert(connection: AsyncConnection, job: NewJob, attempt: Attempt) -> None:
+    user = await get_user(connection, job.user_id)
+    await insert_job(connection, replace(job, notify_email=user.email if user else None), attempt.resource_id)
 
 
 def _stored(user_id: UUID, video_id: UUID, file: ReceivedFile, key: str, media: Media) -> Video:

@@ -1,16 +1,96 @@
-"""SQL for uploads."""
+"""The table of uploads, its SQL, and the storage quota of a user."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
+import enum
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Row,
+    Table,
+    Text,
+    Uuid,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway.uploads.models import Upload, UploadKind, UploadStatus, uploads
+from onevoice_kit.errors import QuotaExceeded
+from services.gateway.accounts import users
+from services.gateway.database import metadata
+from services.gateway.videos.repository import VideoStatus, videos
+
+
+class UploadKind(enum.StrEnum):
+    """The purpose of a file."""
+
+    VIDEO = "video"
+    VOICE = "voice"
+    BACKGROUND = "background"
+    SUBTITLE = "subtitle"
+    AVATAR = "avatar"
+    VOICE_SAMPLE = "voice_sample"
+
+
+class UploadStatus(enum.StrEnum):
+    """The state of an upload."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, ForeignKey(users.c.id, ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("multipart_id", Text),
+    Column("part_size", BigInteger),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("completed_at", DateTime(timezone=True)),
+    Index(None, "user_id"),
+    Index(None, "key"),
+    Index("ix_uploads_pending_expires_at", "expires_at", postgresql_where="status = 'pending'"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file a client may send, or has sent. `size` and `sha256` are what it announced."""
+
+    id: UUID
+    user_id: UUID
+    kind: UploadKind
+    status: UploadStatus
+    filename: str
+    content_type: str
+    size: int
+    sha256: str
+    key: str
+    multipart_id: str | None
+    part_size: int | None
+    expires_at: datetime
+
 
 _COLUMNS = [uploads.c[name] for name in Upload.__dataclass_fields__]
 
@@ -62,3 +142,39 @@ async def delete_upload(connection: AsyncConnection, upload_id: UUID) -> None:
 def _upload(row: Row[*tuple[Any, ...]]) -> Upload:
     upload = Upload(*row)
     return replace(upload, kind=UploadKind(upload.kind), status=UploadStatus(upload.status))
+
+
+class StorageQuota:
+    """Refuses files that would make a user exceed the quota. Results of jobs are not counted: they are paid for."""
+
+    def __init__(self, default_bytes: int) -> None:
+        """`default_bytes`: for users without a quota of their own."""
+        self._default_bytes = default_bytes
+
+    async def check(self, connection: AsyncConnection, user_id: UUID, size: int) -> None:
+        """
+        Raises `QuotaExceeded` (reason `storage_quota_exceeded`) where there is no room for `size` bytes more. Creating
+        calls of one user take turns from here to the end of their transactions, so that together they stay within it.
+        """
+        own = select(users.c.storage_quota_bytes).where(users.c.id == user_id).with_for_update()
+        quota = (await connection.execute(own)).scalar_one_or_none()
+        quota = self._default_bytes if quota is None else quota
+        used = await used_bytes(connection, user_id)
+        if used + size > quota:
+            message = f"The file has {size} bytes; {used} of your {quota} bytes of storage are in use."
+            details = {"quota_bytes": str(quota), "used_bytes": str(used), "size": str(size)}
+            raise QuotaExceeded(message, reason="storage_quota_exceeded", details=details)
+
+
+async def used_bytes(connection: AsyncConnection, user_id: UUID) -> int:
+    """Bytes of the files that a user has stored or announced."""
+    of_videos = select(func.coalesce(func.sum(videos.c.size), 0)).where(
+        videos.c.user_id == user_id, videos.c.status != VideoStatus.REJECTED
+    )
+    of_uploads = select(func.coalesce(func.sum(uploads.c.size), 0)).where(
+        uploads.c.user_id == user_id,
+        uploads.c.kind != UploadKind.VIDEO,  # these are videos too
+        uploads.c.status != UploadStatus.FAILED,
+    )
+    both = select(of_videos.scalar_subquery() + of_uploads.scalar_subquery())
+    return int((await connection.execute(both)).scalar_one())

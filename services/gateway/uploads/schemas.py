@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from onevoice_kit.storage.base import SignedUpload, UploadedPart
 from services.gateway.schemas import ContentType, Filename, Model, Output, Sha256, Size
-from services.gateway.uploads.models import Upload, UploadKind, UploadStatus
+from services.gateway.uploads.repository import Upload, UploadKind, UploadStatus
 from services.gateway.uploads.transfers import Announcement, SignedPart, Transfer
 
 _EXAMPLE_SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"

@@ -2,14 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from onevoice_kit.errors import Conflict, InvalidInput, NotFound, PreconditionFailed
+from onevoice_kit.media_exec.formats import HEAD_BYTES, media_type_of
 from onevoice_kit.storage.base import ObjectRef, SignedUpload, Storage, UploadedPart
-from services.gateway.uploads.models import Upload, UploadKind, UploadStatus
+from services.gateway.uploads.repository import Upload, UploadKind, UploadStatus
+
+_PICTURES = {
+    "image/png": rb"\x89PNG\r\n\x1a\n",
+    "image/jpeg": rb"\xff\xd8\xff",
+    "image/gif": rb"GIF8",
+    "image/webp": rb"(?s:RIFF.{4}WEBP)",
+}
+_ALLOWED: Mapping[UploadKind, tuple[str, ...]] = {
+    UploadKind.VIDEO: ("video/", "application/ogg"),
+    UploadKind.VOICE: ("audio/", "video/", "application/ogg"),
+    UploadKind.BACKGROUND: ("audio/", "video/", "application/ogg"),
+    UploadKind.VOICE_SAMPLE: ("audio/", "video/", "application/ogg"),
+    UploadKind.SUBTITLE: ("text/",),
+    UploadKind.AVATAR: ("image/",),
+}
+
+
+def sniff(head: bytes) -> str:
+    """The media type of a file that starts with `head` (`HEAD_BYTES`); `application/octet-stream` where unknown."""
+    if media_type := media_type_of(head):
+        return media_type
+    for media_type, start in _PICTURES.items():
+        if re.match(start, head):
+            return media_type
+    return "text/plain" if _is_text(head) else "application/octet-stream"
+
+
+def fits(kind: UploadKind, content_type: str) -> bool:
+    """True if a file of this media type can serve the purpose of its upload."""
+    return content_type.startswith(_ALLOWED[kind])
+
+
+def _is_text(head: bytes) -> bool:
+    if not head or b"\x00" in head:
+        return False
+    for cut in range(min(4, len(head))):  # the last character may be cut in the middle
+        try:
+            head[: len(head) - cut].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        return True
+    return False
+
 
 _MAX_PARTS = 1000
 _MEBIBYTE = 1 << 20
@@ -128,6 +173,18 @@ class Transfers:
         if wrong is not None:
             raise wrong
         return replace(ref, sha256=upload.sha256)
+
+    async def check_content(self, upload: Upload) -> None:
+        """Raises `PreconditionFailed` (`content_mismatch`) where the file cannot be what it was uploaded for."""
+        head = b""
+        async for chunk in self._storage.stream(upload.key, HEAD_BYTES):
+            head = chunk[:HEAD_BYTES]
+            break
+        found = sniff(head)
+        if fits(upload.kind, found):
+            return
+        message = f"The file cannot be used as {upload.kind.value.replace('_', ' ')}: it looks like {found}."
+        raise PreconditionFailed(message, reason="content_mismatch", details={"detected": found})
 
     async def drop(self, upload: Upload) -> None:
         """Removes whatever has been stored of the file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from services.gateway.schemas import Language, Model, Output, Text
 from services.gateway.uploads.schemas import FileIn, MultipartOut, RequestOut
-from services.gateway.videos.models import Video, VideoStatus
+from services.gateway.videos.repository import Video, VideoStatus
 
 Title = Annotated[Text, Field(min_length=1, max_length=200, examples=["Opening talk"])]
 
@@ -92,3 +92,8 @@ class SignedUrl(Output):
 
     url: str
     expires_at: datetime
+
+    @classmethod
+    def of(cls, url: str, expires_s: int) -> Self:
+        """From an address that was signed just now."""
+        return cls(url=url, expires_at=datetime.now(UTC) + timedelta(seconds=expires_s))

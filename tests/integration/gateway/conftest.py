@@ -37,16 +37,21 @@ from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.grpc.engines import engine_to_proto
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings
+from onevoice_kit.storage.base import Storage
 from onevoice_local.databases import PostgresDatabases
 from services.billing import migrations as billing_migrations
 from services.billing.ledger import Ledger
 from services.billing.servicer import BillingServicer
 from services.gateway import migrations as gateway_migrations
+from services.gateway.accounts import Right
 from services.gateway.app import create_app
+from services.gateway.background import Supervisor
+from services.gateway.catalogue.service import Catalogue
 from services.gateway.create_user import create_user
-from services.gateway.services import Services
+from services.gateway.idempotency.service import Idempotency
+from services.gateway.jobs.events import EventStreams
 from services.gateway.settings import GatewaySettings
-from services.gateway.users.models import Right
+from services.gateway.uploads.removals import Removals
 from tests.support.access import ACCESS
 
 FREE_CREDITS = 600
@@ -148,10 +153,14 @@ class Gateway:
     servers: dict[str, GrpcServer]
     stack: AsyncExitStack
 
-    @property
-    def services(self) -> Services:
-        services: Services = self.app.state.services
-        return services
+    def __post_init__(self) -> None:
+        parts = self.app.state.parts
+        self.storage: Storage = parts[Storage]
+        self.idempotency: Idempotency = parts[Idempotency]
+        self.removals: Removals = parts[Removals]
+        self.background: Supervisor = parts[Supervisor]
+        self.events: EventStreams = parts[EventStreams]
+        self.catalogue: Catalogue = parts[Catalogue]
 
     async def user(self, email: str, *rights: Right) -> User:
         """A new user with these rights."""

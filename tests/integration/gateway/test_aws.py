@@ -13,7 +13,7 @@ from onevoice_kit.queue.relay import OutboxRelay
 from onevoice_kit.queue.sqs import SqsQueue
 from onevoice_kit.testing.waiting import eventually
 from onevoice_local.aws import Aws
-from services.gateway.services import LAG, RELAY
+from services.gateway.housekeeping import LAG, RELAY
 from tests.integration.gateway.conftest import MP4, Gateway, User, announce, assert_problem
 
 
@@ -71,7 +71,7 @@ async def test_a_relay_that_dies_is_started_again_and_jobs_reach_the_queue(
     async def failing() -> bool:
         return RELAY in background.failing()
 
-    background = gateway.services.background
+    background = gateway.background
     with monkeypatch.context() as patched:
         patched.setattr(OutboxRelay, "run", dies)
         running = background.running(RELAY)
@@ -99,8 +99,8 @@ async def test_the_lag_of_the_outbox_is_measured_while_the_relay_is_dead(
         return (REGISTRY.get_sample_value("outbox_lag_seconds") or 0) > 0
 
     monkeypatch.setattr(OutboxRelay, "run", dies)
-    monkeypatch.setattr("services.gateway.services._LAG_INTERVAL_S", 0.05)
-    background = gateway.services.background
+    monkeypatch.setattr("services.gateway.housekeeping._LAG_INTERVAL_S", 0.05)
+    background = gateway.background
     for name in (RELAY, LAG):
         running = background.running(name)
         if running is not None:
@@ -141,10 +141,10 @@ class TestInParts:
 async def test_what_s3s_stand_in_lets_through_is_found_out_and_deleted(gateway: Gateway, ada: User) -> None:
     created = (await ada.client.post("/api/videos", json=announce())).json()
     key = f"users/{ada.id}/videos/{created['video']['id']}/original.mp4"
-    await gateway.services.storage.put_bytes(key, MP4[:-1] + b"!", "video/mp4")
+    await gateway.storage.put_bytes(key, MP4[:-1] + b"!", "video/mp4")
     response = await ada.client.post(f"/api/videos/{created['video']['id']}/complete")
     assert_problem(response, 422, "checksum_mismatch")
-    assert await gateway.services.storage.head(key) is None
+    assert await gateway.storage.head(key) is None
 
 
 async def test_there_are_no_storage_addresses_at_the_gateway(gateway: Gateway) -> None:

@@ -145,8 +145,8 @@ async def test_a_body_that_stops_is_given_up(gateway: Gateway, ada: User) -> Non
 
 async def test_a_client_that_does_not_read_its_response_is_cut_off(gateway: Gateway) -> None:
     key = "users/u/videos/v/film.mp4"
-    await gateway.services.storage.put_bytes(key, bytes(64 << 20), "video/mp4")
-    address = urlsplit(await gateway.services.storage.sign_get(key, 60))
+    await gateway.storage.put_bytes(key, bytes(64 << 20), "video/mp4")
+    address = urlsplit(await gateway.storage.sign_get(key, 60))
     request = f"GET {address.path}?{address.query} HTTP/1.1\r\nHost: gateway.test\r\n\r\n".encode()
     before = {task for task in asyncio.all_tasks() if "run_asgi" in repr(task)}
 

@@ -12,9 +12,8 @@ from sqlalchemy import func, select, update
 
 from onevoice_jobs.workers import heartbeat
 from onevoice_kit.db import transaction
-from services.gateway.auth.models import api_keys
+from services.gateway.accounts import Right, api_keys, users
 from services.gateway.create_user import create_user
-from services.gateway.users.models import Right, users
 from tests.integration.gateway.conftest import FREE_CREDITS, MP4, Gateway, User, add_video, announce, assert_problem
 
 
@@ -121,7 +120,7 @@ async def test_an_unforeseen_error_is_answered_by_an_id_only(
     async def broken(*_: object) -> None:
         raise RuntimeError("password is hunter2")
 
-    monkeypatch.setattr(gateway.services.catalogue, "languages", broken)
+    monkeypatch.setattr(gateway.catalogue, "languages", broken)
     response = await ada.client.get("/api/languages")
     problem = assert_problem(response, 500, "internal")
     assert "hunter2" not in response.text

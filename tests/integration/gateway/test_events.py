@@ -105,7 +105,7 @@ async def test_closing_the_gateway_ends_its_streams(gateway: Gateway, ada: User)
     job_id = await new_job(ada)
     async with serve(gateway.app) as url, follow(url, ada.key, job_id) as reader:
         await reader.next()
-        gateway.services.events.close()
+        gateway.events.close()
         assert await reader.rest() == []
 
 
@@ -114,8 +114,8 @@ async def test_a_watcher_that_goes_away_is_forgotten(gateway: Gateway, ada: User
     async with serve(gateway.app) as url:
         async with follow(url, ada.key, job_id) as reader:
             await reader.next()
-            assert gateway.services.events.open_streams == 1
-        await eventually(lambda: gateway.services.events.open_streams == 0)
+            assert gateway.events.open_streams == 1
+        await eventually(lambda: gateway.events.open_streams == 0)
 
 
 @pytest.mark.parametrize("value", ["-1", "x", "1.5", "9" * 30])

@@ -7,13 +7,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onevoice_kit.db import transaction, uuid7
 from onevoice_kit.errors import Conflict, Unavailable
 from services.gateway.idempotency import repository
-from services.gateway.idempotency.models import idempotency_keys
-from services.gateway.idempotency.service import Answer, CreatingCall, Idempotency
+from services.gateway.idempotency.repository import idempotency_keys
+from services.gateway.idempotency.service import Answer, Attempt, CreatingCall, Idempotency, Write, nothing
 from services.gateway.jobs.submission import CREATE_DUBBING_JOB, CREATE_JOB
 from tests.integration.gateway.conftest import FREE_CREDITS, MP4, Gateway, User, add_video, announce, assert_problem
 
@@ -127,18 +128,18 @@ async def test_housekeeping_gives_back_what_a_dead_process_had_reserved(
 ) -> None:
     record = CreatingCall(ada.id, "died", operation, {}).record()
     async with transaction(gateway.database) as connection:
-        await repository.insert_running(connection, record, gateway.services.idempotency.running_for)
+        await repository.insert_running(connection, record, gateway.idempotency.running_for)
     await gateway.ledger.reserve(str(ada.id), str(record.resource_id), 100)
     key = f"users/{ada.id}/videos/{record.resource_id}/original.mp4"
     if operation == CREATE_DUBBING_JOB:
-        await gateway.services.storage.put_bytes(key, MP4, "video/mp4")
+        await gateway.storage.put_bytes(key, MP4, "video/mp4")
 
-    await gateway.services.idempotency.housekeeping()
+    await gateway.idempotency.housekeeping()
     assert await gateway.credits(ada) == (FREE_CREDITS - 100, 100)
 
     async with transaction(gateway.database) as connection:
         await connection.execute(update(idempotency_keys).values(running_until=text("now() - interval '1 second'")))
-    await gateway.services.idempotency.housekeeping()
+    await gateway.idempotency.housekeeping()
     assert await gateway.credits(ada) == (FREE_CREDITS, 0)
     assert gateway.stored() == []
     async with transaction(gateway.database) as connection:
@@ -167,15 +168,16 @@ async def test_a_dead_call_that_cannot_be_undone_does_not_keep_others_from_it(ga
 async def test_a_call_that_was_given_up_cannot_finish_any_more(gateway: Gateway, ada: User) -> None:
     call = CreatingCall(ada.id, "slow", CREATE_JOB, {})
 
-    async def run() -> None:
-        async with gateway.services.idempotency.attempt(call) as attempt:
-            async with transaction(gateway.database) as connection:
-                await repository.forget(connection, attempt.record)
-            async with transaction(gateway.database) as connection:
-                await attempt.finish(connection, Answer(202, {}))
+    async def prepare(_attempt: Attempt, _: None) -> Write:
+        async with transaction(gateway.database) as connection:
+            await connection.execute(delete(idempotency_keys))  # by the housekeeping, after a long time
+        return write
+
+    async def write(_connection: AsyncConnection) -> Answer:
+        return Answer(202, {})
 
     with pytest.raises(Conflict) as caught:
-        await run()
+        await gateway.idempotency.run(call, prepare, nothing)
     assert caught.value.reason == "request_abandoned"
 
 
@@ -183,6 +185,6 @@ async def test_answers_are_forgotten_after_a_day(gateway: Gateway, ada: User) ->
     first = await ada.client.post("/api/videos", json=announce(), headers=KEY)
     async with transaction(gateway.database) as connection:
         await connection.execute(update(idempotency_keys).values(created_at=text("now() - interval '25 hours'")))
-    await gateway.services.idempotency.housekeeping()
+    await gateway.idempotency.housekeeping()
     second = await ada.client.post("/api/videos", json=announce(), headers=KEY)
     assert first.json()["video"]["id"] != second.json()["video"]["id"]

@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 from onevoice_jobs.models import jobs, language_tasks, outbox
 from onevoice_kit.db import transaction
 from onevoice_kit.errors import InvalidInput
-from services.gateway.idempotency.models import idempotency_keys
+from services.gateway.idempotency.repository import idempotency_keys
 from tests.integration.gateway import working
 from tests.integration.gateway.conftest import FREE_CREDITS, MP4, Gateway, User, add_video, assert_problem
 

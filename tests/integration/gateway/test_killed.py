@@ -12,8 +12,8 @@ from sqlalchemy import delete, func, select, text, update
 from onevoice_jobs.models import jobs, outbox
 from onevoice_kit.db import transaction
 from onevoice_kit.testing.waiting import eventually
-from services.gateway.idempotency.models import idempotency_keys
-from services.gateway.services import SERVICE_NAMES
+from services.gateway.idempotency.repository import idempotency_keys
+from services.gateway.wiring import SERVICE_NAMES
 from tests.integration.gateway.conftest import FREE_CREDITS, Gateway, User, add_video, assert_problem
 from tests.integration.gateway.test_process import free_port
 from tests.support.crash_points import read_log
@@ -67,7 +67,7 @@ async def housekeeping_after_a_while(gateway: Gateway) -> None:
     """Cleans up as the other gateways do once a call has run longer than any may."""
     async with transaction(gateway.database) as connection:
         await connection.execute(update(idempotency_keys).values(running_until=text("now() - interval '1 second'")))
-    await gateway.services.idempotency.housekeeping()
+    await gateway.idempotency.housekeeping()
 
 
 async def count(gateway: Gateway) -> tuple[int, int]:

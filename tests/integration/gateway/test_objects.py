@@ -15,8 +15,8 @@ KEY = "users/u/film.mp4"
 @pytest.fixture
 async def url(gateway: Gateway) -> str:
     """A signed address of a stored object."""
-    await gateway.services.storage.put_bytes(KEY, CONTENT, "video/mp4")
-    return await gateway.services.storage.sign_get(KEY, 60)
+    await gateway.storage.put_bytes(KEY, CONTENT, "video/mp4")
+    return await gateway.storage.sign_get(KEY, 60)
 
 
 async def test_an_object_is_read_without_credentials(gateway: Gateway, url: str) -> None:
@@ -67,12 +67,12 @@ async def test_a_changed_address_opens_nothing(gateway: Gateway, url: str) -> No
         ):
             assert_problem(await nobody.get(changed), 403, "invalid_signature")
         assert_problem(await nobody.put(url, content=b"x"), 403, "invalid_signature")
-        expired = await gateway.services.storage.sign_get(KEY, -1)
+        expired = await gateway.storage.sign_get(KEY, -1)
         assert_problem(await nobody.get(expired), 403, "expired_signature")
 
 
 async def test_an_object_that_is_gone_is_not_found(gateway: Gateway, url: str) -> None:
-    await gateway.services.storage.delete(KEY)
+    await gateway.storage.delete(KEY)
     async with gateway.client() as nobody:
         assert_problem(await nobody.get(url), 404, "object_not_found")
 
@@ -89,7 +89,7 @@ class TestLimit:
         return {"max_upload_bytes": 2000}
 
     async def test_a_body_above_the_limit_is_refused_however_it_is_sent(self, gateway: Gateway, ada: User) -> None:
-        request = await gateway.services.storage.sign_put(
+        request = await gateway.storage.sign_put(
             "users/u/large.bin", size=5000, sha256="", content_type="video/mp4", expires_s=60
         )
         announced = {"method": request.method, "url": request.url, "headers": dict(request.headers)}

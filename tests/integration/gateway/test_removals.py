@@ -16,10 +16,9 @@ from onevoice_kit.errors import PreconditionFailed, Unavailable
 from onevoice_kit.storage.s3 import S3Storage
 from onevoice_kit.testing.waiting import eventually
 from onevoice_local.aws import Aws
-from services.gateway.idempotency.service import CreatingCall
+from services.gateway.idempotency.service import Attempt, CreatingCall, Write, nothing
 from services.gateway.jobs.submission import CREATE_JOB
-from services.gateway.uploads.orphans import Orphans
-from services.gateway.uploads.removals import removals
+from services.gateway.uploads.removals import Orphans, removals
 from tests.integration.gateway.conftest import MP4, Gateway, User, add_video, announce, assert_problem, send
 from tests.integration.gateway.test_aws import send_to_s3, settings_for
 
@@ -81,11 +80,11 @@ async def test_what_the_storage_could_not_remove_is_swept(
 
     video = await add_video(ada)
     with monkeypatch.context() as patched:
-        patched.setattr(gateway.services.storage, "delete_prefix", down)
+        patched.setattr(gateway.storage, "delete_prefix", down)
         assert (await ada.client.delete(f"/api/videos/{video['id']}")).status_code == 204
     assert len(gateway.stored()) == 1
     await let_signatures_expire(gateway)
-    await gateway.services.removals.sweep()
+    await gateway.removals.sweep()
     assert (gateway.stored(), await pending(gateway)) == ([], 0)
 
 
@@ -102,15 +101,15 @@ class TestWithS3:
         back: httpx.Response = await send_to_s3(created["upload"], MP4)
         assert back.is_success
         key = f"users/{ada.id}/videos/{created['video']['id']}/original.mp4"
-        await gateway.services.removals.sweep()
-        assert await gateway.services.storage.head(key) is not None  # the request may come yet again
+        await gateway.removals.sweep()
+        assert await gateway.storage.head(key) is not None  # the request may come yet again
         await let_signatures_expire(gateway)
-        await gateway.services.removals.sweep()
-        assert await gateway.services.storage.head(key) is None
+        await gateway.removals.sweep()
+        assert await gateway.storage.head(key) is None
         assert await pending(gateway) == 0
 
     async def test_old_objects_without_a_row_are_swept_page_by_page(self, gateway: Gateway, ada: User) -> None:
-        storage = gateway.services.storage
+        storage = gateway.storage
         assert isinstance(storage, S3Storage)
         bucket: S3Storage = storage
         created = (await ada.client.post("/api/videos", json=announce())).json()["video"]["id"]
@@ -156,8 +155,8 @@ class TestWithOneConnection:
         async with transaction(gateway.database) as connection:
             old = "UPDATE gateway.uploads SET expires_at = now() - interval '2 days' WHERE id = :id"
             await connection.execute(text(old), {"id": abandoned})
-        monkeypatch.setattr(gateway.services.storage, "delete_prefix", blocks)
-        for work in (ada.client.delete(f"/api/videos/{video['id']}"), gateway.services.uploads.remove_stale()):
+        monkeypatch.setattr(gateway.storage, "delete_prefix", blocks)
+        for work in (ada.client.delete(f"/api/videos/{video['id']}"), gateway.removals.remove_stale()):
             blocked.clear()
             running = asyncio.ensure_future(work)
             await asyncio.wait_for(blocked.wait(), 30)
@@ -173,15 +172,15 @@ class TestWithOneConnection:
             blocked.set()
             await go_on.wait()
 
-        idempotency = gateway.services.idempotency
+        idempotency = gateway.idempotency
         idempotency._undo = {CREATE_JOB: blocks}
 
-        async def fails() -> None:
-            async with idempotency.attempt(CreatingCall(ada.id, "key", CREATE_JOB, {})) as attempt:
-                attempt.leaves_traces = True
-                raise Unavailable
+        async def fails(attempt: Attempt, _: None) -> Write:
+            attempt.leaves_traces = True
+            raise Unavailable
 
-        failing = asyncio.create_task(fails())
+        call = CreatingCall(ada.id, "key", CREATE_JOB, {})
+        failing = asyncio.create_task(idempotency.run(call, fails, nothing))
         await asyncio.wait_for(blocked.wait(), 30)
         assert (await ada.client.get("/api/videos")).status_code == 200
         go_on.set()

@@ -14,12 +14,12 @@ from onevoice_jobs.postgres_store import PostgresJobStore
 from onevoice_jobs.records import JobError, Published
 from onevoice_jobs.testing import finish_step
 from onevoice_kit.db import transaction, uuid7
+from services.gateway.accounts import Right
 from services.gateway.create_user import create_user
 from services.gateway.idempotency import repository
-from services.gateway.idempotency.models import idempotency_keys
+from services.gateway.idempotency.repository import idempotency_keys
 from services.gateway.idempotency.service import CreatingCall
 from services.gateway.jobs.runs import RESUME_JOB
-from services.gateway.users.models import Right
 from tests.integration.gateway import working
 from tests.integration.gateway.conftest import FREE_CREDITS, Gateway, User, assert_problem
 from tests.integration.gateway.test_jobs import SECONDS, count, dub
@@ -116,10 +116,10 @@ async def test_a_resume_that_fails_in_the_database_gives_the_credits_back(gatewa
 async def test_what_a_dead_resume_had_reserved_is_given_back(gateway: Gateway, ada: User) -> None:
     record = CreatingCall(ada.id, "died", RESUME_JOB, {}).record()
     async with transaction(gateway.database) as connection:
-        await repository.insert_running(connection, record, gateway.services.idempotency.running_for)
+        await repository.insert_running(connection, record, gateway.idempotency.running_for)
         await connection.execute(update(idempotency_keys).values(running_until=text("now() - interval '1 second'")))
     await gateway.ledger.reserve(str(ada.id), str(record.resource_id), 100)
-    await gateway.services.idempotency.housekeeping()
+    await gateway.idempotency.housekeeping()
     assert await gateway.credits(ada) == FULL
 
 

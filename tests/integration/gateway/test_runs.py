@@ -60,7 +60,7 @@ async def test_the_results_of_an_earlier_revision_can_be_downloaded(gateway: Gat
     await _edit(ada, job_id, "Hola a todos.")
     await ada.client.post(f"/api/jobs/{job_id}/regenerate")
     store = await working.take(gateway, job_id)
-    ref: ObjectRef = await gateway.services.storage.put_bytes(
+    ref: ObjectRef = await gateway.storage.put_bytes(
         f"users/{ada.id}/jobs/{UUID(job_id)}/mixer/new.mp4", b"another film", "video/mp4"
     )
     await finish_step(store, "done", "h2", {}, Published(artifacts=(Artifact("video", "es", "talk.es.mp4", ref),)))

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from onevoice_kit.db import transaction
-from services.gateway.uploads.models import uploads
+from services.gateway.uploads.repository import uploads
 from tests.integration.gateway.conftest import MP4, Gateway, User, announce, assert_problem, send
 
 WAV = b"RIFF\x24\x08\x00\x00WAVEfmt " + bytes(1000)
@@ -123,11 +123,11 @@ class TestInParts:
     ) -> None:
         created = await self.begin(ada, content)
         await self.send_parts(ada, created, content)
-        await gateway.services.uploads.remove_stale()
+        await gateway.removals.remove_stale()
         async with transaction(gateway.database) as connection:
             assert (await connection.execute(select(func.count()).select_from(uploads))).scalar_one() == 1
             await connection.execute(update(uploads).values(expires_at=func.now() - timedelta(hours=25)))
-        await gateway.services.uploads.remove_stale()
+        await gateway.removals.remove_stale()
         async with transaction(gateway.database) as connection:
             assert (await connection.execute(select(func.count()).select_from(uploads))).scalar_one() == 0
         assert not [path for path in gateway.objects.rglob("*") if path.is_file() and path.stat().st_size > 1000]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
+import asyncpg
 import pytest
 
+from onevoice_kit.db import asyncpg_dsn
 from onevoice_kit.errors import InvalidInput, PreconditionFailed, Unavailable
 from tests.integration.gateway.conftest import (
     DURATION_MS,
@@ -68,7 +70,7 @@ async def test_what_is_not_what_was_announced_is_deleted_and_the_video_rejected(
     created = (await ada.client.post("/api/videos", json=announce())).json()
     video_id = created["video"]["id"]
     # A store that does not check, as S3's stand-in: the object is put there behind the gateway's back.
-    await gateway.services.storage.put_bytes(f"users/{ada.id}/videos/{video_id}/original.mp4", content, "video/mp4")
+    await gateway.storage.put_bytes(f"users/{ada.id}/videos/{video_id}/original.mp4", content, "video/mp4")
 
     assert_problem(await ada.client.post(f"/api/videos/{video_id}/complete"), 422, reason)
 
@@ -165,6 +167,22 @@ async def test_a_title_can_be_changed(ada: User) -> None:
     video = await add_video(ada)
     changed = await ada.client.patch(f"/api/videos/{video['id']}", json={"title": "Second take"})
     assert changed.json() == {**video, "title": "Second take"}
+
+
+async def test_a_change_whose_commit_fails_is_answered_with_an_error(gateway: Gateway, ada: User) -> None:
+    video = await add_video(ada)
+    late = """
+        CREATE FUNCTION gateway.late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'too late'; END $$;
+        CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON gateway.videos DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION gateway.late();
+    """
+    connection = await asyncpg.connect(asyncpg_dsn(gateway.settings.database_url.get_secret_value()))
+    await connection.execute(late)
+    response = await ada.client.patch(f"/api/videos/{video['id']}", json={"title": "New"})
+    await connection.execute("DROP FUNCTION gateway.late CASCADE")
+    await connection.close()
+    assert_problem(response, 500, "internal")
+    assert (await ada.client.get(f"/api/videos/{video['id']}")).json()["title"] == video["title"]
 
 
 async def test_a_deleted_video_leaves_nothing_behind(gateway: Gateway, ada: User) -> None:

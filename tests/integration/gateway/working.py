@@ -42,7 +42,7 @@ async def finish(gateway: Gateway, user: User, job_id: str, *, spent: int = 62) 
     ]
     for kind, language, filename, content, content_type in files:
         key = artifact_key(user.id, UUID(job_id), filename)
-        ref = await gateway.services.storage.put_bytes(key, content, content_type)
+        ref = await gateway.storage.put_bytes(key, content, content_type)
         await finish_step(store, "done", "h", {}, Published(artifacts=(Artifact(kind, language, filename, ref),)))
     await finish_step(store, "done:es", "h", {}, completed("es", {}))
     await gateway.ledger.settle(job_id, spent)

@@ -9,15 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.media_exec.formats import DEMUXERS, FORMATS
-from services.gateway.auth.keys import hash_key, looks_like_key, new_key, shown_prefix
+from services.gateway.accounts import hash_key, looks_like_key, new_key, shown_prefix
 from services.gateway.jobs.schemas import Term
-from services.gateway.pagination import decode_cursor, encode_cursor
-from services.gateway.schemas import ContentType, Filename, Language
-from services.gateway.uploads.models import UploadKind
+from services.gateway.schemas import ContentType, Filename, Language, decode_cursor, encode_cursor
+from services.gateway.uploads.repository import UploadKind
 from services.gateway.uploads.schemas import PartIn
 from services.gateway.uploads.service import safe_suffix
-from services.gateway.uploads.sniff import fits, sniff
-from services.gateway.uploads.transfers import part_sizes
+from services.gateway.uploads.transfers import fits, part_sizes, sniff
 from services.gateway.videos.schemas import Title
 
 

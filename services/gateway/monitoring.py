@@ -1,11 +1,15 @@
-"""Checks everything the gateway depends on, side by side, each for a short time only."""
+"""Health of the gateway and of everything behind it: bodies, the look at each part, routes."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Literal, Self
 
+from fastapi import APIRouter, Depends, Response
+from pydantic import Field
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,8 +21,62 @@ from onevoice_kit.queue.base import Queue, QueueDepth
 from onevoice_kit.storage.base import Storage
 from services.gateway.background import Supervisor
 from services.gateway.catalogue.service import Remembered
-from services.gateway.clients.health import HealthClient
-from services.gateway.monitoring.schemas import Component, HealthOut, QueueOut, Verdict, WorkerOut
+from services.gateway.clients.stages import HealthClient
+from services.gateway.dependencies import OperatorDep, part
+from services.gateway.errors import open_problems
+from services.gateway.schemas import Output
+
+Verdict = Literal["ok", "degraded", "down"]
+
+
+class Component(Output):
+    """One thing the service needs."""
+
+    status: Verdict
+    latency_ms: float | None = Field(default=None, description="How long it took to answer.", examples=[1.8])
+    reason: str | None = Field(default=None, description="Why it is not `ok`.", examples=["service_unreachable"])
+
+
+class QueueOut(Component):
+    """The depth of the queue of jobs."""
+
+    visible: int | None = Field(default=None, description="Messages that wait.", examples=[3])
+    in_flight: int | None = Field(default=None, description="Messages that are worked on.", examples=[2])
+    oldest_age_s: float | None = Field(default=None, description="Age of the oldest waiting message.", examples=[4.2])
+
+
+class WorkerOut(Output):
+    """A worker's last sign of life."""
+
+    id: str | None = Field(description="Machine and process; only for operators.")
+    version: str
+    slots: int = Field(description="Jobs it can work on at once.")
+    busy: int = Field(description="Jobs it works on now.")
+    seen_at: datetime
+    alive: bool
+
+
+class HealthOut(Output):
+    """`ok` when all is well, `degraded` when jobs may have to wait, `down` when requests cannot be served."""
+
+    status: Verdict
+    database: Component
+    storage: Component
+    queue: QueueOut
+    services: dict[str, Component] = Field(description="By name: asr, translate, tts, mixer, billing.")
+    background: Component = Field(description="Background tasks of the gateway that answered.")
+    workers: list[WorkerOut]
+
+    def without_names(self) -> Self:
+        """The same for anyone: without the names of machines and processes."""
+        return self.model_copy(update={"workers": [w.model_copy(update={"id": None}) for w in self.workers]})
+
+
+class Live(Output):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
 
 _OK = Component(status="ok")
 _TIMEOUT_S = 3.0
@@ -145,3 +203,41 @@ async def _timed(check: Callable[[], Awaitable[None]]) -> Component:
     except TimeoutError:
         return Component(status="down", latency_ms=None, reason="timeout")
     return Component(status="ok", latency_ms=round((time.perf_counter() - started) * 1000, 1))
+
+
+HEALTH_PATH = "/api/monitoring/health"
+
+router = APIRouter(tags=["monitoring"])
+
+MonitorDep = Annotated[Monitor, Depends(part(Monitor))]
+
+
+@router.get(
+    HEALTH_PATH,
+    summary="Look at everything",
+    responses={
+        503: {"model": HealthOut, "description": "Requests cannot be served."},
+        **open_problems((500, "internal")),
+    },
+)
+async def get_health(monitor: MonitorDep, operator: OperatorDep, response: Response) -> HealthOut:
+    """
+    Database, storage, queue, every service, and the workers' heartbeats. The names of workers, which hold those of
+    machines and processes, are only for the key of an operator.
+    """
+    health = await monitor.health()
+    response.status_code = 503 if health.status == "down" else 200
+    return health if operator is not None else health.without_names()
+
+
+@router.get("/healthz", summary="Is the process alive?", responses=open_problems((500, "internal")))
+async def get_liveness() -> Live:
+    """Answers as long as the process does."""
+    return Live()
+
+
+@router.get("/readyz", summary="Can requests be served?", responses=open_problems((503, "not_ready")))
+async def get_readiness(monitor: MonitorDep) -> Live:
+    """Answers while the database and the storage do."""
+    await monitor.check_ready()
+    return Live()

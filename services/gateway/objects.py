@@ -6,13 +6,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
+from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from onevoice_kit.errors import InvalidInput, NotFound
+from onevoice_kit.db import transaction
+from onevoice_kit.errors import Conflict, InvalidInput, NotFound
 from onevoice_kit.storage.file import FileStorage
-from services.gateway.dependencies import ServicesDep
+from services.gateway.dependencies import EngineDep, StorageDep
 from services.gateway.errors import problem_response
+from services.gateway.uploads.repository import UploadStatus, status_of_key
 
 router = APIRouter(prefix="/storage", include_in_schema=False)
 
@@ -24,11 +27,11 @@ _RANGE_ERRORS = {
 _CONTENT_POLICY = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
 
 
-def get_file_storage(services: ServicesDep) -> FileStorage:
+async def get_file_storage(storage: StorageDep) -> FileStorage:
     """The file storage; these addresses do not exist where there is another."""
-    if not isinstance(services.storage, FileStorage):
+    if not isinstance(storage, FileStorage):
         raise NotFound("There is no such address.", reason="route_not_found")
-    return services.storage
+    return storage
 
 
 FileStorageDep = Annotated[FileStorage, Depends(get_file_storage)]
@@ -57,10 +60,19 @@ class RangedFile(FileResponse):
 
 
 @router.put("/{key:path}")
-async def put_object(key: str, request: Request, services: ServicesDep, storage: FileStorageDep) -> Response:
-    """Stores the body of a signed upload, or of one part of it, as long as the upload is open."""
+async def put_object(key: str, request: Request, engine: EngineDep, storage: FileStorageDep) -> Response:
+    """
+    Stores the body of a signed upload, or of one part of it. Raises `Conflict` (`upload_closed`) where the upload or
+    its video has been deleted, refused or completed; nothing is kept then.
+    """
     grant = storage.verify_signature("PUT", key, request.query_params)
-    etag = await services.uploads.receive(storage, grant, request.stream())
+    if await _status(engine, key) is not UploadStatus.PENDING:
+        raise _closed()
+    etag = await storage.receive(grant, request.stream())
+    # Again, now that the object is there: a deletion meanwhile has deleted the row first, then what was stored.
+    if await _status(engine, key) in (None, UploadStatus.FAILED):
+        await storage.delete(key)
+        raise _closed()
     return Response(status_code=200, headers={"ETag": etag})
 
 
@@ -76,3 +88,12 @@ async def get_object(key: str, request: Request, storage: FileStorageDep) -> Fil
         filename=grant.filename or None,
         headers={"Cache-Control": "private, max-age=3600", "Content-Security-Policy": _CONTENT_POLICY},
     )
+
+
+async def _status(engine: AsyncEngine, key: str) -> UploadStatus | None:
+    async with transaction(engine) as connection:
+        return await status_of_key(connection, key)
+
+
+def _closed() -> Conflict:
+    return Conflict("The upload is no longer open.", reason="upload_closed")

@@ -1,1 +1,0 @@
-"""Authentication by API keys."""

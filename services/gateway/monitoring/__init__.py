@@ -1,1 +1,0 @@
-"""Health of the gateway and of everything behind it."""

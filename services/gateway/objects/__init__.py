@@ -1,1 +1,0 @@
-"""Signed URLs of the file storage."""
