@@ -19,8 +19,8 @@ EDGES = (
         "if self._identify is not None and not allowed & call.callers:",
         "if False:",
         (
-            f"{_CALLERS}test_a_known_caller_may_use_only_what_names_it",
-            "tests/integration/processes/test_strangers.py::test_a_stage_process_gives_nothing_of_another_user_away",
+            f"{_CALLERS}test_a_known_caller_may_use_only_methods_that_name_it",
+            f"{_CALLERS}test_a_stream_is_refused_to_a_caller_that_its_method_does_not_name",
         ),
     ),
     Mutation(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutations import runner
 from tests.mutations.catalogue import MUTATIONS, QUICK
 from tests.mutations.mutation import Mutation
 from tests.mutations.runner import ROOT, check, copied_tree, run_tests
@@ -46,3 +47,10 @@ def test_tests_that_do_not_import_the_mutated_file_prove_nothing() -> None:
     test = "tests/unit/orchestrator/test_fitting.py::test_a_line_that_fits_starts_at_its_onset_at_natural_speed"
     with copied_tree() as root:
         assert not run_tests(root, [test], "services/billing/ledger.py").imported
+
+
+def test_a_mutation_whose_tests_do_not_end_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    (mutation,) = (mutation for mutation in MUTATIONS if mutation.name == QUICK[0])
+    monkeypatch.setattr(runner, "_TIME_LIMIT_S", 0.0)
+    (problem,) = check(mutation)
+    assert problem.startswith(f"{mutation.name}: The tests gave no result within 0 s.")

@@ -85,7 +85,13 @@ async def test_a_caller_with_another_secret_is_refused(open_stage):
     assert refused == (grpc.StatusCode.UNAUTHENTICATED, "caller_token_invalid")
 
 
-async def test_a_known_caller_may_use_only_what_names_it(open_stage):
+async def test_a_stream_is_refused_to_a_caller_that_its_method_does_not_name(open_stage):
+    async with open_stage(client=client(NEW), caller="stranger", grpc_shared_secrets=NEW) as stage:
+        refused = await refusal(anext(aiter(stage.asr.DetectSpeech(asr_service_pb2.DetectSpeechRequest(), timeout=10))))
+    assert refused == (grpc.StatusCode.PERMISSION_DENIED, "caller_not_allowed")
+
+
+async def test_a_known_caller_may_use_only_methods_that_name_it(open_stage):
     async with open_stage(client=client(NEW), caller="stranger", grpc_shared_secrets=NEW) as stage:
         refused = await refusal(stage.tts.Synthesize(REQUEST, timeout=10))
     assert refused == (grpc.StatusCode.PERMISSION_DENIED, "caller_not_allowed")
