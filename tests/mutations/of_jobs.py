@@ -133,14 +133,14 @@ _CLAIMS = (
 _WAITS = (
     Mutation(
         "a wait counts as an attempt",
-        _LEASES,
+        "libs/onevoice_jobs/parking.py",
         "attempts=func.greatest(jobs.c.attempts - 1, 0),\n            stage=wait.stage",
         "attempts=jobs.c.attempts,\n            stage=wait.stage",
         (f"{_TEST_LEASES}test_a_parked_job_is_sent_again_later_and_has_used_no_attempt[on_postgres]",),
     ),
     Mutation(
         "a job is parked by a worker that has lost it",
-        _LEASES,
+        "libs/onevoice_jobs/parking.py",
         "        if held is None:\n            raise LeaseLost(lease.job_id)",
         "        if held is None:\n            return",
         (f"{_TEST_LEASES}test_a_job_is_parked_once_and_only_by_the_holder_of_its_lease[on_postgres]",),
