@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from onevoice.asr.v1 import asr_service_pb2, transcript_pb2
 from onevoice.common.v1 import engine_pb2, media_pb2, progress_pb2
 from onevoice_kit.engines.base import EngineInfo
-from onevoice_kit.grpc.engines import engine_to_proto, engine_use_to_proto
+from onevoice_kit.grpc.converters import engine_to_proto, engine_use_to_proto
 from services.asr.detection import SpeechMap
 from services.asr.diarization import Speakers
 from services.asr.engines.base import Capabilities, TimeRange, Turn, Utterance, Word

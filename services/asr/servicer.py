@@ -10,8 +10,8 @@ import grpc
 
 from onevoice.asr.v1 import asr_service_pb2, asr_service_pb2_grpc
 from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.grpc.converters import ref_from_proto
 from onevoice_kit.grpc.interceptors import Access
-from onevoice_kit.grpc.refs import ref_from_proto
 from onevoice_kit.grpc.streams import Report, with_events, with_progress
 from services.asr import converters
 from services.asr.detection import SpeechDetection

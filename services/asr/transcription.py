@@ -11,8 +11,7 @@ from onevoice_kit.engines.layers import Limit
 from onevoice_kit.engines.registry import Candidate, fallback
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.storage.base import ObjectRef
-from onevoice_kit.telemetry.metrics import counter
-from onevoice_kit.telemetry.names import Metric
+from onevoice_kit.telemetry.metrics import Metric, counter
 from services.asr.audio_cache import AudioCache
 from services.asr.engines.base import Capabilities, TimeRange, TranscriptionEngine, Utterance
 from services.asr.engines.registry import TranscriptionEngines

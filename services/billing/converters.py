@@ -6,9 +6,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from onevoice.billing.v1 import billing_service_pb2 as service_pb
 from onevoice.billing.v1 import ledger_pb2 as pb
-from services.billing.ledger import EntryPage
+from services.billing.ledger import EntryPage, Price
 from services.billing.models import Account, Entry, EntryKind
-from services.billing.pricing import Price
 
 _KINDS = {
     EntryKind.GRANT: pb.ENTRY_KIND_GRANT,

@@ -1,5 +1,5 @@
 """
-The credits of customers: reserve, then settle or release, each at most once per reservation.
+The price of a job, and the credits of customers: reserve, then settle or release, each at most once per reservation.
 
 Locks are taken in the order account → reservation when reserving, and reservation → account when closing one: a
 reservation is closed only after it was committed, so the two never wait for each other.
@@ -23,6 +23,30 @@ MAX_PAGE = 200
 MAX_ID_LENGTH = 100
 MAX_CREDITS = 10**12
 MAX_AGE_S = 10**9
+MAX_DURATION_MS = 7 * 24 * 3_600_000
+MAX_LANGUAGES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Credits for a job: 1 credit is 1 second of dubbed output in one language."""
+
+    credits: int
+    credits_per_language: int
+
+
+def quote(duration_ms: int, languages: int) -> Price:
+    """
+    The price of dubbing `duration_ms` into `languages` languages; started seconds count whole.
+
+    Raises `InvalidInput` (reasons `invalid_duration`, `invalid_languages`) for what is not positive or beyond reason.
+    """
+    if not 0 < duration_ms <= MAX_DURATION_MS:
+        raise InvalidInput("The duration is not valid.", reason="invalid_duration")
+    if not 0 < languages <= MAX_LANGUAGES:
+        raise InvalidInput("The number of languages is not valid.", reason="invalid_languages")
+    per_language = -(-duration_ms // 1000)
+    return Price(per_language * languages, per_language)
 
 
 @dataclass(frozen=True, slots=True)

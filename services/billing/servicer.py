@@ -10,8 +10,7 @@ from onevoice.billing.v1 import billing_service_pb2 as pb
 from onevoice.billing.v1 import billing_service_pb2_grpc as pb_grpc
 from onevoice_kit.grpc.interceptors import Access
 from services.billing import converters
-from services.billing.ledger import Ledger
-from services.billing.pricing import quote
+from services.billing.ledger import Ledger, quote
 
 SERVICE = pb.DESCRIPTOR.services_by_name["BillingService"].full_name
 

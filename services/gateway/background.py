@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from onevoice_kit.errors import OneVoiceError, Unavailable
 from onevoice_kit.retry import Backoff
-from onevoice_kit.telemetry.metrics import counter
-from onevoice_kit.telemetry.names import BACKGROUND_RESTARTS
+from onevoice_kit.telemetry.metrics import BACKGROUND_RESTARTS, counter
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,7 @@ from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.queue.relay import OutboxRelay, outbox_lag_s
 from onevoice_kit.storage.base import Storage
 from onevoice_kit.storage.file import FileStorage
-from onevoice_kit.telemetry.metrics import gauge
-from onevoice_kit.telemetry.names import OUTBOX_LAG_SECONDS
+from onevoice_kit.telemetry.metrics import OUTBOX_LAG_SECONDS, gauge
 from services.gateway.background import Supervisor, Work, regularly
 from services.gateway.idempotency.service import Idempotency
 from services.gateway.settings import GatewaySettings

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from onevoice_kit.errors import OneVoiceError, Unavailable
-from onevoice_kit.telemetry import names, trace
+from onevoice_kit.telemetry import metrics, trace
 from onevoice_kit.telemetry.metrics import counter, gauge, histogram
 from services.gateway.accounts import Authenticator
 from services.gateway.errors import BodyRefused, problem_response, too_large, unexpected
@@ -70,7 +70,7 @@ class RequestContext:
                 response.size += len(message.get("body", b""))
             await send(message)
 
-        in_flight = gauge(names.HTTP_SERVER_IN_FLIGHT)
+        in_flight = gauge(metrics.HTTP_SERVER_IN_FLIGHT)
         in_flight.inc()
         try:
             await self._app(scope, receive, sending)
@@ -107,8 +107,8 @@ def _note(scope: Scope, response: _Response, seconds: float, request_id: str) ->
     # The template, never the path: paths hold ids, and every id would be a time series of its own.
     path = getattr(route, "path", None) or "unmatched"
     method, status = scope["method"], response.status or 499
-    counter(names.HTTP_SERVER_HANDLED).labels(method=method, route=path, code=str(status)).inc()
-    histogram(names.HTTP_SERVER_SECONDS).labels(method=method, route=path).observe(seconds)
+    counter(metrics.HTTP_SERVER_HANDLED).labels(method=method, route=path, code=str(status)).inc()
+    histogram(metrics.HTTP_SERVER_SECONDS).labels(method=method, route=path).observe(seconds)
     facts = {
         "http.request.method": method,
         "url.path": scope["path"],

@@ -14,8 +14,7 @@ import h11
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from onevoice_kit.telemetry.metrics import counter, gauge
-from onevoice_kit.telemetry.names import HTTP_CONNECTIONS, HTTP_CONNECTIONS_CUT
+from onevoice_kit.telemetry.metrics import HTTP_CONNECTIONS, HTTP_CONNECTIONS_CUT, counter, gauge
 
 _LINGER_S = 2.0
 """The rest of a refused body is read and dropped for this long: after a reset the client would not see the response."""

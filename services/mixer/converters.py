@@ -8,7 +8,7 @@ from onevoice.common.v1 import media_pb2, progress_pb2
 from onevoice.mixer.v1 import media_info_pb2
 from onevoice.mixer.v1 import mixer_service_pb2 as pb
 from onevoice_kit.errors import InvalidInput
-from onevoice_kit.grpc.refs import ref_from_proto, ref_to_proto
+from onevoice_kit.grpc.converters import ref_from_proto, ref_to_proto
 from onevoice_kit.languages import from_media_tag
 from onevoice_kit.media_exec import MediaFacts
 from services.mixer.extraction import Extraction, ExtractionJob

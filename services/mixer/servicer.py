@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from onevoice.mixer.v1 import mixer_service_pb2 as pb
 from onevoice.mixer.v1 import mixer_service_pb2_grpc as pb_grpc
 from onevoice_kit.engines.layers import Limit
+from onevoice_kit.grpc.converters import ref_to_proto
 from onevoice_kit.grpc.interceptors import Access
-from onevoice_kit.grpc.refs import ref_to_proto
 from onevoice_kit.grpc.streams import with_progress
 from onevoice_kit.media_exec import Ffmpeg
 from onevoice_kit.storage.base import Storage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from onevoice.common.v1 import progress_pb2
 from onevoice.translate.v1 import translate_service_pb2
-from onevoice_kit.grpc.engines import engine_to_proto, engine_use_to_proto
+from onevoice_kit.grpc.converters import engine_to_proto, engine_use_to_proto
 from services.translate.engines.base import Capabilities, Term
 from services.translate.translation import Request, Result, Segment, TranslatedSegment
 

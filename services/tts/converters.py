@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from onevoice.common.v1 import engine_pb2
 from onevoice.tts.v1 import tts_service_pb2
-from onevoice_kit.grpc.engines import engine_to_proto, engine_use_to_proto
-from onevoice_kit.grpc.refs import ref_to_proto
+from onevoice_kit.grpc.converters import engine_to_proto, engine_use_to_proto, ref_to_proto
 from services.tts.engines.base import Capabilities, Gender, Voice
 from services.tts.synthesis import Request, Speech
 

@@ -8,8 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onevoice_jobs import runs
 from onevoice_kit.db import transaction, uuid7
-from services.billing.ledger import Ledger
-from services.billing.pricing import quote
+from services.billing.ledger import Ledger, quote
 
 
 async def edit(engine: AsyncEngine, user_id: UUID, job_id: UUID, language: str, index: int, text: str) -> None:

@@ -17,7 +17,7 @@ from onevoice.mixer.v1 import mixer_service_pb2_grpc as mixer_grpc
 from onevoice.translate.v1 import translate_service_pb2_grpc as translate_grpc
 from onevoice.tts.v1 import tts_service_pb2 as tts
 from onevoice.tts.v1 import tts_service_pb2_grpc as tts_grpc
-from onevoice_kit.grpc.refs import ref_to_proto
+from onevoice_kit.grpc.converters import ref_to_proto
 from onevoice_kit.grpc.server import serve
 from onevoice_kit.settings import GrpcServerSettings, StorageSettings
 from onevoice_kit.storage import open_storage

@@ -11,12 +11,18 @@ from uuid import uuid4
 import httpx
 
 from onevoice_cli.client.problems import from_response, from_transport
-from onevoice_cli.client.retry import NO_RETRY, RETRY
 from onevoice_cli.client.settings import ClientSettings
 from onevoice_kit.errors import Internal
-from onevoice_kit.retry import Retry
+from onevoice_kit.retry import Backoff, Retry
 
 Json = dict[str, Any]
+
+# `Retry-After` of the server counts, up to a minute: a person is waiting.
+_BACKOFF = Backoff(0.5, 8.0, jitter=0.5, longest_asked_s=60.0)
+
+RETRY = Retry(_BACKOFF, attempts=5)
+PATIENT = Retry(_BACKOFF, attempts=8)
+NO_RETRY = Retry(attempts=1)
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _COMPLETE_TIMEOUT = httpx.Timeout(600.0, connect=5.0)

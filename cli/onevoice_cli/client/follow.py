@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from onevoice_cli.client.api import ApiClient
-from onevoice_cli.client.retry import PATIENT
+from onevoice_cli.client.api import PATIENT, ApiClient
 from onevoice_cli.client.sse import Event, parse, split_lines
 from onevoice_kit.errors import OneVoiceError, Unavailable
 from onevoice_kit.retry import Retry

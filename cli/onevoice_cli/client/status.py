@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from onevoice_cli.client.api import ApiClient
-from onevoice_cli.client.retry import NO_RETRY
+from onevoice_cli.client.api import NO_RETRY, ApiClient
 from onevoice_cli.client.settings import ClientSettings
 
 _STYLE = {"ok": "green", "healthy": "green", "completed": "green", "failed": "red", "degraded": "yellow", "down": "red"}

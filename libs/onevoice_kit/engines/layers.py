@@ -10,8 +10,7 @@ from typing import Protocol, TypeVar
 
 from onevoice_kit.errors import Busy, OneVoiceError
 from onevoice_kit.retry import Retry
-from onevoice_kit.telemetry.metrics import counter, gauge, histogram
-from onevoice_kit.telemetry.names import ENGINE_CALLS, ENGINE_IN_FLIGHT, ENGINE_SECONDS
+from onevoice_kit.telemetry.metrics import ENGINE_CALLS, ENGINE_IN_FLIGHT, ENGINE_SECONDS, counter, gauge, histogram
 
 T = TypeVar("T")
 Start = Callable[[], AsyncGenerator[T]]

@@ -14,8 +14,7 @@ from onevoice_kit.engines.base import Capabilities, Engine, EngineInfo
 from onevoice_kit.engines.layers import Layer
 from onevoice_kit.errors import InvalidInput, OneVoiceError, PreconditionFailed
 from onevoice_kit.retry import is_transient
-from onevoice_kit.telemetry.metrics import counter
-from onevoice_kit.telemetry.names import ENGINE_FALLBACKS
+from onevoice_kit.telemetry.metrics import ENGINE_FALLBACKS, counter
 
 _log = logging.getLogger(__name__)
 C = TypeVar("C", bound=Capabilities)

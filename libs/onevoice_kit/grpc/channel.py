@@ -18,8 +18,7 @@ from onevoice_kit.grpc.context import current_scope, remaining
 from onevoice_kit.grpc.errors import from_rpc_error
 from onevoice_kit.grpc.identity import SCOPE_KEY, Calling, Tokens
 from onevoice_kit.telemetry import trace
-from onevoice_kit.telemetry.metrics import counter, histogram
-from onevoice_kit.telemetry.names import (
+from onevoice_kit.telemetry.metrics import (
     ERROR_REASON,
     GRPC_CLIENT_HANDLED,
     GRPC_CLIENT_SECONDS,
@@ -28,6 +27,8 @@ from onevoice_kit.telemetry.names import (
     RPC_METHOD,
     RPC_SERVICE,
     RPC_SYSTEM,
+    counter,
+    histogram,
 )
 
 Metadata = Iterable[tuple[str, str | bytes]]

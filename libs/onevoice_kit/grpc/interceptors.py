@@ -20,8 +20,7 @@ from onevoice_kit.grpc.errors import code_of, to_status, to_trailers
 from onevoice_kit.grpc.identity import NOT_ALLOWED, NOT_DECLARED, Identify
 from onevoice_kit.grpc.layers import ServedCall
 from onevoice_kit.telemetry import trace
-from onevoice_kit.telemetry.metrics import counter, gauge, histogram
-from onevoice_kit.telemetry.names import (
+from onevoice_kit.telemetry.metrics import (
     ERROR_ID,
     ERROR_REASON,
     GRPC_SERVER_HANDLED,
@@ -32,6 +31,9 @@ from onevoice_kit.telemetry.names import (
     RPC_METHOD,
     RPC_SERVICE,
     RPC_SYSTEM,
+    counter,
+    gauge,
+    histogram,
 )
 
 _log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ def open_mail(settings: NotifySettings) -> Notifier:
         return LogNotifier("mail", "SES_ENABLED is false", logging.INFO)
     if not settings.ses_sender:
         raise PreconditionFailed("SES_SENDER is not set.", reason="ses_sender_missing")
-    from onevoice_kit.notify.ses import SesMail
+    from onevoice_kit.notify.aws import SesMail
 
     return SesMail(settings)
 
@@ -26,6 +26,6 @@ def open_alerts(settings: NotifySettings) -> Notifier:
     """Alerts by the settings."""
     if not settings.sns_alerts_topic_arn:
         return LogNotifier("alert", "SNS_ALERTS_TOPIC_ARN is not set")
-    from onevoice_kit.notify.sns import SnsAlerts
+    from onevoice_kit.notify.aws import SnsAlerts
 
     return SnsAlerts(settings)

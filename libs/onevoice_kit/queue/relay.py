@@ -19,8 +19,7 @@ from onevoice_kit.queue.base import Message, QueueDepth, Sender
 from onevoice_kit.queue.order import AGE_S, turns
 from onevoice_kit.queue.outbox import channel_of, due, waiting
 from onevoice_kit.retry import Backoff
-from onevoice_kit.telemetry.metrics import counter
-from onevoice_kit.telemetry.names import OUTBOX_RELAYED
+from onevoice_kit.telemetry.metrics import OUTBOX_RELAYED, counter
 
 _log = logging.getLogger(__name__)
 BATCH = 10

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import quote
 
 from onevoice_kit.errors import InvalidInput
 
@@ -151,3 +153,13 @@ def check_key(key: str) -> str:
     if len(key) > 900 or not _KEY.fullmatch(key):
         raise InvalidInput("The object key is not valid.", reason="invalid_key")
     return key
+
+
+def content_disposition(filename: str) -> str:
+    """
+    Makes a browser save under this name (RFC 6266): once in ASCII for old ones, once as it is.
+    Control characters, quotes, slashes and backslashes become underscores.
+    """
+    name = "".join("_" if character in '"\\/' or not character.isprintable() else character for character in filename)
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode() or "download"
+    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 from onevoice_kit.aws import AwsClient, aws_errors
 from onevoice_kit.errors import InvalidInput, NotFound, OneVoiceError, Unavailable
 from onevoice_kit.settings import StorageSettings
-from onevoice_kit.storage.base import ObjectRef, SignedUpload, UploadedPart, check_key
-from onevoice_kit.storage.headers import content_disposition
+from onevoice_kit.storage.base import ObjectRef, SignedUpload, UploadedPart, check_key, content_disposition
 from onevoice_kit.storage.s3_upload import ENCRYPTION, put_object, sending, sha256_of_file, upload_file
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON
 from onevoice_kit.errors import PreconditionFailed
 from onevoice_kit.settings import Settings
 from onevoice_kit.telemetry import logging
-from onevoice_kit.telemetry.metrics import gauge
-from onevoice_kit.telemetry.names import BUILD_INFO
+from onevoice_kit.telemetry.metrics import BUILD_INFO, gauge
 
 _EXPORT_TIMEOUT_S = 5.0
 

@@ -12,8 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from onevoice_kit.errors import Unavailable
-from onevoice_kit.telemetry.metrics import counter
-from onevoice_kit.telemetry.names import Metric
+from onevoice_kit.telemetry.metrics import Metric, counter
 from services.asr.engines import worker_process
 
 WORKERS_LOST = Metric("asr_workers_lost_total", "Times a recognition process died and its pool was started again.")

@@ -11,7 +11,7 @@ from onevoice.mixer.v1 import mixer_service_pb2 as pb
 from onevoice.mixer.v1.mixer_service_pb2_grpc import MixerServiceStub
 from onevoice_jobs import keys
 from onevoice_kit.grpc.context import object_scope
-from onevoice_kit.grpc.refs import ref_to_proto
+from onevoice_kit.grpc.converters import ref_to_proto
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.storage.base import ObjectRef
 

@@ -12,7 +12,7 @@ from onevoice.asr.v1.asr_service_pb2_grpc import AsrServiceStub
 from onevoice.asr.v1.transcript_pb2 import Word as WordMessage
 from onevoice.common.v1.media_pb2 import TimeRange
 from onevoice_jobs.records import Word
-from onevoice_kit.grpc.refs import ref_to_proto
+from onevoice_kit.grpc.converters import ref_to_proto
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.languages import best
 from onevoice_kit.storage.base import ObjectRef

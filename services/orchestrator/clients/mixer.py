@@ -11,7 +11,7 @@ from onevoice.common.v1.media_pb2 import TimeRange
 from onevoice.mixer.v1 import mixer_service_pb2 as pb
 from onevoice.mixer.v1.media_info_pb2 import MediaInfo
 from onevoice.mixer.v1.mixer_service_pb2_grpc import MixerServiceStub
-from onevoice_kit.grpc.refs import ref_from_proto, ref_to_proto
+from onevoice_kit.grpc.converters import ref_from_proto, ref_to_proto
 from onevoice_kit.grpc.streams import OnProgress, final_result
 from onevoice_kit.storage.base import ObjectRef
 

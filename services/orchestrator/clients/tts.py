@@ -6,7 +6,7 @@ import grpc
 
 from onevoice.tts.v1 import tts_service_pb2 as pb
 from onevoice.tts.v1.tts_service_pb2_grpc import TtsServiceStub
-from onevoice_kit.grpc.refs import ref_from_proto
+from onevoice_kit.grpc.converters import ref_from_proto
 from onevoice_kit.languages import best
 
 from ..policy.line import EngineUse, Speech

@@ -13,7 +13,7 @@ import pytest
 from onevoice.asr.v1 import asr_service_pb2, asr_service_pb2_grpc
 from onevoice.common.v1 import media_pb2
 from onevoice_kit.grpc.client import connect
-from onevoice_kit.grpc.refs import ref_to_proto
+from onevoice_kit.grpc.converters import ref_to_proto
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.storage.file import FileStorage
 from services.asr.servicer import ACCESS, SERVICE

@@ -34,7 +34,7 @@ from onevoice_jobs import migrations as jobs_migrations
 from onevoice_kit.db import asyncpg_dsn, create_engine, migrate
 from onevoice_kit.engines.base import Capabilities, EngineInfo, Price
 from onevoice_kit.errors import OneVoiceError
-from onevoice_kit.grpc.engines import engine_to_proto
+from onevoice_kit.grpc.converters import engine_to_proto
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings
 from onevoice_kit.storage.base import Storage

@@ -14,8 +14,7 @@ from pydantic import SecretStr
 
 from onevoice_kit.errors import Internal, InvalidInput, PreconditionFailed, Unavailable
 from onevoice_kit.notify import Note, open_alerts, open_mail
-from onevoice_kit.notify.ses import mail
-from onevoice_kit.notify.sns import subject
+from onevoice_kit.notify.aws import mail, subject
 from onevoice_kit.settings import NotifySettings
 from onevoice_local.aws import ACCESS_KEY, REGION, SECRET_KEY, AwsServer
 

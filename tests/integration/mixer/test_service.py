@@ -16,7 +16,7 @@ from onevoice.mixer.v1 import mixer_service_pb2_grpc as pb_grpc
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import Busy, InvalidInput
 from onevoice_kit.grpc.client import connect
-from onevoice_kit.grpc.refs import ref_from_proto, ref_to_proto
+from onevoice_kit.grpc.converters import ref_from_proto, ref_to_proto
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.settings import GrpcServerSettings

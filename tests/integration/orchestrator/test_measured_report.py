@@ -18,7 +18,7 @@ from onevoice.mixer.v1 import mixer_service_pb2 as pb
 from onevoice.tts.v1 import tts_service_pb2 as tts
 from onevoice_jobs.keys import job_prefix
 from onevoice_jobs.states import JobStatus
-from onevoice_kit.grpc.refs import ref_to_proto
+from onevoice_kit.grpc.converters import ref_to_proto
 from onevoice_kit.media_exec import Ffmpeg
 from onevoice_kit.storage.file import FileStorage
 from services.mixer.servicer import MixerServicer, UseCases, limit

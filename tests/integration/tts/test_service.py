@@ -11,7 +11,7 @@ import pytest
 
 from onevoice.tts.v1 import tts_service_pb2 as pb
 from onevoice_kit.errors import InvalidInput
-from onevoice_kit.grpc.refs import ref_from_proto
+from onevoice_kit.grpc.converters import ref_from_proto
 
 TIMEOUT_S = 60
 LINE = "Hola, esto es una prueba."

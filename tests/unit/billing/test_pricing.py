@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from onevoice_kit.errors import InvalidInput
-from services.billing.pricing import MAX_DURATION_MS, MAX_LANGUAGES, Price, quote
+from services.billing.ledger import MAX_DURATION_MS, MAX_LANGUAGES, Price, quote
 
 
 @pytest.mark.parametrize(

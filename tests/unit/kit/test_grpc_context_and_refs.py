@@ -9,7 +9,7 @@ import pytest
 from onevoice.common.v1 import media_pb2
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.grpc.context import deadline, remaining
-from onevoice_kit.grpc.refs import ref_from_proto, ref_to_proto
+from onevoice_kit.grpc.converters import ref_from_proto, ref_to_proto
 from onevoice_kit.storage.base import ObjectRef
 
 

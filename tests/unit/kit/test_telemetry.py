@@ -13,12 +13,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from onevoice_kit.telemetry import names, trace
+from onevoice_kit.telemetry import metrics, trace
 from onevoice_kit.telemetry.logging import JsonFormatter, TextFormatter
 from onevoice_kit.telemetry.metrics import counter
 from tests.support.spans import record_spans
 
-METRICS = [value for value in vars(names).values() if isinstance(value, names.Metric)]
+METRICS = [value for value in vars(metrics).values() if isinstance(value, metrics.Metric)]
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +109,7 @@ def test_metric_names_are_unique_and_of_one_scheme():
 
 
 def test_a_metric_is_made_once():
-    assert counter(names.GRPC_SERVER_STARTED) is counter(names.GRPC_SERVER_STARTED)
+    assert counter(metrics.GRPC_SERVER_STARTED) is counter(metrics.GRPC_SERVER_STARTED)
 
 
 def run(code: str, **settings: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onevoice_kit.storage.headers import content_disposition
+from onevoice_kit.storage.base import content_disposition
 
 
 @pytest.mark.parametrize(
