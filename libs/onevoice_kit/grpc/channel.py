@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,10 +14,11 @@ import grpc
 from google.protobuf.message import DecodeError
 from opentelemetry.trace import SpanKind
 
-from onevoice_kit.errors import DeadlineExceeded, Internal
+from onevoice_kit.errors import DeadlineExceeded, Internal, PreconditionFailed
 from onevoice_kit.grpc.context import current_scope, remaining
 from onevoice_kit.grpc.errors import from_rpc_error
 from onevoice_kit.grpc.identity import SCOPE_KEY, Calling, Tokens
+from onevoice_kit.grpc.transport import FileWatch
 from onevoice_kit.telemetry import trace
 from onevoice_kit.telemetry.metrics import (
     ERROR_REASON,
@@ -31,6 +33,10 @@ from onevoice_kit.telemetry.metrics import (
     histogram,
 )
 
+_log = logging.getLogger(__name__)
+_LONGEST_CALL_S = 4 * 3600.0
+"""A connection with old certificates is kept this long for the calls that it carries."""
+
 Metadata = Iterable[tuple[str, str | bytes]]
 Serialize = Callable[[Any], bytes]
 
@@ -42,25 +48,37 @@ class Channel(grpc.aio.Channel):
     Not gRPC's client interceptors: for streams they hide the call behind another task, which loses cancellation.
     """
 
-    def __init__(self, raw: grpc.aio.Channel, caller: str = "", tokens: Tokens | None = None) -> None:
-        """With `tokens`, every call proves that it comes from `caller`."""
-        self._raw = raw
+    def __init__(
+        self,
+        connections: Callable[[], grpc.aio.Channel],
+        certificates: FileWatch,
+        caller: str = "",
+        tokens: Tokens | None = None,
+    ) -> None:
+        """`connections` opens gRPC's channel, anew after a change of `certificates`. `tokens` prove the `caller`."""
+        self._open = connections
+        self._certificates = certificates
+        self._raw = connections()
+        self._ending: dict[asyncio.Future[None], grpc.aio.Channel] = {}
         self._caller = caller
         self._tokens = tokens
 
-    def _method(
-        self,
-        make: Callable[..., Any],
-        wrap: Callable[[Any, Observation], Any],
-        method: str,
-        request_serializer: Serialize | None = None,
-        response_deserializer: Any = None,
-        **options: Any,
-    ) -> Any:
-        streamed = make in (self._raw.stream_unary, self._raw.stream_stream)
-        # A single request is serialised here and not in gRPC: its token is made of these bytes.
-        raw = make(method, request_serializer if streamed else None, response_deserializer, **options)
-        return _Method(self, method, raw, wrap, None if streamed else request_serializer)
+    def current(self) -> grpc.aio.Channel:
+        """gRPC's channel for the next call; calls under way keep theirs until they end."""
+        if self._certificates.changed():
+            self._reopen()
+        return self._raw
+
+    def _reopen(self) -> None:
+        try:
+            fresh = self._open()
+        except PreconditionFailed as error:
+            _log.error("the certificates stay as they were: %s", error.message)
+            return
+        old, self._raw = self._raw, fresh
+        ending = asyncio.ensure_future(old.close(_LONGEST_CALL_S))
+        self._ending[ending] = old
+        ending.add_done_callback(lambda done: self._ending.pop(done, None))
 
     def proof(self, method: str, request: bytes) -> Metadata:
         """The metadata that proves the caller of a call and names the objects it may use."""
@@ -72,22 +90,25 @@ class Channel(grpc.aio.Channel):
 
     def unary_unary(self, method: str, *args: Any, **options: Any) -> Any:
         """gRPC's hook for stubs."""
-        return self._method(self._raw.unary_unary, UnaryCall, method, *args, **options)
+        return _Method(self, "unary_unary", UnaryCall, method, *args, **options)
 
     def unary_stream(self, method: str, *args: Any, **options: Any) -> Any:
         """gRPC's hook for stubs."""
-        return self._method(self._raw.unary_stream, StreamCall, method, *args, **options)
+        return _Method(self, "unary_stream", StreamCall, method, *args, **options)
 
     def stream_unary(self, method: str, *args: Any, **options: Any) -> Any:
         """gRPC's hook for stubs."""
-        return self._method(self._raw.stream_unary, UnaryCall, method, *args, **options)
+        return _Method(self, "stream_unary", UnaryCall, method, *args, **options)
 
     def stream_stream(self, method: str, *args: Any, **options: Any) -> Any:
         """gRPC's hook for stubs."""
-        return self._method(self._raw.stream_stream, StreamCall, method, *args, **options)
+        return _Method(self, "stream_stream", StreamCall, method, *args, **options)
 
     async def close(self, grace: float | None = None) -> None:
         """Closes the connections; calls still running are cancelled after `grace` seconds."""
+        for ending, old in list(self._ending.items()):
+            ending.cancel()
+            await old.close(grace)
         await self._raw.close(grace)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
@@ -117,13 +138,20 @@ class _Method:
     def __init__(
         self,
         channel: Channel,
-        method: str,
-        raw: Callable[..., Any],
+        kind: str,
         wrap: Callable[[Any, Observation], Any],
-        serialize: Serialize | None,
+        method: str,
+        request_serializer: Serialize | None = None,
+        response_deserializer: Any = None,
+        **options: Any,
     ) -> None:
-        self._channel, self._method, self._raw, self._wrap = channel, method, raw, wrap
-        self._serialize = serialize
+        self._channel, self._kind, self._wrap, self._method = channel, kind, wrap, method
+        streamed = kind in ("stream_unary", "stream_stream")
+        # A single request is serialised here and not in gRPC: its token is made of these bytes.
+        self._serialize = None if streamed else request_serializer
+        self._arguments = (request_serializer if streamed else None, response_deserializer)
+        self._options = options
+        self._raw: tuple[grpc.aio.Channel, Callable[..., Any]] | None = None
 
     def __call__(
         self, request: Any = None, *, timeout: float | None = None, metadata: Metadata | None = None, **options: Any
@@ -133,7 +161,13 @@ class _Method:
         proof = self._channel.proof(self._method, payload if isinstance(payload, bytes) else b"")
         observation = Observation(self._method)
         sent = (*(metadata or ()), *proof, *observation.metadata)
-        return self._wrap(self._raw(payload, timeout=budget, metadata=sent, **options), observation)
+        return self._wrap(self._callable()(payload, timeout=budget, metadata=sent, **options), observation)
+
+    def _callable(self) -> Callable[..., Any]:
+        current = self._channel.current()
+        if self._raw is None or self._raw[0] is not current:
+            self._raw = current, getattr(current, self._kind)(self._method, *self._arguments, **self._options)
+        return self._raw[1]
 
 
 def _budget(method: str, timeout: float | None) -> float:

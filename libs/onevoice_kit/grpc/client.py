@@ -8,7 +8,7 @@ import grpc
 
 from onevoice_kit.grpc.channel import Channel
 from onevoice_kit.grpc.identity import signing_tokens
-from onevoice_kit.grpc.transport import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, client_credentials
+from onevoice_kit.grpc.transport import MAX_MESSAGE_BYTES, MAX_METADATA_BYTES, FileWatch, client_credentials
 from onevoice_kit.settings import ClientSettings
 
 _SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
@@ -24,17 +24,23 @@ def connect(target: str, settings: ClientSettings | None = None, *, caller: str 
 
     Calls need `timeout=` seconds, else `Internal` (reason `deadline_missing`); an enclosing deadline shortens it.
     They raise kit errors and carry the trace on. None is repeated here: the caller retries, within one budget. Call
-    it within the event loop. Settings default to the environment's; where they hold a secret or keys, every call proves
-    that it comes from `caller`, the name of this service in the tables of those it calls.
+    it within the event loop. Certificates that change on disk are used from the next call on. Settings default to the
+    environment's; where they hold a secret or keys, every call proves that it comes from `caller`, the name of this
+    service in the tables of those it calls.
     """
     settings = settings or ClientSettings()
     address = target if ":/" in target or target.startswith(("unix:", "ipv4:", "ipv6:", "dns:")) else f"dns:///{target}"
-    credentials = client_credentials(settings)
     options = _options(settings)
-    tokens = signing_tokens(settings) if caller else None
-    if credentials is None:
-        return Channel(grpc.aio.insecure_channel(address, options=options), caller, tokens)
-    return Channel(grpc.aio.secure_channel(address, credentials, options=options), caller, tokens)
+
+    def connections() -> grpc.aio.Channel:
+        credentials = client_credentials(settings)
+        if credentials is None:
+            return grpc.aio.insecure_channel(address, options=options)
+        return grpc.aio.secure_channel(address, credentials, options=options)
+
+    files = (settings.grpc_client_tls_ca, settings.grpc_client_tls_cert, settings.grpc_client_tls_key)
+    certificates = FileWatch([path for path in files if path is not None])
+    return Channel(connections, certificates, caller, signing_tokens(settings) if caller else None)
 
 
 def _options(settings: ClientSettings) -> list[tuple[str, int | str]]:

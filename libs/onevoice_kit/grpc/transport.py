@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -77,6 +78,30 @@ def client_credentials(settings: ClientSettings) -> grpc.ChannelCredentials | No
         private_key=_read(key) if key else None,
         certificate_chain=_read(cert) if cert else None,
     )
+
+
+class FileWatch:
+    """Notices that one of some small files was written or replaced."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = tuple(paths)
+        self._seen = self._state()
+
+    def changed(self) -> bool:
+        """True once for each change."""
+        before, self._seen = self._seen, self._state()
+        return self._seen != before
+
+    def _state(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(_facts(path) for path in self._paths)
+
+
+def _facts(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _read(path: Path) -> bytes:

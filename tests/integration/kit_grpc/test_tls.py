@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 
 from onevoice.tts.v1 import tts_service_pb2, tts_service_pb2_grpc
@@ -9,6 +13,7 @@ from onevoice_kit.errors import PreconditionFailed, Unavailable
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.transport import client_credentials, server_credentials
 from onevoice_kit.settings import ClientSettings, GrpcServerSettings
+from onevoice_kit.testing.waiting import eventually
 from tests.support.certificates import Authority
 
 REQUEST = tts_service_pb2.SynthesizeRequest(voice="heard")
@@ -17,6 +22,11 @@ REQUEST = tts_service_pb2.SynthesizeRequest(voice="heard")
 @pytest.fixture
 def stage_with_tls(authority, open_stage):
     return open_stage(**authority.server())
+
+
+def tls_files(settings: ClientSettings) -> list[Path]:
+    files = (settings.grpc_client_tls_ca, settings.grpc_client_tls_cert, settings.grpc_client_tls_key)
+    return [path for path in files if path is not None]
 
 
 async def ask(address: str, settings: ClientSettings) -> str:
@@ -57,6 +67,48 @@ async def test_certificates_rotate_without_a_restart(authority, stage_with_tls, 
         old = authority.client("tests")
         with pytest.raises(Unavailable):
             await ask(stage.server.address, old)
+
+
+async def test_a_channel_shows_its_new_certificates_without_a_restart(authority, open_stage, tmp_path):
+    folder = tmp_path / "next"
+    folder.mkdir()
+    following = Authority(folder)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def speak(request, context):
+        begun.set()
+        await go_on.wait()
+        return tts_service_pb2.SynthesizeResponse(voice="long")
+
+    client = authority.client("tests")
+    async with open_stage(client=client, speak=speak, **authority.server()) as stage:
+        running = asyncio.ensure_future(stage.tts.Synthesize(REQUEST, timeout=60))
+        await begun.wait()
+        for ours, theirs in zip(tls_files(client), tls_files(following.client("tests")), strict=True):
+            theirs.replace(ours)
+        with pytest.raises(Unavailable):  # opened anew; this server trusts the first authority
+            await stage.tts.ListVoices(tts_service_pb2.ListVoicesRequest(), timeout=20)
+        replaced = following.server() | {"grpc_tls_client_ca": authority.cert}
+        for ours, theirs in zip(authority.server().values(), replaced.values(), strict=True):
+            if ours != theirs:
+                theirs.replace(ours)
+
+        async def served() -> bool:
+            with suppress(Unavailable):
+                await stage.tts.ListVoices(tts_service_pb2.ListVoicesRequest(), timeout=20)
+                return True
+            return False
+
+        await eventually(served, 30)
+        go_on.set()
+        assert (await running).voice == "long"
+
+
+async def test_a_channel_whose_certificates_become_unreadable_keeps_them(authority, open_stage):
+    client = authority.client("tests")
+    async with open_stage(client=client, **authority.server()) as stage:
+        tls_files(client)[2].unlink()
+        assert (await stage.tts.Synthesize(REQUEST, timeout=20)).voice == "heard"
 
 
 async def test_certificates_that_become_unreadable_stay_as_they_were(authority, stage_with_tls):
