@@ -27,10 +27,10 @@ from .journal import JobJournal
 from .pipeline.attempts import STEP_RETRY
 from .pipeline.dubbing import dubbing, scope_end
 from .pipeline.executor import Executor
-from .pipeline.graph import Json
 from .progress import Progress
 from .settings import OrchestratorSettings
 from .steps.context import Edits, JobContext
+from .steps.graph import Json
 
 _log = logging.getLogger(__name__)
 

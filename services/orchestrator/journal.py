@@ -11,9 +11,9 @@ from onevoice_kit.errors import OneVoiceError
 
 from .pipeline.dubbing import scope_end
 from .pipeline.executor import FAILED, Checkpoint
-from .pipeline.graph import Json, Step
 from .steps.context import JobContext
 from .steps.ending import failed_language, language_failed
+from .steps.graph import Json, Step
 
 
 class JobJournal:

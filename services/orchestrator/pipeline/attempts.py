@@ -11,7 +11,7 @@ from onevoice_kit.errors import DeadlineExceeded, OneVoiceError
 from onevoice_kit.retry import Backoff, Retry
 from onevoice_kit.telemetry.trace import span
 
-from .graph import Inputs, Json, Result, Step
+from ..steps.graph import Inputs, Json, Result, Step
 
 STEP_RETRY: Final = Retry(Backoff(first_s=0.5, longest_s=5.0), budget_s=10.0)
 """For steps without a rule of their own. A server may ask for longer waits than the backoff's."""

@@ -15,9 +15,9 @@ from ..policy.line import Source, Speech, Translation, join
 from ..settings import OrchestratorSettings
 from ..steps import assembly, ending, language, measuring, source
 from ..steps.context import NO_EDITS, Edits, JobContext
+from ..steps.graph import Handle, Step, item
 from ..steps.task import Task, bind
 from . import handles
-from .graph import Handle, Step, item
 
 
 def scope_end(scope: str) -> str:

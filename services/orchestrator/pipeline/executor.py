@@ -15,8 +15,8 @@ from onevoice_jobs.records import NOTHING, Published
 from onevoice_kit.errors import Busy, Internal, OneVoiceError, Unavailable
 from onevoice_kit.retry import Retry
 
+from ..steps.graph import Json, Result, Step, digest
 from .attempts import STEP_RETRY, StepAttempts
-from .graph import Json, Result, Step, digest
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from ..clients.mixer import Media, Mix, Sound
 from ..policy.line import EngineUse, Placement, Source, Speech, Translation
 from ..steps.assembly import Captions, Muxed
 from ..steps.ending import LanguageEnd
+from ..steps.graph import Handle
 from ..steps.measuring import Measurements
-from .graph import Handle
 
 PROBE = Handle("probe", Media)
 LANGUAGE = Handle("language", str)

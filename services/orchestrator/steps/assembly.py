@@ -11,10 +11,10 @@ from onevoice_jobs.records import Artifact, Published
 from onevoice_kit.storage.base import ObjectRef
 
 from ..clients.mixer import Clip, Media, Mix, MixOrder, MuxOrder, Sound, Track
-from ..pipeline.graph import Given, Handle, Result
 from ..policy.captions import Spoken, make_cues, to_srt, to_vtt
 from ..policy.line import Placement, Source, Speech, Translation, join
 from .context import Tools
+from .graph import Given, Handle, Result
 from .task import Task
 
 SRT, VTT = "application/x-subrip", "text/vtt"

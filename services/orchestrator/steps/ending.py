@@ -13,11 +13,11 @@ from onevoice_kit.storage.base import ObjectRef
 
 from ..clients.asr import DetectedSpeech, Speakers, Transcript
 from ..clients.mixer import Media, Sound
-from ..pipeline.graph import Given, Handle, Json, Result, dump, load
 from ..policy import quality
 from ..policy.line import EngineUse, Line, Placement, Source, Speech, Translation, join
 from .assembly import Captions, Muxed
 from .context import JobContext, Tools
+from .graph import Given, Handle, Json, Result, dump, load
 from .measuring import Measurements
 from .task import Task
 

@@ -14,12 +14,12 @@ from onevoice_kit.errors import Internal, OneVoiceError
 from ..clients.asr import Speakers
 from ..clients.mixer import Sound
 from ..clients.translate import SourceLine
-from ..pipeline.graph import Given, Handle, Result
 from ..policy.fitting import fit, max_chars
 from ..policy.line import NOTHING_TO_SPEAK, SILENCE, EngineUse, Line, Placement, Source, Speech, Translation, join
 from ..policy.segmentation import DEFAULT_SPEAKER
 from ..policy.voices import choose_voices
 from .context import Tools
+from .graph import Given, Handle, Result
 from .task import Task
 
 

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from ..clients.asr import DetectedSpeech
 from ..clients.mixer import Measurement, MeasureOrder, Mix, Sound
-from ..pipeline.graph import Given, Handle
 from ..policy.captions import Conformance, conformance, from_srt
 from ..policy.line import Placement, Source, Speech, join
 from .assembly import Captions, Muxed
 from .context import Tools
+from .graph import Given, Handle
 from .task import Task
 
 

@@ -12,10 +12,10 @@ from onevoice_kit.storage.base import ObjectRef
 
 from ..clients.asr import DetectedSpeech, Region, Speakers, Transcript
 from ..clients.mixer import Media, Sound
-from ..pipeline.graph import Given, Handle, Result
 from ..policy.line import EngineUse, Line, Source, join
 from ..policy.segmentation import cut_lines
 from .context import Tools
+from .graph import Given, Handle, Result
 from .task import Task
 
 

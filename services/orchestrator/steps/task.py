@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic_core import to_jsonable_python
 
-from ..pipeline.graph import Given, Handle, Inputs, Json, Result, Step, dump, load, shape
 from .context import Tools
+from .graph import Given, Handle, Inputs, Json, Result, Step, dump, load, shape
 
 T = TypeVar("T")
 

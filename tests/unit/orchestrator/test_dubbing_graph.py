@@ -20,10 +20,10 @@ from onevoice_jobs.states import JobStatus
 from onevoice_kit.storage.base import ObjectRef
 from services.orchestrator.clients.asr import DetectedSpeech
 from services.orchestrator.pipeline.dubbing import Dubbing
-from services.orchestrator.pipeline.graph import Given, dump
 from services.orchestrator.policy.line import Source, Translation
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.steps.context import NO_EDITS, Edits
+from services.orchestrator.steps.graph import Given, dump
 from services.orchestrator.steps.task import Task, draw
 from tests.support.lines import ENGINE
 

@@ -12,7 +12,7 @@ from onevoice_jobs.records import Published
 from onevoice_kit.errors import Busy, DeadlineExceeded, Internal, InvalidInput, OneVoiceError, Unavailable
 from onevoice_kit.retry import Backoff, Retry
 from services.orchestrator.pipeline.executor import FAILED, Checkpoint, Executor
-from services.orchestrator.pipeline.graph import Inputs, Json, Step
+from services.orchestrator.steps.graph import Inputs, Json, Step
 from tests.simulation import loop as virtual
 
 T = TypeVar("T")

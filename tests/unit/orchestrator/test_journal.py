@@ -13,8 +13,8 @@ from onevoice_jobs.records import NOTHING, Event, Published, StepResult
 from onevoice_kit.errors import Unavailable
 from services.orchestrator.journal import JobJournal
 from services.orchestrator.pipeline.executor import Checkpoint
-from services.orchestrator.pipeline.graph import Inputs, Json, Step
 from services.orchestrator.steps.context import JobContext
+from services.orchestrator.steps.graph import Inputs, Json, Step
 
 NEWS = Published(events=(Event("said"),))
 

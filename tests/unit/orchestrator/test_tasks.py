@@ -13,8 +13,8 @@ from typing import Any, ClassVar, cast
 import pytest
 from pydantic import ValidationError
 
-from services.orchestrator.pipeline.graph import Given, Handle, Json, Result, digest, item
 from services.orchestrator.steps.context import Tools
+from services.orchestrator.steps.graph import Given, Handle, Json, Result, digest, item
 from services.orchestrator.steps.task import Task, bind
 
 ROOT = Path(__file__).parents[3]
