@@ -82,7 +82,9 @@ class _Job:
         record, reference = self._job.record, self._reference.record
         if reference.status is JobStatus.FAILED and reference.error == record.error:
             return
-        _check(record.attempts >= _MAX_ATTEMPTS, f"it failed after {record.attempts} attempts by {record.error}")
+        # A claim that finds the attempts used up counts as one more.
+        claims = _MAX_ATTEMPTS + (record.error is not None and record.error.reason == "too_many_attempts")
+        _check(record.attempts >= claims, f"it failed after {record.attempts} claims by {record.error}")
 
     def _completed(self) -> None:
         _check(

@@ -38,6 +38,8 @@ class Profile:
     lose_delete: float = 0.0
     max_receives: int = 0
     """The queue dead-letters a message by itself after so many receives; 0: never."""
+    trouble_s: float = 300.0
+    """Time with faults after the last job has come."""
 
 
 CALM = Profile()

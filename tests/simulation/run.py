@@ -19,8 +19,6 @@ from .profile import CALM, PORTS, Profile, draw
 from .scenario import Spec, Submission, new_job, submissions
 from .world import World
 
-TROUBLE_S = 300.0
-"""Time with faults after the last job has come."""
 PATIENCE_S = 4 * 3600.0
 """Longest time for a job from then on."""
 SWEEP_S = 60.0
@@ -53,9 +51,9 @@ class Result:
     virtual_s: float
 
 
-def simulate(seed: int) -> Result:
-    """Runs a seed; raises `Failed`."""
-    profile = draw(seed)
+def simulate(seed: int, profile: Profile | None = None) -> Result:
+    """Runs a seed, with its own profile unless another is given; raises `Failed`."""
+    profile = profile or draw(seed)
     jobs = submissions(seed, profile.cancel)
     references = {job.spec: reference(job.spec) for job in jobs}
     world = _simulate(str(seed), profile, jobs)
@@ -106,7 +104,7 @@ async def _story(world: World, jobs: Sequence[Submission]) -> None:
     world.chore(_sweep(world))
     trouble_s = max(job.at_s + (job.cancel_after_s or 0) for job in jobs) + 1
     if world.profile is not CALM:
-        trouble_s += TROUBLE_S
+        trouble_s += world.profile.trouble_s
         _plan(world, trouble_s)
     await _until(world, trouble_s, lambda: False)
     world.calm()

@@ -9,17 +9,26 @@ from typing import Any
 import pytest
 
 from onevoice_jobs.leases import Lease
-from onevoice_jobs.testing import MemoryJob, MemoryJobs, store
+from onevoice_jobs.testing import MemoryJob, MemoryJobs, memory, store
 from onevoice_kit.testing.memory_queue import MemoryQueue
 from services.orchestrator.journal import JobJournal
 from services.orchestrator.worker import Worker
 from tests.simulation import run
 from tests.simulation.ports import LineStore
+from tests.simulation.profile import Profile
 from tests.simulation.run import Failed, simulate
 from tests.simulation.stages import _Billing
 
-ENOUGH = 120
-"""Seeds within which each defect shows."""
+ENOUGH = 3
+"""Seeds within which each defect shows, in the world that provokes it."""
+PATIENCE_S = 1_800.0
+"""Virtual time after which an open job counts as lost; the longest wait of these worlds is shorter."""
+
+FROZEN = Profile(pause=0.2)
+LOSSY = Profile(lost=0.3)
+DEADLY = Profile(kill=0.3, trouble_s=1_500)
+CANCELLING = Profile(cancel=1.0)
+ROUGH = Profile(refused=0.05, lost=0.05, busy=0.05, slow=0.05, kill=0.06, pause=0.05, stop=0.5, cancel=0.5, outages=2)
 
 
 def a_write_is_not_fenced(patch: pytest.MonkeyPatch) -> None:
@@ -96,28 +105,37 @@ def an_end_is_not_written(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MemoryJobs, "requeue_stuck", lambda self, **_: [])
 
 
-DEFECTS: list[Callable[[pytest.MonkeyPatch], None]] = [
-    a_write_is_not_fenced,
-    a_held_job_is_given_away,
-    checkpoints_are_forgotten,
-    a_repeated_checkpoint_repeats_its_events,
-    credits_are_not_released,
-    a_settled_job_is_settled_for_another_price,
-    a_result_is_left_out,
-    a_message_is_thrown_away,
-    an_end_is_not_written,
-]
+def an_attempt_too_few_ends_the_job(patch: pytest.MonkeyPatch) -> None:
+    verdict = memory._verdict
+    patch.setattr(memory, "_verdict", lambda job, before, most, now: verdict(job, before, most - 1, now))
 
 
-@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.__name__)
-def test_the_simulation_notices_that(defect: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch):
+DEFECTS: dict[Callable[[pytest.MonkeyPatch], None], Profile] = {
+    a_write_is_not_fenced: FROZEN,
+    a_held_job_is_given_away: ROUGH,
+    checkpoints_are_forgotten: ROUGH,
+    a_repeated_checkpoint_repeats_its_events: LOSSY,
+    credits_are_not_released: CANCELLING,
+    a_settled_job_is_settled_for_another_price: ROUGH,
+    a_result_is_left_out: ROUGH,
+    a_message_is_thrown_away: ROUGH,
+    an_attempt_too_few_ends_the_job: DEADLY,
+    an_end_is_not_written: ROUGH,
+}
+
+
+@pytest.mark.parametrize(("defect", "profile"), DEFECTS.items(), ids=[defect.__name__ for defect in DEFECTS])
+def test_the_simulation_notices_that(
+    defect: Callable[[pytest.MonkeyPatch], None], profile: Profile, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(run, "PATIENCE_S", PATIENCE_S)
     monkeypatch.setattr(run, "_REFERENCES", {})
-    simulate_all(3)
+    simulate_all(profile)
     defect(monkeypatch)
     with pytest.raises(Failed):
-        simulate_all(ENOUGH)
+        simulate_all(profile)
 
 
-def simulate_all(seeds: int) -> None:
-    for seed in range(seeds):
-        simulate(seed)
+def simulate_all(profile: Profile) -> None:
+    for seed in range(ENOUGH):
+        simulate(seed, profile)
