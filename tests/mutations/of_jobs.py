@@ -190,6 +190,27 @@ _CHECKPOINTS = (
         ),
     ),
     Mutation(
+        "a step reads an output that its hash does not cover",
+        "services/orchestrator/steps/graph.py",
+        "if handle not in self.declared:",
+        "if False:",
+        ("tests/unit/orchestrator/test_tasks.py::test_a_task_gets_no_value_behind_a_handle_that_it_does_not_declare",),
+    ),
+    Mutation(
+        "a new speech detector keeps the regions of the former one",
+        "services/orchestrator/clients/asr.py",
+        'DETECTION: candidates(listed.detection, ""),',
+        "DETECTION: [],",
+        (f"{_TEST_WORKER}test_a_job_resumed_after_an_engine_has_changed_does_over_only_what_depends_on_it",),
+    ),
+    Mutation(
+        "the lag of the outbox counts rows that are put off",
+        "libs/onevoice_kit/queue/relay.py",
+        "select(age).where(due(table))",
+        "select(age).where(waiting(table))",
+        ("tests/integration/kit_data/test_relay.py::test_the_lag_counts_from_the_time_at_which_a_row_is_due",),
+    ),
+    Mutation(
         "a step goes on when its result cannot be stored",
         _EXECUTOR,
         "        except Exception as error:\n            raise JournalFailed from error",
