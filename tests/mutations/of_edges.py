@@ -72,6 +72,20 @@ EDGES = (
         (f"{_TEST_WIRE}test_an_unknown_error_shows_an_id_outside_and_the_truth_in_the_log",),
     ),
     Mutation(
+        "a request is answered before its commit",
+        "services/gateway/dependencies.py",
+        'Depends(get_connection, scope="function")',
+        'Depends(get_connection, scope="request")',
+        ("tests/integration/gateway/test_videos.py::test_a_change_whose_commit_fails_is_answered_with_an_error",),
+    ),
+    Mutation(
+        "a channel keeps its first certificates",
+        _CHANNEL,
+        "        if self._certificates.changed():",
+        "        if False:",
+        ("tests/integration/kit_grpc/test_tls.py::test_a_channel_shows_its_new_certificates_without_a_restart",),
+    ),
+    Mutation(
         "the gateway tells the text of an unknown error",
         "services/gateway/errors.py",
         '        detail, reason = "Something went wrong inside.", "internal"',
