@@ -79,6 +79,8 @@ class Muxer:
             output = await self._write(workspace, parts, container, part(report, 0.05, 0.9))
             info = await self._verify(workspace, output, facts, job)
             media = await self._results.put(work.key(container.suffix), output.path, container.content_type)
+        # The file is measured next.
+        self._facts.remember(content(media), info)
         await self._results.keep(work, {"media": media, "info": asdict(info)})
         return Muxed(media, info)
 

@@ -27,13 +27,17 @@ class KnownFacts:
     ) -> MediaFacts:
         """The facts of a file whose content has this checksum. Raises as `onevoice_kit.media_exec.probe` does."""
         facts = self._known.get(sha256) or await probe(self._ffmpeg, file, workspace)
+        self.remember(sha256, facts)
+        if require_audio and not facts.audio:
+            raise bad_media("no_audio")
+        return facts
+
+    def remember(self, sha256: str, facts: MediaFacts) -> None:
+        """Keeps what a probe has found of a file with this checksum."""
         self._known[sha256] = facts
         self._known.move_to_end(sha256)
         if len(self._known) > self._capacity:
             self._known.popitem(last=False)
-        if require_audio and not facts.audio:
-            raise bad_media("no_audio")
-        return facts
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,7 +166,7 @@ class Mixer:
             )
 
     async def _encode(self, session: _Session, gains: Gains, rendered: _Rendered, report: Report) -> Measured:
-        mix, voice = _encoding(rendered.mix, 2, _AAC), _encoding(rendered.voice, 1, _FLAC)
+        mix, voice = _encoding(rendered.mix, 2, _AAC), _encoding(rendered.voice, 1, _STEM)
         async with (
             self._decode(session, session.background) as decoder,
             self._ffmpeg.stream(mix, session.workspace) as encoder,
@@ -201,7 +201,8 @@ _AAC = ("-c:a", "aac", "-aac_coder", "fast", "-b:a", "192k", "-movflags", "+fast
 """ffmpeg's manual on the coder `fast`: better and much faster than `twoloop` at higher bit rates."""
 
 
-_FLAC = ("-c:a", "flac", "-compression_level", "1", "-sample_fmt", "s16", "-f", "flac")
+_STEM = ("-ar", "16000", "-c:a", "flac", "-compression_level", "1", "-sample_fmt", "s16", "-f", "flac")
+"""The rate at which lines are matched."""
 
 
 def _encoding(output: MediaFile, channels: int, options: tuple[str, ...]) -> Command:

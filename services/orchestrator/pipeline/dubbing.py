@@ -49,6 +49,8 @@ class Dubbing:
         named, default = job.source_language or job.options.source_language, self.settings.default_source_language
         yield source.Probe(gives=handles.PROBE, source=job.source)
         yield source.Extract(gives=handles.EXTRACT, source=job.source, duration_ms=job.duration_ms)
+        # Beside the extraction, which leaves a core free; recognition and mixing, for which all waits, do not.
+        yield source.Thumbnail(gives=handles.THUMBNAIL, source=job.source, media=handles.PROBE)
         yield source.Language(gives=handles.LANGUAGE, media=handles.PROBE, named=named, default=default)
         yield source.RecognitionEngines(
             gives=handles.ASR_ENGINES,
@@ -167,8 +169,6 @@ class Dubbing:
 
     def after_order(self, chunks: int, lines: list[str]) -> Iterator[Task[Any]]:
         """The rest of each language, once all of its lines are fixed."""
-        # After recognition, which keeps every core busy; the mix of one language does not.
-        yield source.Thumbnail(gives=handles.THUMBNAIL, source=self.job.source, media=handles.PROBE)
         for target in self.job.target_languages:
             yield from self._assembly(target, chunks, lines)
 

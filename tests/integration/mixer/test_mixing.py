@@ -213,10 +213,11 @@ async def test_the_voice_stem_is_the_voice_alone_as_it_is_in_the_mix(desk):
     clips = [await desk.clip(tones, start_ms=start) for start in (1000, 5000)]
     mix = await desk.mix(chord(8, 0.01), clips, duck_ranges=(Range(0, 8000),), duck_gain_db=-100.0)
     mixed = (await desk.bench.samples(mix.audio)).mean(axis=1)
+    # The stem is at 16 kHz; the tones are far below what that takes away.
+    assert len(await desk.bench.samples(mix.voice, rate=16_000, channels=1)) == 8 * 16_000
     (voice,) = (await desk.bench.samples(mix.voice, channels=1)).T
-    assert len(voice) == 8 * RATE
-    assert np.abs(voice[: RATE - 48]).max() == 0
-    error = mixed[: len(voice)] - voice
+    assert np.abs(voice[: RATE - 480]).max() < 1e-4
+    error = mixed[: 7 * RATE] - voice[: 7 * RATE]
     assert 10 * np.log10((error**2).mean() / (voice**2).mean()) < -30
     for begin in (1, 5):
         part = slice(begin * RATE, int((begin + 1.5) * RATE))

@@ -15,6 +15,7 @@ from onevoice_kit.errors import InvalidInput
 from onevoice_kit.media_exec import Ffmpeg, MediaLimits
 from onevoice_kit.storage.base import ObjectRef
 from services.mixer.muxing import Muxer, MuxJob, Track
+from services.mixer.probing import KnownFacts
 
 SRT = "1\n00:00:01,000 --> 00:00:02,500\nHola {\\an8}món\n\n2\n00:00:03,000 --> 00:01:40,000\nAdéu\n\n"
 H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
@@ -93,10 +94,14 @@ async def test_dubbed_tracks_come_first_and_say_their_language(desk):
     assert [stream["tags"]["handler_name"] for stream in audio[:2]] == ["Español", "Català"]
 
 
-async def test_dubbed_and_original_sound_are_copied(desk):
+async def test_dubbed_and_original_sound_are_copied(desk, file_storage, ffmpeg):
     source = desk.bench.video()
-    job = await desk.job(source, 6)
-    output = await desk.bench.fetch((await desk.use_cases.muxer.mux(job)).media)
+    job, facts = await desk.job(source, 6), KnownFacts(ffmpeg)
+    muxed = await Muxer(file_storage, ffmpeg, facts).mux(job)
+    output = await desk.bench.fetch(muxed.media)
+    async with ffmpeg.workspace() as empty:
+        known = await facts.of(muxed.media.sha256, empty.new("mp4"), empty)
+    assert known == muxed.info, "its measurement need not probe it again"
     assert fingerprint(output, "a:0") == fingerprint(await desk.bench.fetch(job.tracks[0].media), "a:0")
     assert fingerprint(output, "a:2") == fingerprint(source, "a:0")
 

@@ -46,3 +46,11 @@ async def test_the_oldest_are_forgotten(probed: list[str]) -> None:
     for name in ("a", "b", "a", "c", "a", "b"):
         await known.of(name, Path(name), None)
     assert probed == ["a", "b", "c", "b"]
+
+
+async def test_a_file_that_was_probed_when_it_was_made_is_not_probed_again(probed: list[str]) -> None:
+    known: Any = KnownFacts(Ffmpeg())
+    made = MediaFacts(container="mov,mp4", duration_s=1.0, video=None, audio=())
+    known.remember("a" * 64, made)
+    assert await known.of("a" * 64, Path("one"), None) is made
+    assert probed == []

@@ -93,6 +93,11 @@ def test_every_task_waits_for_tasks_of_the_graph_and_the_settlement_comes_last()
     assert keys - waited_for == {"settle", "transcript"}, "the transcript adds the rest of each language"
 
 
+def test_the_thumbnail_is_taken_beside_the_extraction_and_not_beside_what_all_waits_for() -> None:
+    started = [task.gives.key for task in Dubbing(JOB, SETTINGS).start()]
+    assert {"extract", "thumbnail"} <= set(started)
+
+
 def test_the_graph_of_the_same_job_is_the_same() -> None:
     assert whole() == whole()
     assert whole() != whole(replace(JOB, target_languages=("es",)))
