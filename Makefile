@@ -15,7 +15,11 @@ help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use it
-install: $(VENV)/.installed system ## Make the virtual environment, install missing system packages
+install: $(VENV)/.installed voices system ## Make the virtual environment, install missing voices and system packages
+
+.PHONY: voices
+voices: $(VENV)/.installed
+	@sh deploy/local/install-voices.sh $(VENV)/share/onevoice/kokoro $(BIN)/uv
 
 system: ## Install the system packages (ffmpeg, espeak-ng, apertium, sample speech) where missing
 	@sh deploy/local/install-system-packages.sh $(APT_PACKAGES)

@@ -21,8 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = parser.parse_args(arguments).parts
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    # The serial script and the platform must use the same engine, and the script's is this one.
+    # The serial script and the platform must use the same engines, and the script's are these.
     os.environ.setdefault("ASR_TRANSCRIPTION_ENGINES", "pocketsphinx")
+    os.environ.setdefault("TTS_ENGINES", "espeak")
     rows: list[Row] = []
     for part in parts or PARTS:
         print(f"measuring {part} …", file=sys.stderr, flush=True)

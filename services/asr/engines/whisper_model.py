@@ -7,12 +7,11 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 
+from onevoice_kit.engines.sharing import SharedModels
 from onevoice_kit.engines.weights import WeightFile, Weights
 from onevoice_kit.errors import Internal, Unavailable
 from services.asr.audio import SAMPLE_RATE, Samples
@@ -162,17 +161,7 @@ class WhisperModel:
         return results
 
 
-_lock = Lock()
-_loaded: WeakValueDictionary[Loading, WhisperModel] = WeakValueDictionary()
-
-
-def shared(loading: Loading) -> WhisperModel:
-    """The model, loaded where no one in this process holds it; it goes when its last holder lets go."""
-    with _lock:
-        model = _loaded.get(loading)
-        if model is None:
-            model = _loaded[loading] = WhisperModel(loading)
-        return model
+MODELS: SharedModels[Loading, WhisperModel] = SharedModels(WhisperModel)
 
 
 def _load(model: str, loading: Loading) -> Any:

@@ -12,7 +12,10 @@ from onevoice_kit.languages import distance, ranked
 from services.tts.engines.base import Capabilities, SynthesisEngine, Voice
 from services.tts.settings import TtsSettings
 
-ENGINES: Mapping[str, str] = {"espeak": "services.tts.engines.espeak"}
+ENGINES: Mapping[str, str] = {
+    "kokoro": "services.tts.engines.kokoro",
+    "espeak": "services.tts.engines.espeak",
+}
 """Modules with a function `create(settings)`."""
 
 Engines: TypeAlias = Registry[SynthesisEngine, Capabilities]

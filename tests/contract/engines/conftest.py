@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from onevoice_kit.engines.registry import Registry
-from services.asr.engines import whisper
+from services.asr.engines import whisper, whisper_model
 from services.asr.engines.registry import (
     DETECTION,
     DIARIZATION,
@@ -18,10 +18,10 @@ from services.asr.engines.registry import (
     diarization_engines,
     transcription_engines,
 )
-from services.asr.engines.whisper_model import WhisperModel, shared
 from services.asr.settings import AsrSettings
 from services.translate.engines import registry as translation
 from services.translate.settings import TranslateSettings
+from services.tts.engines import kokoro_model
 from services.tts.engines import registry as synthesis
 from services.tts.settings import TtsSettings
 from tests.support.synthesis_engine import FakeEngine as FakeSynthesis
@@ -37,6 +37,10 @@ ENGINES: Mapping[str, Mapping[str, str]] = {
     "synthesis": synthesis.ENGINES,
 }
 """Import paths by kind and name."""
+_STAYS_LOADED = {
+    "whisper": lambda: whisper_model.MODELS.get(whisper.loading(AsrSettings(asr_workers=1))),
+    "kokoro": lambda: kokoro_model.MODELS.get(TtsSettings().kokoro_voices),
+}
 FAKES = {"transcription": FakeTranscription, "translation": FakeTranslation, "synthesis": FakeSynthesis}
 
 
@@ -78,18 +82,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     """A warm engine."""
     kind, name = request.param
-    if name == "whisper":
-        request.getfixturevalue("whisper_stays_loaded")
+    if name in _STAYS_LOADED:
+        assert request.getfixturevalue("models")[name]
     made = FAKES[kind]() if name == "fake" else registry(kind, name).get(name)
     await made.warm()
     yield made
     await made.close()
 
 
+class Models(dict[str, object]):
+    """Models that stay loaded for the session, because every engine in a process shares what is held."""
+
+    def __missing__(self, name: str) -> object:
+        self[name] = _STAYS_LOADED[name]()
+        return self[name]
+
+
 @pytest.fixture(scope="session")
-def whisper_stays_loaded() -> WhisperModel:
-    """The model of the engine `whisper`, which every engine in this process shares while something holds it."""
-    return shared(whisper.loading(AsrSettings(asr_workers=1)))
+def models() -> Models:
+    """Each neural model, loaded when its first engine asks."""
+    return Models()
 
 
 @pytest.fixture(scope="session")

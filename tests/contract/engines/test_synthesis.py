@@ -42,9 +42,7 @@ async def test_voices_have_ids_of_their_own_that_begin_with_the_engine(engine):
 
 
 async def test_two_voices_of_a_language_sound_different(engine):
-    first, second = [
-        await engine.speak("Hola, esto es una prueba.", voice, 1.0) for voice in (await spanish(engine))[:2]
-    ]
+    first, second = [await engine.speak("Hola.", voice, 1.0) for voice in (await spanish(engine))[:2]]
     assert first != second
 
 
@@ -54,12 +52,12 @@ async def test_the_same_line_sounds_the_same_again(engine):
 
 
 async def test_more_text_takes_longer(engine):
-    line = "Esta es una línea de longitud normal."
+    line = "Hola, buenos días. "
     assert await seconds(engine, line * 3) > 2 * await seconds(engine, line)
 
 
 async def test_the_rate_scales_the_length(engine):
-    line = "Esta es una línea bastante más larga, para que la medida sea buena."
+    line = "Esta línea es más larga que las otras."
     natural = await seconds(engine, line)
     assert await seconds(engine, line, 2.0) == pytest.approx(natural / 2, rel=0.2)
     assert await seconds(engine, line, 0.5) == pytest.approx(natural * 2, rel=0.2)
@@ -84,6 +82,6 @@ async def test_after_a_cancelled_call_it_still_works(engine):
 
 async def test_lines_spoken_at_the_same_time_sound_as_they_do_alone(engine):
     voice = (await spanish(engine))[0]
-    lines = ["Hola.", "Buenos días.", "Hasta mañana."]
+    lines = ["Hola.", "Sí.", "Adiós."]
     alone = [await engine.speak(line, voice, 1.0) for line in lines]
     assert await asyncio.gather(*(engine.speak(line, voice, 1.0) for line in lines)) == alone

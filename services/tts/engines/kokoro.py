@@ -1,0 +1,102 @@
+"""Engine `kokoro`: Kokoro-82M on ONNX Runtime, with natural voices in six languages."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.errors import Unavailable
+from services.tts.engines.base import Capabilities, Gender, Voice
+from services.tts.engines.espeak_program import EspeakProgram
+from services.tts.engines.kokoro_model import (
+    KOKORO,
+    MAX_PHONEMES,
+    MODELS,
+    SAMPLE_RATE,
+    KokoroModel,
+    Stop,
+    voices_missing,
+)
+from services.tts.engines.kokoro_phonemes import phonemes, pieces
+from services.tts.settings import TtsSettings
+
+NAME = "kokoro"
+_LANGUAGES = {"a": "en-US", "b": "en-GB", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt-BR"}
+"""By the first letter of a voice's name; the second is its gender."""
+_GENDERS = {"f": Gender.FEMALE, "m": Gender.MALE}
+_VOICES = (
+    "af_heart am_michael af_bella am_fenrir af_nicole am_puck af_aoede am_echo af_kore am_eric af_sarah am_liam "
+    "af_alloy am_onyx af_nova am_adam af_sky af_jessica af_river "
+    "bf_emma bm_george bf_isabella bm_fable bf_alice bm_lewis bf_lily bm_daniel "
+    "ef_dora em_alex em_santa ff_siwis hf_alpha hm_omega hf_beta hm_psi if_sara im_nicola pf_dora pm_alex pm_santa"
+)
+"""By language; within one women and men in turn, each by the grade that the model's author gives."""
+
+
+class Kokoro:
+    """The synthesis engine (see `base.SynthesisEngine`); the model is loaded when first needed and shared."""
+
+    def __init__(self, folder: Path, threads: int, program: EspeakProgram) -> None:
+        """`folder` has the voices; as many lines as `threads` are computed at once."""
+        self._folder = folder
+        self._program = program
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=NAME)
+        self._model: KokoroModel | None = None
+        self._closed = False
+
+    async def describe(self) -> Capabilities:
+        missing = await asyncio.to_thread(self._missing)
+        info = EngineInfo(NAME, "82M v1.0 int8", "1")
+        return Capabilities(info=info, voices=VOICES, sample_rate=SAMPLE_RATE, missing=missing)
+
+    async def warm(self) -> None:
+        """Loads the model."""
+        await asyncio.to_thread(self._loaded)
+
+    async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
+        found = await phonemes(self._program, text, voice.language)
+        if self._closed:
+            raise Unavailable("Speech synthesis is shutting down.", reason="shutting_down")
+        stop = Stop()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._spoken, found, voice.id.partition(":")[2], rate, stop
+            )
+        except asyncio.CancelledError:
+            stop.set()
+            raise
+
+    async def close(self) -> None:
+        """Lets running lines end, lets go of the model."""
+        self._closed = True
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+        self._model = None
+
+    def _missing(self) -> str:
+        return KOKORO.missing() or voices_missing(self._folder) or self._program.missing(NAME)
+
+    def _loaded(self) -> KokoroModel:
+        model = self._model
+        if model is None:
+            model = self._model = MODELS.get(self._folder)
+        return model
+
+    def _spoken(self, found: str, voice: str, rate: float, stop: Stop) -> bytes:
+        model = self._loaded()
+        return b"".join(model.speak(piece, voice, rate, stop) for piece in pieces(found, MAX_PHONEMES))
+
+
+def create(settings: TtsSettings) -> Kokoro:
+    """The engine as the settings want it."""
+    return Kokoro(settings.kokoro_voices, settings.workers, EspeakProgram(settings.espeak_timeout_s))
+
+
+def _voice(name: str) -> Voice:
+    language, gender = _LANGUAGES[name[0]], _GENDERS[name[1]]
+    shown = name[3:].capitalize()
+    return Voice(f"{NAME}:{name}", f"{shown}, {gender.name.lower()}", language, gender, NAME)
+
+
+VOICES = tuple(map(_voice, _VOICES.split()))
