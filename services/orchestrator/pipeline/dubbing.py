@@ -13,7 +13,7 @@ from onevoice_jobs.records import JobRecord
 from ..clients.asr import DETECTION, DIARIZATION, TRANSCRIPTION, DetectedSpeech
 from ..policy.line import Source, Speech, Translation, join
 from ..settings import OrchestratorSettings
-from ..steps import assembly, ending, language, measuring, source
+from ..steps import assembly, ending, language, source
 from ..steps.context import NO_EDITS, Edits, JobContext
 from ..steps.graph import Handle, Step, item
 from ..steps.task import Task, bind
@@ -231,7 +231,7 @@ class Dubbing:
         speech: tuple[Handle[Speech], ...],
     ) -> Iterator[Task[Any]]:
         """The measurement of a language's finished file, and the language's end."""
-        yield measuring.MeasureDub(
+        yield assembly.MeasureDub(
             gives=handles.measure(target),
             scope=target,
             sound=handles.EXTRACT,

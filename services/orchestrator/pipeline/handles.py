@@ -7,10 +7,9 @@ from onevoice_jobs.records import Artifact
 from ..clients.asr import DetectedSpeech, Speakers, Transcript
 from ..clients.mixer import Media, Mix, Sound
 from ..policy.line import EngineUse, Placement, Source, Speech, Translation
-from ..steps.assembly import Captions, Muxed
+from ..steps.assembly import Captions, Measurements, Muxed
 from ..steps.ending import LanguageEnd
 from ..steps.graph import Handle
-from ..steps.measuring import Measurements
 
 PROBE = Handle("probe", Media)
 LANGUAGE = Handle("language", str)

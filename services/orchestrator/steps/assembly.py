@@ -1,4 +1,4 @@
-"""Steps that make the files of a language: captions, mix, mux."""
+"""Steps that make the files of a language, captions, mix and mux, and the one that measures them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from onevoice_jobs.options import Loudness
 from onevoice_jobs.records import Artifact, Published
 from onevoice_kit.storage.base import ObjectRef
 
-from ..clients.mixer import Clip, Media, Mix, MixOrder, MuxOrder, Sound, Track
-from ..policy.captions import Spoken, make_cues, to_srt, to_vtt
+from ..clients.asr import DetectedSpeech
+from ..clients.mixer import Clip, Measurement, MeasureOrder, Media, Mix, MixOrder, MuxOrder, Sound, Track
+from ..policy.captions import Conformance, Spoken, conformance, from_srt, make_cues, to_srt, to_vtt
 from ..policy.line import Placement, Source, Speech, Translation, join
 from .context import Tools
 from .graph import Given, Handle, Result
@@ -39,6 +40,14 @@ class Muxed:
 
     media: ObjectRef
     duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """Measurements of the files that the user gets."""
+
+    dub: Measurement
+    captions: Conformance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,4 +170,36 @@ class Mux(Task[Muxed]):
             subtitles=(Track(srt, self.target, f"Captions ({self.target})"),) if has_video else (),
             burn_in=srt if self.burn_in and has_video else None,
             duration_ms=given(self.sound).duration_ms,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureDub(Task[Measurements]):
+    """Measures the dubbed file and its captions."""
+
+    stage: ClassVar = "mixer"
+    sound: Handle[Sound]
+    speech_regions: Handle[DetectedSpeech]
+    cuts: tuple[Handle[dict[str, Source]], ...]
+    speech: tuple[Handle[Speech], ...]
+    placements: Handle[dict[str, Placement]]
+    captions: Handle[Captions]
+    mix: Handle[Mix]
+    muxed: Handle[Muxed]
+
+    async def run(self, tools: Tools, given: Given) -> Measurements:
+        """Returns what the files contain, whatever was planned."""
+        cues = from_srt(await tools.read(given(self.captions).srt))
+        return Measurements(await tools.clients.mixer.measure(self._order(given)), conformance(cues))
+
+    def _order(self, given: Given) -> MeasureOrder:
+        sound = given(self.sound)
+        lines = join(given.each(self.cuts), speech=given.each(self.speech), placements=given(self.placements))
+        return MeasureOrder(
+            media=given(self.muxed).media,
+            voice=given(self.mix).voice,
+            original=sound.speech,
+            lines=tuple((line.id, *line.span) for line in lines if line.audio and line.span),
+            speech_regions=given(self.speech_regions).regions,
+            duration_ms=sound.duration_ms,
         )

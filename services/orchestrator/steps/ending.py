@@ -15,10 +15,9 @@ from ..clients.asr import DetectedSpeech, Speakers, Transcript
 from ..clients.mixer import Media, Sound
 from ..policy import quality
 from ..policy.line import EngineUse, Line, Placement, Source, Speech, Translation, join
-from .assembly import Captions, Muxed
+from .assembly import Captions, Measurements, Muxed
 from .context import JobContext, Tools
 from .graph import Given, Handle, Json, Result, dump, load
-from .measuring import Measurements
 from .task import Task
 
 _SUFFIX = {"video/mp4": "mp4", "audio/mp4": "m4a", "video/x-matroska": "mkv", "video/webm": "webm"}
