@@ -19,31 +19,30 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onevoice_jobs import control, queries
-from onevoice_jobs import migrations as jobs_migrations
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.models import outbox
 from onevoice_jobs.records import EventRecord, JobRecord
 from onevoice_jobs.service import Jobs, PostgresJobs
 from onevoice_jobs.states import JobStatus
 from onevoice_jobs.submit import NewJob, insert_job
-from onevoice_kit.db import create_engine, migrate, transaction, uuid7
+from onevoice_kit.db import create_engine, transaction, uuid7
 from onevoice_kit.grpc.client import connect
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.queue.base import Queue
 from onevoice_kit.queue.outbox import OutboxQueue, enqueue
 from onevoice_kit.queue.relay import OutboxRelay
 from onevoice_kit.queue.sqs import SqsQueue
-from onevoice_kit.settings import ClientSettings, DatabaseSettings, GrpcServerSettings
+from onevoice_kit.settings import ClientSettings, GrpcServerSettings
 from onevoice_kit.storage.base import ObjectRef, Storage
 from onevoice_kit.testing.tcp_proxy import Dial, tcp, unix
 from onevoice_kit.testing.waiting import eventually
-from services.billing import migrations as billing_migrations
 from services.billing.ledger import Ledger
 from services.billing.servicer import BillingServicer
 from services.orchestrator.clients import AsrClient, BillingClient, Clients, MixerClient, TranslateClient, TtsClient
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.worker import Worker
 from tests.support.access import ACCESS
+from tests.support.databases import opened
 from tests.support.instant_stages import Script
 from tests.support.storing_stages import register_stages
 
@@ -52,12 +51,6 @@ PRICE = 16
 """Four lines are eight seconds, in two languages."""
 FREE_CREDITS, RESERVED = 600, 100
 Wrap = Callable[[Any], Any]
-
-
-async def prepare(url: str) -> None:
-    """Makes the tables."""
-    await migrate(url, jobs_migrations.migrations_path(), "jobs")
-    await migrate(url, billing_migrations.migrations_path(), "billing")
 
 
 def dial_postgres(url: str) -> Dial:
@@ -140,13 +133,8 @@ class Rig:
             channel = connect(stages_address or self.stages_address, client)
             stack.push_async_callback(channel.close, None)
             worker = Worker(wrap_jobs(PostgresJobs(engine)), own, storage or self.storage, stages_on(channel), settings)
-            running = asyncio.create_task(worker.run())
-            try:
+            async with running(worker):
                 yield worker
-            finally:
-                running.cancel()
-                with contextlib.suppress(asyncio.CancelledError):  # cancelled above
-                    await running
 
     async def relay(self, sender: SqsQueue) -> None:
         """Moves what waits in the outbox to SQS, once."""
@@ -188,14 +176,25 @@ def stages_on(channel: grpc.aio.Channel) -> Clients:
 
 
 @asynccontextmanager
+async def running(worker: Worker) -> AsyncIterator[None]:
+    """Runs a worker for the length of the block, then stops it as a signal would."""
+    task = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):  # cancelled above
+            await task
+
+
+@asynccontextmanager
 async def rig(
     database_url: str, storage: Storage, folder: Path, wrap: Wrap = lambda servicer: servicer
 ) -> AsyncIterator[Rig]:
     """A rig in which nothing has happened yet. `wrap` puts something around each servicer."""
     script = Script(segments=LINES)
     async with AsyncExitStack() as stack:
-        engine = create_engine(DatabaseSettings(database_url=SecretStr(database_url)))
-        stack.push_async_callback(engine.dispose)
+        engine = await stack.enter_async_context(opened(database_url))
         ledger = Ledger(engine, FREE_CREDITS)
 
         def register(server: grpc.aio.Server) -> None:

@@ -9,34 +9,30 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-import asyncpg
 import pytest
 import pytest_asyncio
-from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onevoice_jobs import control, queries, runs
 from onevoice_jobs.leases import Claim
-from onevoice_jobs.migrations import migrations_path
-from onevoice_jobs.models import SCHEMA, notifications, outbox
+from onevoice_jobs.models import notifications, outbox
 from onevoice_jobs.records import Artifact, Edit, EventRecord, JobRecord, LanguageRecord, RunRecord
 from onevoice_jobs.service import Jobs, PostgresJobs
 from onevoice_jobs.states import JobStatus
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.submit import NewJob, insert_job
 from onevoice_jobs.testing import MemoryJobs
-from onevoice_kit.db import asyncpg_dsn, create_engine, migrate, transaction, uuid7
+from onevoice_kit.db import transaction, uuid7
 from onevoice_kit.queue.base import Message
-from onevoice_kit.settings import DatabaseSettings
 from onevoice_kit.storage.base import ObjectRef
 from onevoice_local.databases import PostgresDatabases
+from tests.support.databases import JOBS_EMPTY, emptied, migrated, opened
 
 USER = UUID(int=7)
 VIDEO = UUID(int=8)
 SOURCE = ObjectRef("file:///users/u/videos/v/original.mp4", "a" * 64, 1234, "video/mp4")
 NEW_JOB = NewJob(USER, VIDEO, SOURCE, "talk.mp4", ("es", "ca"), 60_000, 120, source_language="en")
-_EMPTY = ("DELETE FROM jobs.jobs", "DELETE FROM jobs.outbox", "DELETE FROM jobs.notifications")
 
 
 class UnderTest(Protocol):
@@ -243,21 +239,15 @@ def _requested(body: str) -> datetime:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def migrated_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
     """A database with the tables, shared within a module."""
-    template = await postgres.prepare_template("jobs", lambda url: migrate(url, migrations_path(), SCHEMA))
-    async with postgres.fresh(template) as url:
+    async with migrated(postgres, "jobs") as url:
         yield url
 
 
 @pytest.fixture
 async def on_postgres(migrated_url: str) -> AsyncIterator[OnPostgres]:
     """The engine on empty tables."""
-    connection = await asyncpg.connect(asyncpg_dsn(migrated_url))
-    for statement in _EMPTY:
-        await connection.execute(statement)
-    await connection.close()
-    engine = create_engine(DatabaseSettings(database_url=SecretStr(migrated_url)))
-    yield OnPostgres(engine)
-    await engine.dispose()
+    async with opened(await emptied(migrated_url, *JOBS_EMPTY)) as engine:
+        yield OnPostgres(engine)
 
 
 @pytest.fixture

@@ -1,45 +1,16 @@
-"""The migrations make what the models say."""
+"""The migrations make the schema of the models."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
-from sqlalchemy import CheckConstraint, Connection, text
-
-from onevoice_kit.db import migrate, transaction
+from onevoice_kit.db import migrate
 from services.billing.migrations import migrations_path
 from services.billing.models import SCHEMA, metadata
-
-
-def _differences(connection: Connection) -> list[Any]:
-    options = {
-        "compare_type": True,
-        "compare_server_default": True,
-        "include_schemas": True,
-        "include_name": lambda name, kind, _parents: kind != "schema" or name == SCHEMA,
-        "include_object": lambda _object, name, _kind, _reflected, _other: name != "alembic_version",
-    }
-    return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+from tests.support.databases import differences, unmodelled_checks
 
 
 async def test_the_migrated_schema_is_that_of_the_models(engine):
-    async with transaction(engine) as connection:
-        assert await connection.run_sync(_differences) == []
-
-
-async def test_the_checks_of_the_migrated_schema_are_those_of_the_models(engine):
-    """Alembic does not compare checks."""
-    query = text("SELECT conname FROM pg_constraint WHERE contype = 'c' AND connamespace = 'billing'::regnamespace")
-    modelled = {
-        constraint.name
-        for table in metadata.tables.values()
-        for constraint in table.constraints
-        if isinstance(constraint, CheckConstraint)
-    }
-    async with transaction(engine) as connection:
-        assert set((await connection.execute(query)).scalars()) == modelled
+    assert await differences(engine, metadata, SCHEMA) == []
+    assert await unmodelled_checks(engine, metadata, SCHEMA) == set()
 
 
 async def test_migrating_again_changes_nothing(database_url):

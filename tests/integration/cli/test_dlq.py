@@ -9,20 +9,18 @@ from collections.abc import AsyncIterator, Mapping
 from io import StringIO
 
 import pytest
-from pydantic import SecretStr
 from rich.console import Console
 
 from onevoice_cli.dead_letters import Action, act, show
-from onevoice_jobs.migrations import migrations_path
-from onevoice_jobs.models import SCHEMA, outbox
-from onevoice_kit.db import create_engine, migrate, transaction
+from onevoice_jobs.models import outbox
+from onevoice_kit.db import transaction
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.queue.base import Message
 from onevoice_kit.queue.outbox import OutboxQueue, enqueue
 from onevoice_kit.queue.sqs import SqsQueue
-from onevoice_kit.settings import DatabaseSettings
 from onevoice_local.aws import Aws
 from onevoice_local.databases import PostgresDatabases
+from tests.support.databases import migrated, opened
 
 LETTER = Message('{"n": 1}', {"jobId": "the-job"}, "user-1")
 _OURS = ("DATABASE_URL", "USE_SQS_TASK_QUEUE", "SQS_QUEUE_URL", "SQS_DLQ_URL")
@@ -31,16 +29,13 @@ _OURS = ("DATABASE_URL", "USE_SQS_TASK_QUEUE", "SQS_QUEUE_URL", "SQS_DLQ_URL")
 @pytest.fixture
 async def outbox_env(postgres: PostgresDatabases) -> AsyncIterator[Mapping[str, str]]:
     """Settings of a deployment whose outbox has a dead letter."""
-    template = await postgres.prepare_template("jobs", lambda url: migrate(url, migrations_path(), SCHEMA))
-    async with postgres.fresh(template) as url:
-        engine = create_engine(DatabaseSettings(database_url=SecretStr(url)))
+    async with migrated(postgres, "jobs") as url, opened(url) as engine:
         async with transaction(engine) as connection:
             await enqueue(connection, outbox, LETTER)
         queue = OutboxQueue(engine, outbox, 30)
         (delivery,) = await queue.receive(wait_s=5)
         await queue.dead_letter(delivery, "unknown_job")
         await queue.close()
-        await engine.dispose()
         yield {"DATABASE_URL": url, "USE_SQS_TASK_QUEUE": "false"}
 
 

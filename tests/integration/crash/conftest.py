@@ -10,32 +10,29 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import grpc
 import pytest
 import pytest_asyncio
-from pydantic import SecretStr
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from onevoice_jobs import migrations as jobs_migrations
 from onevoice_jobs.control import request_cancel
 from onevoice_jobs.models import jobs, notifications, outbox, steps
 from onevoice_jobs.states import JobStatus
 from onevoice_jobs.submit import NewJob, insert_job
-from onevoice_kit.db import asyncpg_dsn, create_engine, migrate, transaction
+from onevoice_kit.db import transaction
 from onevoice_kit.grpc.server import GrpcServer
-from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings
+from onevoice_kit.settings import GrpcServerSettings
 from onevoice_kit.storage.base import ObjectRef, Storage
 from onevoice_kit.testing.storage import file_storage
 from onevoice_kit.testing.waiting import eventually
 from onevoice_local.databases import PostgresDatabases
-from services.billing import migrations as billing_migrations
 from services.billing.ledger import Ledger
 from services.billing.models import ReservationState, reservations
 from services.billing.servicer import BillingServicer
 from tests.support.access import ACCESS
 from tests.support.crash_points import read_log
+from tests.support.databases import JOBS_EMPTY, LEDGER_EMPTY, emptied, migrated, opened
 from tests.support.instant_stages import Script
 from tests.support.storing_stages import register_stages
 from tests.support.zygote import Child, Zygote
@@ -47,12 +44,6 @@ LINES = 4
 PATIENCE_S = 120.0
 """Longest time for any wait on a machine that is busy with other things."""
 FREE_CREDITS, RESERVED = 600, 100
-_EMPTY = (
-    # The ledger does not let itself be emptied: for this one transaction its trigger is off.
-    "SET LOCAL session_replication_role = replica",
-    "TRUNCATE jobs.jobs, jobs.outbox, jobs.workers, jobs.notifications CASCADE",
-    "TRUNCATE billing.entries, billing.reservations, billing.accounts CASCADE",
-)
 
 
 @pytest.fixture(scope="session")
@@ -63,16 +54,10 @@ def zygote() -> Iterator[Zygote]:
     zygote.close()
 
 
-async def _prepare(url: str) -> None:
-    await migrate(url, jobs_migrations.migrations_path(), "jobs")
-    await migrate(url, billing_migrations.migrations_path(), "billing")
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def migrated_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
     """A database with every table, shared within a module: making one takes longer than a job."""
-    template = await postgres.prepare_template("jobs_and_billing", _prepare)
-    async with postgres.fresh(template) as url:
+    async with migrated(postgres, "jobs", "billing") as url:
         yield url
 
 
@@ -194,22 +179,13 @@ class World:
         await eventually(self.over, PATIENCE_S)
 
 
-async def _emptied(url: str) -> str:
-    connection = await asyncpg.connect(asyncpg_dsn(url))
-    async with connection.transaction():
-        for statement in _EMPTY:
-            await connection.execute(statement)
-    await connection.close()
-    return url
-
-
 @asynccontextmanager
 async def new_world(database_url: str, zygote: Zygote, folder: Path) -> AsyncIterator[World]:
     """A world in which nothing has happened yet; what was in the database is gone."""
     script, storage = Script(segments=LINES), file_storage(folder / "objects")
     async with AsyncExitStack() as stack:
-        engine = create_engine(DatabaseSettings(database_url=SecretStr(await _emptied(database_url))))
-        stack.push_async_callback(engine.dispose)
+        await emptied(database_url, *JOBS_EMPTY, *LEDGER_EMPTY)
+        engine = await stack.enter_async_context(opened(database_url))
         ledger = Ledger(engine, FREE_CREDITS)
 
         def register(server: grpc.aio.Server) -> None:

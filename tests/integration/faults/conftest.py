@@ -11,14 +11,14 @@ from onevoice_kit.storage.file import FileStorage
 from onevoice_kit.testing.tcp_proxy import TcpProxy, tcp, tcp_proxy
 from onevoice_local.aws import Aws, AwsServer
 from onevoice_local.databases import PostgresDatabases
-from tests.support.rig import Rig, dial_postgres, prepare
+from tests.support.databases import migrated
+from tests.support.rig import Rig, dial_postgres
 from tests.support.rig import rig as new_rig
 
 
 @pytest.fixture
 async def database_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
-    template = await postgres.prepare_template("jobs_and_billing", prepare)
-    async with postgres.fresh(template) as url:
+    async with migrated(postgres, "jobs", "billing") as url:
         yield url
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
@@ -30,19 +29,15 @@ from onevoice.translate.v1 import translate_service_pb2 as translate_pb
 from onevoice.translate.v1 import translate_service_pb2_grpc as translate_grpc
 from onevoice.tts.v1 import tts_service_pb2 as tts_pb
 from onevoice.tts.v1 import tts_service_pb2_grpc as tts_grpc
-from onevoice_jobs import migrations as jobs_migrations
-from onevoice_kit.db import asyncpg_dsn, create_engine, migrate
 from onevoice_kit.engines.base import Capabilities, EngineInfo, Price
 from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.grpc.converters import engine_to_proto
 from onevoice_kit.grpc.server import GrpcServer
-from onevoice_kit.settings import DatabaseSettings, GrpcServerSettings
+from onevoice_kit.settings import GrpcServerSettings
 from onevoice_kit.storage.base import Storage
 from onevoice_local.databases import PostgresDatabases
-from services.billing import migrations as billing_migrations
 from services.billing.ledger import Ledger
 from services.billing.servicer import BillingServicer
-from services.gateway import migrations as gateway_migrations
 from services.gateway.accounts import Right
 from services.gateway.app import create_app
 from services.gateway.background import Supervisor
@@ -53,6 +48,7 @@ from services.gateway.jobs.events import EventStreams
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads.removals import Removals
 from tests.support.access import ACCESS
+from tests.support.databases import JOBS_EMPTY, emptied, migrated, opened
 
 FREE_CREDITS = 600
 DURATION_MS = 61_200
@@ -185,29 +181,17 @@ class Gateway:
         return account.available, account.reserved
 
 
-async def _prepare(url: str) -> None:
-    await migrate(url, jobs_migrations.migrations_path(), "jobs")
-    await migrate(url, gateway_migrations.migrations_path(), "gateway")
-    await migrate(url, billing_migrations.migrations_path(), "billing")
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def migrated_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
     """A database with every table, shared within a module: making one takes longer than most tests."""
-    template = await postgres.prepare_template("gateway", _prepare)
-    async with postgres.fresh(template) as url:
+    async with migrated(postgres, "jobs", "gateway", "billing") as url:
         yield url
 
 
 @pytest.fixture
 async def database_url(migrated_url: str) -> str:
     """A database with empty tables. The ledger stays, but its accounts are of users who are gone."""
-    connection = await asyncpg.connect(asyncpg_dsn(migrated_url))
-    async with connection.transaction():
-        for table in ("jobs.jobs", "jobs.outbox", "jobs.workers", "gateway.idempotency_keys", "gateway.users"):
-            await connection.execute(f"DELETE FROM {table}")
-    await connection.close()
-    return migrated_url
+    return await emptied(migrated_url, *JOBS_EMPTY, "DELETE FROM gateway.idempotency_keys", "DELETE FROM gateway.users")
 
 
 @pytest.fixture
@@ -220,8 +204,7 @@ def options() -> dict[str, Any]:
 async def gateway(database_url: str, tmp_path: Path, options: dict[str, Any]) -> AsyncIterator[Gateway]:
     world = World()
     async with AsyncExitStack() as stack:
-        engine = create_engine(DatabaseSettings(database_url=SecretStr(database_url)))
-        stack.push_async_callback(engine.dispose)
+        engine = await stack.enter_async_context(opened(database_url))
         ledger = Ledger(engine, FREE_CREDITS)
         registrations = {
             "asr": lambda server: asr_grpc.add_AsrServiceServicer_to_server(Asr(), server),
@@ -286,6 +269,15 @@ async def add_video(user: User, content: bytes = MP4, **changes: Any) -> dict[st
     assert completed.status_code == 200, completed.text
     video: dict[str, Any] = completed.json()
     return video
+
+
+async def answers(address: str) -> bool:
+    """True where a gateway answers with 200 at this address."""
+    try:
+        async with httpx.AsyncClient() as client:
+            return (await client.get(address)).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def assert_problem(response: httpx.Response, status: int, reason: str) -> dict[str, Any]:

@@ -47,16 +47,22 @@ async def ready_video(user: User) -> str:
     return video_id
 
 
-async def test_a_job_for_a_video_in_s3_reaches_the_queue(gateway: Gateway, ada: User, aws: Aws) -> None:
-    video_id = await ready_video(ada)
-    job = await ada.client.post(f"/api/videos/{video_id}/dub", json={"target_languages": ["es"]})
-    assert job.status_code == 202, job.text
+async def received(aws: Aws) -> dict[str, Any]:
+    """The body of the one message in the queue."""
     queue = SqsQueue(aws.queue_settings())
     try:
         (delivery,) = await queue.receive(wait_s=20)
     finally:
         await queue.close()
-    body = json.loads(delivery.body)
+    body: dict[str, Any] = json.loads(delivery.body)
+    return body
+
+
+async def test_a_job_for_a_video_in_s3_reaches_the_queue(gateway: Gateway, ada: User, aws: Aws) -> None:
+    video_id = await ready_video(ada)
+    job = await ada.client.post(f"/api/videos/{video_id}/dub", json={"target_languages": ["es"]})
+    assert job.status_code == 202, job.text
+    body = await received(aws)
     assert (body["messageType"], body["jobId"], body["videoId"]) == ("DUBBING_JOB", job.json()["id"], video_id)
     health = (await ada.client.get("/api/monitoring/health")).json()
     assert (health["storage"]["status"], health["queue"]["status"]) == ("ok", "ok")
@@ -81,12 +87,7 @@ async def test_a_relay_that_dies_is_started_again_and_jobs_reach_the_queue(
         assert_problem(await ada.client.get("/readyz"), 503, "background_work_failing")
         job = await ada.client.post(f"/api/videos/{await ready_video(ada)}/dub", json={"target_languages": ["es"]})
         assert job.status_code == 202, job.text
-    queue = SqsQueue(aws.queue_settings())
-    try:
-        (delivery,) = await queue.receive(wait_s=20)
-    finally:
-        await queue.close()
-    assert json.loads(delivery.body)["jobId"] == job.json()["id"]
+    assert (await received(aws))["jobId"] == job.json()["id"]
 
 
 async def test_the_lag_of_the_outbox_is_measured_while_the_relay_is_dead(

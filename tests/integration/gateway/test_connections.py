@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from onevoice_kit.testing.waiting import eventually
-from tests.integration.gateway.conftest import Gateway, User, announce, assert_problem
+from tests.integration.gateway.conftest import Gateway, User, announce, answers, assert_problem
 from tests.integration.gateway.serving import follow, serve
 from tests.integration.gateway.test_events import new_job
 from tests.integration.gateway.test_process import environment, free_port, running
@@ -214,24 +214,17 @@ async def test_a_thousand_stalled_connections_do_not_fill_the_memory(gateway: Ga
     port = free_port()
     url = f"http://127.0.0.1:{port}"
 
-    async def ready() -> bool:
-        try:
-            async with httpx.AsyncClient() as client:
-                return (await client.get(f"{url}/readyz")).status_code == 200
-        except httpx.TransportError:
-            return False
-
     # Nothing reads the process's output, so it writes none.
     env = environment(gateway, HTTP_PORT=str(port), LOG_LEVEL="CRITICAL")
     async with running(env, "-m", "services.gateway") as process:
-        await eventually(ready, 60)
+        await eventually(lambda: answers(f"{url}/readyz"), 60)
         before = _peak_bytes(process.pid)
         async with (
             connected(url, 300, STALLED_HEAD + b"X-A: " + b"a" * 15_000),
             connected(url, 400, post(1_000_000, "ov_" + "x" * 43) + bytes(900_000)),
             connected(url, 300, post(1_000_000, ada.key) + bytes(900_000)),
         ):
-            await eventually(ready, 60)
+            await eventually(lambda: answers(f"{url}/readyz"), 60)
         assert _peak_bytes(process.pid) - before < MOST_STALLED_BYTES
         process.terminate()
         await process.communicate()

@@ -14,7 +14,7 @@ from onevoice_kit.db import transaction
 from onevoice_kit.testing.waiting import eventually
 from services.gateway.idempotency.repository import idempotency_keys
 from services.gateway.wiring import SERVICE_NAMES
-from tests.integration.gateway.conftest import FREE_CREDITS, Gateway, User, add_video, assert_problem
+from tests.integration.gateway.conftest import FREE_CREDITS, Gateway, User, add_video, answers, assert_problem
 from tests.integration.gateway.test_process import free_port
 from tests.support.crash_points import read_log
 from tests.support.zygote import Zygote
@@ -31,14 +31,6 @@ def zygote() -> Iterator[Zygote]:
     zygote.close()
 
 
-async def answers(url: str) -> bool:
-    try:
-        async with httpx.AsyncClient() as client:
-            return (await client.get(f"{url}/healthz")).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
 async def send_to_one_that_dies(zygote: Zygote, gateway: Gateway, user: User, path: str, at: str, folder: Path) -> None:
     """Sends the call to a gateway process that dies at a point of it."""
     settings, port = gateway.settings, free_port()
@@ -53,7 +45,7 @@ async def send_to_one_that_dies(zygote: Zygote, gateway: Gateway, user: User, pa
     log, url = folder / "points", f"http://127.0.0.1:{port}"
     child = await zygote.start(folder / "output", environment, log=str(log), die_at=at)
     try:
-        await eventually(lambda: answers(url), 120)
+        await eventually(lambda: answers(f"{url}/healthz"), 120)
         async with httpx.AsyncClient(base_url=url, timeout=120) as client:
             with pytest.raises(httpx.TransportError):
                 await client.post(path, json=BODY, headers={**KEY, "Authorization": f"Bearer {user.key}"})

@@ -13,10 +13,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
-
 from onevoice_kit.testing.waiting import eventually
-from tests.integration.gateway.conftest import Gateway, User
+from tests.integration.gateway.conftest import Gateway, User, answers
 from tests.integration.gateway.serving import follow
 from tests.integration.gateway.test_events import new_job
 
@@ -62,15 +60,8 @@ async def test_a_process_stops_in_good_order_with_an_event_stream_open(gateway: 
     job_id, port = await new_job(ada), free_port()
     url = f"http://127.0.0.1:{port}"
 
-    async def ready() -> bool:
-        try:
-            async with httpx.AsyncClient() as client:
-                return (await client.get(f"{url}/readyz")).status_code == 200
-        except httpx.TransportError:
-            return False
-
     async with running(environment(gateway, HTTP_PORT=str(port)), "-m", "services.gateway") as process:
-        await eventually(ready, 60)
+        await eventually(lambda: answers(f"{url}/readyz"), 60)
         async with follow(url, ada.key, job_id) as reader:
             first = await reader.next()
             assert first is not None

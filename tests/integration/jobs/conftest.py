@@ -7,25 +7,18 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import pytest
 import pytest_asyncio
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onevoice_jobs.leases import Claim, claim
-from onevoice_jobs.migrations import migrations_path
-from onevoice_jobs.models import SCHEMA
 from onevoice_jobs.postgres_store import PostgresJobStore
 from onevoice_jobs.store import JobStore
 from onevoice_jobs.submit import NewJob, insert_job
-from onevoice_kit.db import asyncpg_dsn, create_engine, migrate, transaction, uuid7
-from onevoice_kit.settings import DatabaseSettings
+from onevoice_kit.db import transaction, uuid7
 from onevoice_kit.storage.base import ObjectRef
 from onevoice_local.databases import PostgresDatabases
-
-_EMPTY = ("DELETE FROM jobs.jobs", "DELETE FROM jobs.outbox", "DELETE FROM jobs.workers")
-"""All rows of a job are deleted with it."""
+from tests.support.databases import JOBS_EMPTY, emptied, migrated, opened
 
 Submit = Callable[..., Awaitable[UUID]]
 Take = Callable[..., Awaitable[JobStore]]
@@ -34,27 +27,20 @@ Take = Callable[..., Awaitable[JobStore]]
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def migrated_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
     """A database with the tables, shared within a module: making one takes longer than most tests."""
-    template = await postgres.prepare_template("jobs", lambda url: migrate(url, migrations_path(), SCHEMA))
-    async with postgres.fresh(template) as url:
+    async with migrated(postgres, "jobs") as url:
         yield url
 
 
 @pytest.fixture
 async def database_url(migrated_url: str) -> str:
     """A database with empty tables."""
-    connection = await asyncpg.connect(asyncpg_dsn(migrated_url))
-    async with connection.transaction():
-        for statement in _EMPTY:
-            await connection.execute(statement)
-    await connection.close()
-    return migrated_url
+    return await emptied(migrated_url, *JOBS_EMPTY)
 
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(DatabaseSettings(database_url=SecretStr(database_url)))
-    yield engine
-    await engine.dispose()
+    async with opened(database_url) as engine:
+        yield engine
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -16,15 +14,13 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onevoice_jobs import queries
-from onevoice_jobs.migrations import migrations_path
-from onevoice_jobs.models import SCHEMA, outbox
+from onevoice_jobs.models import outbox
 from onevoice_jobs.notifications import Alerts
 from onevoice_jobs.records import EventRecord, JobRecord
 from onevoice_jobs.service import PostgresJobs
 from onevoice_jobs.submit import NewJob, insert_job
-from onevoice_kit.db import create_engine, migrate, transaction, uuid7
+from onevoice_kit.db import transaction, uuid7
 from onevoice_kit.queue.outbox import OutboxQueue
-from onevoice_kit.settings import DatabaseSettings
 from onevoice_kit.storage.base import ObjectRef
 from onevoice_kit.storage.file import FileStorage
 from onevoice_kit.testing.waiting import eventually
@@ -32,21 +28,21 @@ from onevoice_local.databases import PostgresDatabases
 from services.orchestrator.clients import Clients
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.worker import Worker
+from tests.support.databases import migrated, opened
 from tests.support.instant_stages import Script, instant_stages
+from tests.support.rig import running
 
 
 @pytest.fixture
 async def database_url(postgres: PostgresDatabases) -> AsyncIterator[str]:
-    template = await postgres.prepare_template("jobs", lambda url: migrate(url, migrations_path(), SCHEMA))
-    async with postgres.fresh(template) as url:
+    async with migrated(postgres, "jobs") as url:
         yield url
 
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(DatabaseSettings(database_url=SecretStr(database_url)))
-    yield engine
-    await engine.dispose()
+    async with opened(database_url) as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -93,13 +89,8 @@ class Deployment:
         """Runs a worker for the length of the block, then stops it as a signal would."""
         settings = self.settings.model_copy(update=changes)
         worker = Worker(PostgresJobs(self.engine), self.queue, self.storage, self.stages, settings, alerts=alerts)
-        running = asyncio.create_task(worker.run())
-        try:
+        async with running(worker):
             yield worker
-        finally:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):  # cancelled above
-                await running
 
     async def job(self, job_id: UUID) -> JobRecord:
         """The job as it is now."""

@@ -21,10 +21,11 @@ from onevoice_kit.storage.file import FileStorage
 from onevoice_kit.testing.waiting import eventually
 from onevoice_local.databases import PostgresDatabases
 from tests.support.answers import LateAnswer
+from tests.support.databases import migrated
 from tests.support.editing import edit, regenerate
 from tests.support.instant_stages import fails, only
 from tests.support.outcomes import ledger_of
-from tests.support.rig import FREE_CREDITS, PRICE, RESERVED, Rig, prepare
+from tests.support.rig import FREE_CREDITS, PRICE, RESERVED, Rig
 from tests.support.rig import rig as new_rig
 
 FIRST_CHARGE = [("reserve", RESERVED), ("settle", PRICE), ("release", RESERVED - PRICE)]
@@ -42,9 +43,8 @@ def late() -> LateAnswer:
 async def rig(
     postgres: PostgresDatabases, file_storage: FileStorage, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[Rig]:
-    template = await postgres.prepare_template("jobs_and_billing", prepare)
     late = request.getfixturevalue("late") if "late" in request.fixturenames else None
-    async with postgres.fresh(template) as url:
+    async with migrated(postgres, "jobs", "billing") as url:
         wrap = {"wrap": late.wrap} if late else {}
         async with new_rig(url, file_storage, tmp_path / "objects", **wrap) as rig:
             yield rig

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from onevoice_jobs import leases, queries, runs
@@ -17,14 +16,14 @@ from onevoice_jobs.models import SCHEMA as JOBS
 from onevoice_jobs.postgres_store import PostgresJobStore
 from onevoice_jobs.states import JobStatus
 from onevoice_jobs.submit import NewJob, insert_job
-from onevoice_kit.db import create_engine, migrate, transaction, uuid7
-from onevoice_kit.settings import DatabaseSettings
+from onevoice_kit.db import migrate, transaction, uuid7
 from onevoice_kit.storage.base import ObjectRef
 from onevoice_local.databases import PostgresDatabases
 from services.billing import migrations as of_billing
 from services.billing.ledger import Ledger
 from services.billing.models import SCHEMA as BILLING
 from services.billing.models import Account
+from tests.support.databases import opened
 from tests.support.last_release import COMMIT, LastRelease, NoHistory, unpack
 
 CALLS = Path(__file__).with_name("calls.py")
@@ -60,9 +59,8 @@ async def database_url(postgres: PostgresDatabases, unpacked: Path) -> AsyncIter
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(DatabaseSettings(database_url=SecretStr(database_url)))
-    yield engine
-    await engine.dispose()
+    async with opened(database_url) as engine:
+        yield engine
 
 
 @pytest.fixture
