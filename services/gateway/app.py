@@ -32,28 +32,6 @@ from services.gateway.wiring import open_parts
 
 _FORM_OVERHEAD_BYTES = 1 << 20
 
-TAGS = [
-    {"name": "videos", "description": "Add videos: announce, upload straight to the storage, complete."},
-    {"name": "jobs", "description": "Dub videos into other languages, follow the work, get the results."},
-    {"name": "dubbing-jobs", "description": "The one-call form: a file and a language in, a job out."},
-    {"name": "uploads", "description": "Files other than videos: voice and background tracks, subtitles, pictures."},
-    {"name": "catalogue", "description": "Languages, voices and engines of this deployment."},
-    {"name": "billing", "description": "What a job costs. One credit is one second of dubbed output in one language."},
-    {"name": "users", "description": "The account behind the API key, and its credits."},
-    {"name": "monitoring", "description": "Health of the deployment."},
-]
-
-DESCRIPTION = """
-A video in one language goes in; the same video comes out speaking other languages, with captions, a manifest and a
-measured quality report.
-
-Send an API key as bearer token. Errors are RFC 9457 problems: `reason` is stable, `detail` is for people. Creating
-calls take an `Idempotency-Key`. Lists have opaque cursors. Another user's things are not found.
-
-    curl -H "Authorization: Bearer $ONEVOICE_API_KEY" -H "Content-Type: application/json" \\
-         -d '{"target_languages": ["es"]}' $ONEVOICE_URL/api/videos/$VIDEO_ID/dub
-"""
-
 
 def create_app(settings: GatewaySettings) -> FastAPI:
     """The application; its parts are opened when it starts and closed when it stops."""
@@ -67,8 +45,8 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         title="OneVoice",
         version="1.0.0",
         summary="Video dubbing",
-        description=DESCRIPTION,
-        openapi_tags=TAGS,
+        description=docs.DESCRIPTION,
+        openapi_tags=docs.TAGS,
         openapi_url="/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -87,7 +65,6 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     app.add_middleware(BodyLimit, rule_of=_body_rules(settings), in_flight=settings.max_json_bytes_in_flight)
     app.add_middleware(Authentication, open_paths=[HEALTH_PATH])
     app.add_middleware(RequestContext)
-    _document_problems(app)
     return app
 
 
@@ -107,22 +84,6 @@ def _body_rules(settings: GatewaySettings) -> Callable[[str], BodyRule]:
         return form_rule if path == "/api/dubbing-jobs" else json_rule
 
     return rule_of
-
-
-def _document_problems(app: FastAPI) -> None:
-    """Adds the schema of problems, which the `responses` of every operation refer to."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        if "Problem" not in schemas:
-            problem = errors.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(problem.pop("$defs", {}))
-            schemas["Problem"] = problem
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 
 
 class Server(uvicorn.Server):

@@ -10,7 +10,8 @@ from openapi_spec_validator import validate
 from pydantic import SecretStr
 
 from services.gateway import openapi
-from services.gateway.app import TAGS, create_app
+from services.gateway.app import create_app
+from services.gateway.docs import TAGS
 from services.gateway.errors import MEDIA_TYPE
 from services.gateway.settings import GatewaySettings
 
