@@ -144,7 +144,7 @@ class Muxer:
 
     async def _verify(self, workspace: Workspace, output: MediaFile, source: MediaFacts, job: MuxJob) -> MediaFacts:
         """A probe of the output, once it is as long as it should be."""
-        info = await probe(self._ffmpeg, output, workspace)
+        info = await probe(self._ffmpeg, output, workspace, own=True)
         wanted = source.duration_s if source.video else job.duration_ms / 1000
         if abs(info.duration_s - wanted) > _tolerance(source.video):
             raise Internal("The output is not as long as the source.", reason="length_changed")

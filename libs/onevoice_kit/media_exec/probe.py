@@ -35,22 +35,26 @@ _ENTRIES = (
 )
 
 
-async def probe(ffmpeg: Ffmpeg, file: MediaFile, workspace: Workspace, *, require_audio: bool = False) -> MediaFacts:
+async def probe(
+    ffmpeg: Ffmpeg, file: MediaFile, workspace: Workspace, *, require_audio: bool = False, own: bool = False
+) -> MediaFacts:
     """
     The facts of a file. Raises `InvalidInput` with reason `empty_file`, `file_too_large`, `not_media`,
     `truncated_media`, `forbidden_format`, `unsupported_codec`, `too_many_streams`, `picture_too_large`, `too_long`,
     `no_audio`, `media_too_complex`, `media_unreadable`, `bad_index`, `too_many_frames`, `frame_rate_too_high`.
+    `own`: a whole file that we have just written. Where its header states all lengths its packets are not read.
     """
     _check_size(ffmpeg, file)
     await asyncio.to_thread(check_index, file.path, ffmpeg.limits)
     with _unreadable():
-        return await _probe(ffmpeg, file, workspace, require_audio)
+        return await _probe(ffmpeg, file, workspace, require_audio, own)
 
 
-async def _probe(ffmpeg: Ffmpeg, file: MediaFile, workspace: Workspace, require_audio: bool) -> MediaFacts:
+async def _probe(ffmpeg: Ffmpeg, file: MediaFile, workspace: Workspace, require_audio: bool, own: bool) -> MediaFacts:
     shown, messages = await ffmpeg.probe_json(file, workspace, *_ENTRIES)
     _check_streams(ffmpeg, shown, messages)
-    ends = await _last_packets(ffmpeg, file, workspace, shown)
+    stated = _stated(shown) and all(stream.get("duration") for stream in _played(shown["streams"]))
+    ends = {} if own and stated else await _last_packets(ffmpeg, file, workspace, shown)
     facts = _facts(shown, ends)
     if facts.duration_s > ffmpeg.limits.max_duration_s:
         raise bad_media("too_long", limit_s=f"{ffmpeg.limits.max_duration_s:.0f}")

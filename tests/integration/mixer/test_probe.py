@@ -36,6 +36,29 @@ async def test_a_video_is_described(bench, use_cases, left_over):
     assert left_over() == []
 
 
+class Counting(Ffmpeg):
+    """Media tools that count the runs that read packets."""
+
+    runs = 0
+
+    async def probe_lines(self, *arguments, **options):
+        self.runs += 1
+        return await super().probe_lines(*arguments, **options)
+
+
+@pytest.mark.parametrize(("name", "runs"), [("a.mp4", 0), ("a.mkv", 1)])
+async def test_of_a_file_of_our_own_packets_are_read_only_where_its_header_states_no_lengths(
+    bench, ffmpeg, temp_dir, name, runs
+):
+    tools = Counting(ffmpeg.limits, temp_dir)
+    async with tools.workspace() as workspace:
+        file = workspace.link(bench.video(name, seconds=2))
+        own = await probe(tools, file, workspace, own=True)
+        assert tools.runs == runs
+        assert own == await probe(tools, file, workspace)
+        assert own.duration_s == pytest.approx(2.0, abs=0.05)
+
+
 @pytest.mark.parametrize("name", ["a.mp3", "a.aac", "a.ogg", "a.wav", "a.flac", "a.m4a"])
 async def test_sound_alone_is_measured_to_the_end(bench, use_cases, name):
     path = bench.make(name, "-f", "lavfi", "-i", "sine=r=48000:d=5", "-strict", "-2")
