@@ -65,7 +65,7 @@ EDGES = (
         ),
     ),
     Mutation(
-        "a stage tells the text of an unknown error",
+        "a stage shows the text of an unknown error",
         "libs/onevoice_kit/grpc/interceptors.py",
         "    return Internal(details={ERROR_ID: error_id})",
         "    return Internal(str(error), details={ERROR_ID: error_id})",
@@ -86,7 +86,7 @@ EDGES = (
         ("tests/integration/kit_grpc/test_tls.py::test_a_channel_shows_its_new_certificates_without_a_restart",),
     ),
     Mutation(
-        "the gateway tells the text of an unknown error",
+        "the gateway shows the text of an unknown error",
         "services/gateway/errors.py",
         '        detail, reason = "Something went wrong inside.", "internal"',
         '        reason = "internal"',

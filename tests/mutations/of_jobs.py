@@ -225,7 +225,7 @@ _EVENTS = (
         _STATEMENTS,
         "SELECT fence.id, fence.base + event.number,",
         "SELECT fence.id, (SELECT max(id) FROM jobs.job_events WHERE job_id = :job_id) + event.number,",
-        (f"{_TEST_RACES}test_events_are_numbered_without_gaps_however_many_write_at_once",),
+        (f"{_TEST_RACES}test_events_of_writes_that_wait_for_each_other_are_numbered_without_gaps",),
     ),
     Mutation(
         "a language that has ended ends again",

@@ -125,15 +125,20 @@ async def test_two_sweepers_do_not_send_twice(engine, submit):
     assert set(found) <= submitted
 
 
-async def test_events_are_numbered_without_gaps_however_many_write_at_once(engine, submit, take, user_id):
+async def test_events_of_writes_that_wait_for_each_other_are_numbered_without_gaps(engine, submit, take, user_id):
     job_id = await submit()
     store = await take(job_id)
-    await asyncio.gather(
-        *(store.record(Event("line.ready", {"n": n})) for n in range(30)),
-        *(finish_step(store, f"s{n}", "h", {}, Published(events=(Event("a"), Event("b")))) for n in range(10)),
-    )
+    published = Published(events=(Event("step.one"), Event("step.two")))
+    async with engine.connect() as connection:
+        await connection.execute(select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
+        first = asyncio.create_task(store.record(Event("line.ready", {})))
+        await done_or_blocked(engine, first)
+        second = asyncio.create_task(finish_step(store, "s", "h", {}, published))
+        await done_or_blocked(engine, second, blocked=2)
+        await connection.rollback()
+    await asyncio.gather(first, second)
     async with transaction(engine) as connection:
         events = await events_after(connection, user_id, job_id)
-        rest = await events_after(connection, user_id, job_id, 50)
-    assert [event.id for event in events] == list(range(1, 53))
-    assert [event.id for event in rest] == [51, 52]
+        rest = await events_after(connection, user_id, job_id, 4)
+    assert [event.id for event in events] == [1, 2, 3, 4, 5]
+    assert [event.id for event in rest] == [5]
