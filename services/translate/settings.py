@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from onevoice_kit.settings import EngineSettings, GrpcServerSettings, Names
+
+OPENAI_URL = "https://api.openai.com/v1"
+_LANGUAGES = (
+    "ar bg bn ca cs da de el en en-GB es es-419 et fa fi fil fr fr-CA he hi hr hu id it ja ko lt lv ms nb nl pl pt "
+    "pt-PT ro ru sk sl sr sv ta te th tr uk ur vi zh zh-TW"
+)
 
 
 class TranslateSettings(GrpcServerSettings, EngineSettings):
@@ -22,3 +28,20 @@ class TranslateSettings(GrpcServerSettings, EngineSettings):
     """Language pairs kept running at once; each takes 100 to 150 MB."""
     apertium_line_timeout_s: float = Field(default=20.0, gt=0)
     """Longest time for one line; a pipeline that takes longer is replaced."""
+
+    translate_openai_base_url: str = OPENAI_URL
+    """Address of an OpenAI-compatible endpoint, such as `http://127.0.0.1:11434/v1` for Ollama."""
+    translate_openai_api_key: SecretStr = SecretStr("")
+    """Key for the endpoint; a local server needs none."""
+    translate_openai_model: str = ""
+    """Name of the model at the endpoint; the engine `openai` works only with one."""
+    translate_openai_languages: Names = tuple(_LANGUAGES.split())
+    """Languages that the model is good at, separated by commas; each is translated into each other one."""
+    translate_openai_style: str = Field(default="", max_length=500)
+    """Register, audience and tone wanted, in words for the model: `informal, for children`."""
+    translate_openai_summary: bool = True
+    """Ask for a summary and the terms of a call with many lines before its translation: one more request."""
+    translate_openai_deadline_s: float = Field(default=90.0, gt=0)
+    """Longest time for a call with all its requests; less than the two minutes after which the caller gives up."""
+    translate_openai_concurrency: int = Field(default=4, ge=1, le=64)
+    """Requests at once, over all calls of the service; a local model may want 1."""

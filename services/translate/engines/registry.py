@@ -10,7 +10,10 @@ from onevoice_kit.engines.registry import Registry
 from services.translate.engines.base import Capabilities, TranslationEngine
 from services.translate.settings import TranslateSettings
 
-ENGINES: Mapping[str, str] = {"apertium": "services.translate.engines.apertium"}
+ENGINES: Mapping[str, str] = {
+    "apertium": "services.translate.engines.apertium",
+    "openai": "services.translate.engines.openai",
+}
 """Modules with a function `create(settings)`."""
 
 Engines: TypeAlias = Registry[TranslationEngine, Capabilities]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from services.translate.settings import TranslateSettings
 from services.tts.engines import kokoro_model
 from services.tts.engines import registry as synthesis
 from services.tts.settings import TtsSettings
+from tests.support.chat_server import chat_server
 from tests.support.synthesis_engine import FakeEngine as FakeSynthesis
 from tests.support.translation_engine import FakeEngine as FakeTranslation
 from tests.unit.asr import samples
@@ -84,6 +85,8 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     kind, name = request.param
     if name in _STAYS_LOADED:
         assert request.getfixturevalue("models")[name]
+    if (kind, name) == ("translation", "openai"):
+        request.getfixturevalue("language_model")
     made = FAKES[kind]() if name == "fake" else registry(kind, name).get(name)
     await made.warm()
     yield made
@@ -102,6 +105,15 @@ class Models(dict[str, object]):
 def models() -> Models:
     """Each neural model, loaded when its first engine asks."""
     return Models()
+
+
+@pytest.fixture
+def language_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A local endpoint for the engine `openai`, set as a user sets one."""
+    with chat_server() as server:
+        monkeypatch.setenv("TRANSLATE_OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("TRANSLATE_OPENAI_MODEL", "test-model")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,152 @@
+"""One call of the engine `openai`: a description of the whole, then rounds of requests until every line may stay."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from onevoice_kit.errors import OneVoiceError, PreconditionFailed, Unavailable
+from services.translate.engines.base import LanguagePair, Line, Term, Translation
+from services.translate.engines.openai_choice import chosen, faults, overrun
+from services.translate.engines.openai_client import ChatClient, Unusable
+from services.translate.engines.openai_prompt import (
+    LINES_SCHEMA,
+    SUMMARY_SCHEMA,
+    About,
+    Asked,
+    Proposal,
+    description,
+    document,
+    proposals,
+    rules,
+    summary_rules,
+)
+from services.translate.glossary import missed_terms, terms_in
+
+_ROUNDS = (20, 5, 1)
+"""Lines in a request, by round: smaller ones isolate a line that a model cannot handle. There are no more rounds."""
+_MENDED = 5
+"""Least lines in a request for those that have a translation with faults: they need not be isolated."""
+_BATCH_CHARS = 6_000
+_AROUND = 3
+"""Lines before and after each one that a request shows as context."""
+_SUMMARY_LINES = 12
+"""Lines from which a description of the whole is worth a request."""
+_SUMMARY_CHARS = 20_000
+_log = logging.getLogger(__name__)
+
+
+class Work:
+    """The lines of one call and the translations found so far, by index."""
+
+    def __init__(
+        self, client: ChatClient, pair: LanguagePair, lines: Sequence[Line], terms: Sequence[Term], style: str
+    ) -> None:
+        self._client, self._pair, self._lines, self._terms = client, pair, lines, terms
+        self._rules = rules(pair, style)
+        self._about = About()
+        self._found: dict[int, Translation] = {}
+        self._wrong: dict[int, tuple[str, ...]] = {}
+        self._refused = False
+
+    @property
+    def complete(self) -> bool:
+        """True where every line has a translation, be it one with faults."""
+        return len(self._found) == len(self._lines)
+
+    def translations(self) -> list[Translation]:
+        """One for each line; an empty one where the model gave none."""
+        return [self._found.get(index, Translation("")) for index in range(len(self._lines))]
+
+    async def describe_all(self) -> None:
+        """Asks for a description of the lines, if there are enough; the work goes on without one that is unusable."""
+        if len(self._lines) < _SUMMARY_LINES:
+            return
+        text = "\n".join(line.text for line in self._lines)[:_SUMMARY_CHARS]
+        data = {"text": text, "glossary": [{"source": term.source, "target": term.target} for term in self._terms]}
+        try:
+            answer = await self._client.ask(summary_rules(self._pair), data, "description", SUMMARY_SCHEMA)
+        except Unusable:
+            return
+        self._about = description(answer)
+
+    async def run(self, report: Callable[[float], None]) -> None:
+        """
+        Asks for the lines that are missing or have faults, in at most three rounds.
+
+        Raises the errors of the endpoint while a line is missing; `PreconditionFailed` (reason `engine_refused`) or
+        `Unavailable` (reason `engine_bad_response`) where no line got a translation.
+        """
+        for round_, size in enumerate(_ROUNDS):
+            missing = [i for i in range(len(self._lines)) if i not in self._found]
+            faulty = [i for i, wrong in sorted(self._wrong.items()) if wrong]
+            if round_ == len(_ROUNDS) - 1 and not self._found and len(missing) > _MENDED:
+                break  # a model that gave nothing twice is not asked for each of many lines alone
+            batches = [*self._batches(missing, size), *self._batches(faulty, max(size, _MENDED))]
+            try:
+                await self._round(batches, report)
+            except OneVoiceError as error:
+                if not self.complete:
+                    raise
+                _log.info("lines that do not fit were not asked for again", extra={"reason": error.reason})
+                break
+        if self._lines and not self._found:
+            raise self._nothing()
+        report(1.0)
+
+    async def _round(self, batches: Sequence[Sequence[int]], report: Callable[[float], None]) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for batch in batches:
+                    group.create_task(self._batch(batch, report))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _batch(self, batch: Sequence[int], report: Callable[[float], None]) -> None:
+        asked = [Asked(str(i + 1), self._lines[i], self._wrong.get(i, ())) for i in batch]
+        around = sorted({near for i in batch for near in range(i - _AROUND, i + _AROUND + 1)} - set(batch))
+        context = {str(i + 1): self._lines[i].text for i in around if 0 <= i < len(self._lines)}
+        terms = terms_in("\n".join(one.line.text for one in asked), self._terms)
+        data = document(asked, context, terms, self._about)
+        try:
+            given = proposals(await self._client.ask(self._rules, data, "translations", LINES_SCHEMA), asked)
+        except Unusable as error:
+            self._refused |= error.refused
+            return
+        self._take(batch, given)
+        report(len(self._found) / len(self._lines))
+
+    def _take(self, batch: Sequence[int], given: Mapping[str, Proposal]) -> None:
+        for index in batch:
+            proposal, line = given.get(str(index + 1)), self._lines[index]
+            if proposal is None:
+                continue
+            text = chosen(proposal, line, self._pair.target, self._terms)
+            before = self._found.get(index)
+            if before is None or self._cost(line, text) <= self._cost(line, before.text):
+                self._found[index] = Translation(text, proposal.untranslated)
+                self._wrong[index] = faults(text, line, self._pair.target, self._terms)
+
+    def _cost(self, line: Line, text: str) -> tuple[int, int]:
+        return len(missed_terms(line.text, text, self._terms)), overrun(text, line, self._pair.target)
+
+    def _batches(self, indexes: Sequence[int], size: int) -> Iterator[list[int]]:
+        batch: list[int] = []
+        chars = 0
+        for index in indexes:
+            length = len(self._lines[index].text)
+            if batch and (len(batch) == size or chars + length > _BATCH_CHARS):
+                yield batch
+                batch, chars = [], 0
+            batch.append(index)
+            chars += length
+        if batch:
+            yield batch
+
+    def _nothing(self) -> OneVoiceError:
+        if self._refused:
+            message = "The model of the engine “openai” declines to translate these lines."
+            return PreconditionFailed(message, reason="engine_refused", details={"engine": "openai"})
+        message = "The model of the engine “openai” gives no answer in the form that was asked for."
+        return Unavailable(message, reason="engine_bad_response")
