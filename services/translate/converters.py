@@ -39,6 +39,7 @@ def _segment_to_proto(segment: TranslatedSegment) -> translate_service_pb2.Trans
         text=segment.text,
         unknown_words=segment.unknown_words,
         within_budget=segment.within_budget,
+        missed_terms=segment.missed_terms,
     )
 
 

@@ -40,7 +40,7 @@ class TranslateSettings(GrpcServerSettings, EngineSettings):
     translate_openai_style: str = Field(default="", max_length=500)
     """Register, audience and tone wanted, in words for the model: `informal, for children`."""
     translate_openai_summary: bool = True
-    """Ask for a summary and the terms of a call with many lines before its translation: one more request."""
+    """True: a call with many lines first requests a summary and the terms of all: one more request."""
     translate_openai_deadline_s: float = Field(default=90.0, gt=0)
     """Longest time for a call with all its requests; less than the two minutes after which the caller gives up."""
     translate_openai_concurrency: int = Field(default=4, ge=1, le=64)

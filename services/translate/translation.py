@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.engines.layers import Limit
@@ -13,6 +13,7 @@ from onevoice_kit.errors import InvalidInput
 from onevoice_kit.text import clean
 from services.translate.engines.base import Line, Term, Translation
 from services.translate.engines.registry import Engines
+from services.translate.glossary import missed_terms
 
 MAX_SEGMENTS = 500
 MAX_CHARS = 2_000
@@ -51,6 +52,8 @@ class TranslatedSegment:
     text: str
     unknown_words: tuple[str, ...]
     within_budget: bool
+    missed_terms: tuple[str, ...] = ()
+    """Terms of the glossary, in the source language, that the translation does not keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +98,9 @@ class Translator:
                     lambda one: one.call(lambda engine: engine.translate(one.served, lines, request.glossary, report)),
                 )
         by_index = dict(zip(spoken, answers, strict=True))
-        segments = (_finished(one, texts[i], by_index.get(i)) for i, one in enumerate(request.segments))
-        return Result(tuple(segments), served.engine.used_for(served.served))
+        finished = [_finished(one, texts[i], by_index.get(i)) for i, one in enumerate(request.segments)]
+        segments = await asyncio.to_thread(_checked, finished, texts, request.glossary)
+        return Result(segments, served.engine.used_for(served.served))
 
 
 def _finished(segment: Segment, text: str, answer: Translation | None) -> TranslatedSegment:
@@ -107,6 +111,17 @@ def _finished(segment: Segment, text: str, answer: Translation | None) -> Transl
         # An engine that returns nothing has found no word: the line is passed through, never dropped.
         return _segment(segment, text, tuple(dict.fromkeys(text.split())))
     return _segment(segment, answer.text, answer.unknown_words)
+
+
+def _checked(
+    segments: Sequence[TranslatedSegment], sources: Sequence[str], terms: Sequence[Term]
+) -> tuple[TranslatedSegment, ...]:
+    """The segments with the terms that they miss; a model, unlike a program, may leave a glossary aside."""
+    pairs = zip(segments, sources, strict=True)
+    return tuple(
+        replace(one, missed_terms=tuple(term.source for term in missed_terms(source, one.text, terms)))
+        for one, source in pairs
+    )
 
 
 def _has_letters(text: str) -> bool:

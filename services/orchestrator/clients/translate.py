@@ -54,7 +54,13 @@ class TranslateClient:
         result: pb.TranslateResult = await final_result(call)
         engine_used = engine_from_proto(result.engine)
         return {
-            line.id: Translation(line.text, tuple(line.unknown_words), line.within_budget, engine_used)
+            line.id: Translation(
+                line.text,
+                tuple(line.unknown_words),
+                line.within_budget,
+                engine_used,
+                missed_terms=tuple(line.missed_terms),
+            )
             for line in result.segments
         }
 

@@ -10,6 +10,8 @@ from onevoice_kit.storage.base import ObjectRef
 
 UNKNOWN_WORDS = "unknown_words"
 """Flag: the translator passed words through that it could not translate."""
+MISSED_TERMS = "missed_terms"
+"""Flag: the translation lacks a fixed translation of the glossary."""
 OVER_BUDGET = "over_budget"
 """Flag: the translation is longer than its slot allows at a comfortable speed."""
 EDITED = "edited"
@@ -57,6 +59,8 @@ class Translation:
     engine: EngineUse
     edited: bool = False
     """True where the text is the user's."""
+    missed_terms: tuple[str, ...] = ()
+    """Terms of the glossary, in the source language, whose fixed translation the text lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,7 @@ class Line:
         translation, speech, placement = self.translation, self.speech, self.placement
         raised = (
             (UNKNOWN_WORDS, translation and translation.unknown_words),
+            (MISSED_TERMS, translation and translation.missed_terms),
             (OVER_BUDGET, translation and not translation.within_budget),
             (EDITED, translation and translation.edited),
             (NOTHING_TO_SPEAK, speech and not speech.audio),

@@ -127,7 +127,9 @@ class ApplyEdits(Task[dict[str, Translation]]):
 
     def _edited(self, translation: Translation, source: Source, text: str) -> Translation:
         within_budget = len(text) <= max_chars(source.slot_ms, self.target)
-        return replace(translation, text=text, unknown_words=(), within_budget=within_budget, edited=True)
+        return replace(
+            translation, text=text, unknown_words=(), missed_terms=(), within_budget=within_budget, edited=True
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ def chosen(proposal: Proposal, line: Line, language: str, terms: Sequence[Term])
 
 
 def faults(text: str, line: Line, language: str, terms: Sequence[Term]) -> tuple[str, ...]:
-    """What is wrong with a translation, in words for the next request; empty where it may stay."""
+    """The faults of a translation, in words for the next request; empty where it may stay."""
     found = [f"The fixed translation “{term.target}” is missing." for term in missed_terms(line.text, text, terms)]
     if over := overrun(text, line, language):
         found.append(f"It is {over} characters too long for its time, numbers counted as they are spoken.")

@@ -38,7 +38,7 @@ class _TooLarge(OpenAIError):
 
 
 class ChatClient:
-    """Asks one model; at most `concurrency` requests run at once. Neither requests nor answers are ever logged."""
+    """Requests to one model, at most `concurrency` at once. Neither they nor the answers are ever logged."""
 
     def __init__(
         self, base_url: str, key: str, model: str, *, timeout_s: float, max_bytes: int, concurrency: int

@@ -105,7 +105,7 @@ def document(
 
 def proposals(answer: Any, asked: Sequence[Asked]) -> dict[str, Proposal]:
     """
-    The usable proposals by id. Ids that were not asked are passed over; one that comes twice counts as missing.
+    The usable proposals by id. Other ids are passed over; one that comes twice counts as missing.
 
     Raises `Unusable` for an answer of another form.
     """

@@ -60,7 +60,7 @@ class Work:
         return [self._found.get(index, Translation("")) for index in range(len(self._lines))]
 
     async def describe_all(self) -> None:
-        """Asks for a description of the lines, if there are enough; the work goes on without one that is unusable."""
+        """Requests a description of the lines, if there are enough; the work goes on without one that is unusable."""
         if len(self._lines) < _SUMMARY_LINES:
             return
         text = "\n".join(line.text for line in self._lines)[:_SUMMARY_CHARS]
@@ -73,7 +73,7 @@ class Work:
 
     async def run(self, report: Callable[[float], None]) -> None:
         """
-        Asks for the lines that are missing or have faults, in at most three rounds.
+        Requests the lines that are missing or have faults, in at most three rounds.
 
         Raises the errors of the endpoint while a line is missing; `PreconditionFailed` (reason `engine_refused`) or
         `Unavailable` (reason `engine_bad_response`) where no line got a translation.
@@ -82,14 +82,14 @@ class Work:
             missing = [i for i in range(len(self._lines)) if i not in self._found]
             faulty = [i for i, wrong in sorted(self._wrong.items()) if wrong]
             if round_ == len(_ROUNDS) - 1 and not self._found and len(missing) > _MENDED:
-                break  # a model that gave nothing twice is not asked for each of many lines alone
+                break  # after two rounds without any answer, each of many lines alone would be a waste
             batches = [*self._batches(missing, size), *self._batches(faulty, max(size, _MENDED))]
             try:
                 await self._round(batches, report)
             except OneVoiceError as error:
                 if not self.complete:
                     raise
-                _log.info("lines that do not fit were not asked for again", extra={"reason": error.reason})
+                _log.info("an error ended the mending of lines that do not fit", extra={"reason": error.reason})
                 break
         if self._lines and not self._found:
             raise self._nothing()

@@ -20,7 +20,7 @@ from onevoice_jobs.states import JobStatus
 from onevoice_kit.storage.base import ObjectRef
 from services.orchestrator.clients.asr import DetectedSpeech
 from services.orchestrator.pipeline.dubbing import Dubbing
-from services.orchestrator.policy.line import Source, Translation
+from services.orchestrator.policy.line import Line, Source, Translation
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.steps.context import NO_EDITS, Edits
 from services.orchestrator.steps.graph import Given, dump
@@ -203,13 +203,15 @@ def test_an_edit_is_one_more_input_of_its_chunk_and_its_language_and_leaves_the_
 
 async def test_the_text_of_a_user_replaces_that_of_the_translator_and_the_other_lines_keep_theirs() -> None:
     task = whole(edits=Edits((Edit(2, "es", 1, "0.1", "una línea mucho más larga que su tiempo"),)))["edit:es:0"]
-    made = {line: Translation(f"hola {line}", ("x",), True, ENGINE) for line in ("0.0", "0.1")}
+    made = {line: Translation(f"hola {line}", ("x",), True, ENGINE, missed_terms=("y",)) for line in ("0.0", "0.1")}
     inputs = {"cut:0": dump(dict[str, Source], cut(0)), "translate:es:0": dump(dict[str, Translation], made)}
     edited = cast(dict[str, Translation], await task.run(cast(Any, None), Given(inputs, task.takes)))
     assert edited["0.0"] == made["0.0"]
     line = edited["0.1"]
-    assert (line.text, line.unknown_words, line.within_budget, line.edited) == (
+    assert Line("0.0", cut(0)["0.0"], edited["0.0"]).flags == ("unknown_words", "missed_terms")
+    assert (line.text, line.unknown_words, line.missed_terms, line.within_budget, line.edited) == (
         "una línea mucho más larga que su tiempo",
+        (),
         (),
         False,
         True,

@@ -7,7 +7,7 @@ import pytest
 from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import Busy, InvalidInput, PreconditionFailed, Unavailable
-from services.translate.engines.base import LanguagePair, Line, Term
+from services.translate.engines.base import LanguagePair, Line, Term, Translation
 from services.translate.engines.registry import translation_engines
 from services.translate.settings import TranslateSettings
 from services.translate.translation import Request, Segment, Translator
@@ -165,3 +165,14 @@ async def test_an_engine_that_was_named_is_not_replaced():
     with pytest.raises(Unavailable):
         await run(translator_of(first, second), request("hello", engine="first"))
     assert second.seen == []
+
+
+async def test_terms_that_an_engine_does_not_keep_are_named(translator, engine):
+    engine.translate = untouched
+    terms = (Term("Dragon  Stone", "piedra"), Term("lake", "lago"), Term("drag", "arrastrar"), Term("龍", "drac"))
+    result = await run(translator, request("The dragon stone", "A LAKE", "el lago", "黒龍です", glossary=terms))
+    assert [one.missed_terms for one in result.segments] == [("Dragon  Stone",), ("lake",), (), ("龍",)]
+
+
+async def untouched(pair, lines, terms, report):
+    return [Translation(line.text) for line in lines]

@@ -190,6 +190,7 @@ class TranslatedSegment(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     UNKNOWN_WORDS_FIELD_NUMBER: _builtins.int
     WITHIN_BUDGET_FIELD_NUMBER: _builtins.int
+    MISSED_TERMS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the segment in the request."""
     text: _builtins.str
@@ -200,6 +201,10 @@ class TranslatedSegment(_message.Message):
     def unknown_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Words that the engine could not translate and passed through unchanged."""
 
+    @_builtins.property
+    def missed_terms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Terms of the glossary, as in `source`, that the segment holds and whose fixed translation `text` lacks."""
+
     def __init__(
         self,
         *,
@@ -207,10 +212,11 @@ class TranslatedSegment(_message.Message):
         text: _builtins.str = ...,
         unknown_words: _abc.Iterable[_builtins.str] | None = ...,
         within_budget: _builtins.bool = ...,
+        missed_terms: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "text", b"text", "unknown_words", b"unknown_words", "within_budget", b"within_budget"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "missed_terms", b"missed_terms", "text", b"text", "unknown_words", b"unknown_words", "within_budget", b"within_budget"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
