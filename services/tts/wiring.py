@@ -14,6 +14,9 @@ from services.tts.servicer import TtsServicer
 from services.tts.settings import TtsSettings
 from services.tts.synthesis import Synthesizer
 
+_RETRY_AFTER_S = 5.0
+"""Within it two lines of a natural voice are spoken at each place, or hundreds of eSpeak's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
@@ -39,7 +42,5 @@ def wire(settings: TtsSettings, storage: Storage) -> Wiring:
     """Builds every part; no engine is imported or started yet."""
     engines = synthesis_engines(settings)
     places, waiting = settings.workers, settings.tts_max_waiting
-    # A line takes some 20 ms: half of those inside are done when a refused caller comes back.
-    retry_after_s = max(1.0, (places + waiting) / places * 0.01)
-    limit = Limit(places, waiting, subject="Speech synthesis", retry_after_s=retry_after_s)
+    limit = Limit(places, waiting, subject="Speech synthesis", retry_after_s=_RETRY_AFTER_S)
     return Wiring(TtsServicer(Synthesizer(storage, engines, limit), engines), engines)

@@ -11,7 +11,7 @@ from onevoice_kit.languages import best
 
 from ..policy.line import EngineUse, Speech
 from ..policy.voices import Voice
-from .base import SHORT_S, Recent, candidates, engine_from_proto
+from .base import SHORT_S, Recent, candidates, engine_from_proto, for_media
 
 
 class TtsClient:
@@ -40,7 +40,8 @@ class TtsClient:
         request = pb.SynthesizeRequest(
             text=text, language=language, voice=voice, rate=1.0, output_prefix=prefix, engine=engine
         )
-        response = await self._stub.Synthesize(request, timeout=SHORT_S * 2)
+        # Lines wait for each other in the service, and a natural voice takes seconds for each.
+        response = await self._stub.Synthesize(request, timeout=for_media(0, 0, base_s=600))
         return Speech(
             ref_from_proto(response.audio), response.natural_ms, response.voice, engine_from_proto(response.engine)
         )
