@@ -44,7 +44,7 @@ class Load:
     users: Sequence[User]
     in_flight: int
     sent_at: dict[UUID, float] = field(default_factory=dict)
-    """When each accepted job was first sent, by the clock of the machine."""
+    """Time at which each accepted job was first sent, by the clock of the machine."""
     repeats: int = 0
     """Requests sent again."""
     refused: list[str] = field(default_factory=list)
@@ -111,7 +111,7 @@ def _try_again(answer: httpx.Response) -> bool:
 
 
 async def make_users(url: str, database_url: str, count: int) -> list[User]:
-    """So many users, each with a video that is ready."""
+    """Makes `count` users, each with a video that is ready."""
     settings = DatabaseSettings(database_url=SecretStr(database_url))
     made = [await create_user(settings, f"soak{number}@onevoice.invalid", "", "soak") for number in range(count)]
     return [await _with_video(url, one["user_id"], {"Authorization": f"Bearer {one['api_key']}"}) for one in made]

@@ -45,7 +45,7 @@ class Line:
     """One spoken line of a clip."""
 
     start_ms: int
-    """When the voice sets in (not the recording, which begins with a breath of silence)."""
+    """Onset of the voice (not of the recording, which begins with a breath of silence)."""
     end_ms: int
     text: str
     """The spoken words, in lower case without punctuation, as the corpus transcribes it."""

@@ -70,7 +70,7 @@ class Claim:
 
 
 class Refusal(enum.StrEnum):
-    """Why a job cannot be claimed."""
+    """Reasons for which a claim is refused."""
 
     UNKNOWN = "unknown"
     """There is no such job: dead-letter the message."""

@@ -18,7 +18,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class JobError:
-    """Why a job, a language or a step failed."""
+    """The error of a failed job, language or step."""
 
     reason: str
     """Stable snake_case word."""
@@ -128,7 +128,7 @@ class Segment:
     index: int
     """From 0, in the order of the source; unique within the job."""
     chunk: int
-    """Which piece of the source it was recognised in."""
+    """Number of the chunk in which it was recognised."""
     start_ms: int
     end_ms: int
     speaker: str

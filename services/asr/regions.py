@@ -19,7 +19,7 @@ _REASON = "invalid_regions"
 
 @dataclass(frozen=True, slots=True)
 class RegionRules:
-    """When a stretch of audio counts as one region of speech."""
+    """Rules by which a stretch of audio counts as one region of speech."""
 
     threshold: float = 0.5
     """Speech begins where this probability is kept for `onset_ms`."""

@@ -1,4 +1,4 @@
-"""Which container, which codecs, which command line a mux needs."""
+"""Chooses container, codecs and command line of a mux."""
 
 from __future__ import annotations
 

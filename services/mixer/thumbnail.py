@@ -15,7 +15,7 @@ _MOST_BYTES = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class ThumbnailJob:
-    """Which picture to take."""
+    """The picture to take."""
 
     source: ObjectRef
     at_ms: int

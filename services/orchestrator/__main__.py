@@ -26,7 +26,7 @@ _NAME = "orchestrator"
 
 
 async def main() -> None:
-    """Works on jobs until told to stop."""
+    """Works on jobs until a signal stops it."""
     settings = OrchestratorSettings()
     setup(settings, _NAME)
     engine = create_engine(settings)

@@ -65,7 +65,7 @@ def cut(samples: Samples, start_ms: float, end_ms: float) -> Samples:
 
 
 def onset_ms(samples: Samples, near_ms: float, *, before_ms: float = 400, after_ms: float = 900) -> float:
-    """When a voice sets in around a time: the first 10 ms within 15 dB of the loudest there."""
+    """Onset of a voice around a time: the first 10 ms within 15 dB of the loudest there."""
     start = max(0.0, near_ms - before_ms)
     window = RATE // 100
     part = cut(samples, start, near_ms + after_ms)

@@ -33,14 +33,14 @@ def _rule(pattern: str, advice: str, *kinds: Kind) -> Rule:
 _PEOPLE = "anyone|clients?|everyone|listeners?|one|operators?|people|persons?|readers?|speakers?|those|users?|viewers?"
 RULES = (
     _rule(
-        r"\A\W*(what|whether|who|whose|where|says?|tells?|how|asks?|knows?|looks|hears?)\b",
+        r"\A\W*(what|which|whether|who|whose|where|when|why|until|says?|tells?|told|how|asks?|knows?|looks|hears?)\b",
         "start with a verb or a noun",
         Kind.DOC,
     ),
     _rule(r"\b(nobody|whoever|somebody|everybody|anybody)\b", "name the process, the caller or the user"),
     _rule(rf"\b(?!(?:{_PEOPLE})\b)[\w’'-]+[,;]?\s+who\b", "“who” is for people; a process is “it”"),
     _rule(r"\b(he|she|him|his|hers?)\b", "“it” for a process, “they” for a user"),
-    _rule(r"\b(is|are|was|were|be|been|being|gets?) told\b", "is notified, receives, gets"),
+    _rule(r"\b((is|are|was|were|be|been|being|gets?) )?told\b", "is notified, receives, gets, reported"),
     _rule(r"\b(tells?|telling)\b", "report, notify, send, return, show"),
     _rule(r"\bsays\b", "states, returns, reports, defines"),
     _rule(r"\bhears? (of|from|about|no|nothing|it)\b", "receives, is notified"),

@@ -20,10 +20,10 @@ _CODE = re.compile(r"``?[^`\n]+``?|https?://\S+")
 
 
 def texts(path: Path) -> Iterator[Text]:
-    """Every text of a file; code in backticks and addresses are replaced by spaces."""
+    """Every text of a file; code in backticks and addresses are replaced by a word of the same length."""
     source = path.read_text(encoding="utf-8")
     for line, kind, text in _READERS[path.suffix](source):
-        yield line, kind, _CODE.sub(lambda code: " " * len(code.group()), text) if kind is not Kind.NAME else text
+        yield line, kind, _CODE.sub(lambda code: "x" * len(code.group()), text) if kind is not Kind.NAME else text
 
 
 def _python(source: str) -> Iterator[Text]:

@@ -48,7 +48,7 @@ class Submission:
     job_id: UUID
     job: NewJob
     cancel_after_s: float | None
-    """When its user loses patience."""
+    """Time until its user loses patience; None: never."""
     gateway_dies: bool
     """True where the gateway dies between a cancel at once and the release of the credits."""
     too_late: bool = False

@@ -81,7 +81,7 @@ class _Watched:
 
 
 def watched(target: T, name: str, points: CrashPoints) -> T:
-    """The object with crash points `NAME.METHOD:before` and `:after`, told apart by what they write where it helps."""
+    """The object with crash points `NAME.METHOD:before` and `:after`, which include the written step where it helps."""
     return cast(T, _Watched(target, name, points))
 
 

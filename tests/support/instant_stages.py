@@ -62,7 +62,7 @@ class Script:
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     """By method name: what a call waits for."""
     gated: Callable[[Any], bool] = lambda _: True
-    """Which requests their gate holds."""
+    """True for requests that their gate holds."""
     calls: list[tuple[str, object]] = field(default_factory=list)
     unheard: Callable[[TimeRange], bool] = lambda _: False
     """Regions in which recognition finds no words."""

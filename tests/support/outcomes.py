@@ -57,7 +57,7 @@ async def ledger_of(rig: Rig, job_id: UUID) -> list[tuple[str, int]]:
 
 async def assert_completed_once(rig: Rig, job_id: UUID, jobs: int = 1, *, besides: tuple[str, ...] = ()) -> None:
     """
-    The job is as if nothing had happened: one set of results, one charge, one end, everything told once, and `besides`.
+    The job is as if nothing had happened: one set of results, one charge, one end, every event once, and `besides`.
     """
     async with transaction(rig.engine) as connection:
         view = await queries.get_job(connection, rig.user_id, job_id)

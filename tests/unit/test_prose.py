@@ -28,6 +28,9 @@ def found(tmp_path: Path, name: str, source: str) -> list[tuple[int, str]]:
         ("\n    Whether it runs.", "Whether"),
         ("Says where it is.", "Says"),
         ("How long it may take.", "How"),
+        ("When it began.", "When"),
+        ("Which of them it is.", "Which"),
+        ("A process, told of it.", "told"),
         ("Waits until nobody uses it.", "nobody"),
         ("Frees it, whoever holds it.", "whoever"),
         ("Finds the worker who holds it.", "worker who"),
@@ -94,6 +97,7 @@ def test_every_text_of_python_is_read_with_its_line(tmp_path: Path) -> None:
 
 
 def test_strings_that_are_data_and_code_in_backticks_are_not_read(tmp_path: Path) -> None:
+    assert found(tmp_path, "b.py", '"""`ok` when all is well."""\n') == []
     assert found(tmp_path, "a.py", 'x = "nobody says so"\ny = 1  # the user `nobody` of Debian\n') == []
 
 

@@ -18,7 +18,7 @@ from onevoice_cli.client.problems import from_response, from_transport
 from onevoice_kit.errors import InvalidInput, PreconditionFailed
 
 Advance = Callable[[int], None]
-"""Told how many bytes have been read or sent since the last call; negative where a part is sent again."""
+"""Takes the number of bytes read or sent since the last call; negative where a part is sent again."""
 
 CHUNK_BYTES = 1 << 20
 PARALLEL_PARTS = 4

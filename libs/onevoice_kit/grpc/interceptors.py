@@ -115,7 +115,7 @@ async def errors(call: ServedCall) -> AsyncIterator[None]:
         raise
     except OneVoiceError as error:
         await _abort(call, error)
-    except Exception as error:  # noqa: BLE001 - logged, and told as an id
+    except Exception as error:  # noqa: BLE001 - logged, and shown as an id
         hidden = _hide(call, error)
         await _abort(call, hidden)
 

@@ -145,7 +145,7 @@ async def with_events(
 
 
 class _Pace:
-    """When to send progress again."""
+    """Decides when progress is sent again."""
 
     def __init__(self, min_interval_s: float, max_interval_s: float) -> None:
         self._min, self._max = min_interval_s, max_interval_s

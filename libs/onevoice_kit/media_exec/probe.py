@@ -105,7 +105,7 @@ async def _last_packets(
     ffmpeg: Ffmpeg, file: MediaFile, workspace: Workspace, shown: dict[str, Any]
 ) -> dict[int, float]:
     """
-    When the last packet of each stream ends, seconds on the file's own clock. A file whose header promises more than
+    End of the last packet of each stream, seconds on the file's own clock. A file whose header promises more than
     its packets hold is `truncated_media`.
     """
     stated = _number(shown["format"].get("duration"))

@@ -107,7 +107,7 @@ class Running:
         return (self._head + self._tail).decode(errors="replace")
 
     async def wait(self) -> None:
-        """Until the tool has ended; raises the typed error unless it ended well."""
+        """Waits until the tool has ended; raises the typed error unless it ended well."""
         # Shielded: a caller that gives up waiting must not end the reading of messages.
         await asyncio.shield(self._messages)
         returncode = await self._process.wait()

@@ -86,7 +86,7 @@ class DeadLetter:
     """Stable snake_case word; `received_too_often` where no receiver gave another."""
     receive_count: int
     dead_at: datetime | None
-    """When it became a dead letter, or (SQS) when it was last sent."""
+    """Time at which it became a dead letter, or (SQS) was last sent."""
 
 
 class DeadLetters(Protocol):

@@ -145,7 +145,7 @@ class MemoryQueue:
             _finish(waiter)
 
     async def _sleep(self, seconds: float) -> None:
-        """Until a message is sent or given back, at most so long."""
+        """Waits until a message is sent or given back, at most `seconds`."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         timer = loop.call_later(seconds, _finish, waiter)

@@ -107,7 +107,7 @@ class JobIn(DubIn):
 
 
 class ErrorOut(Output):
-    """Why something failed."""
+    """The reason of a failure."""
 
     reason: str = Field(examples=["no_speech"])
     message: str = Field(examples=["The video has no speech."])

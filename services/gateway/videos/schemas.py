@@ -44,7 +44,7 @@ class VideoPatch(Model):
 
 
 class Rejection(Output):
-    """Why a video cannot be dubbed."""
+    """The reason for which a video cannot be dubbed."""
 
     reason: str = Field(examples=["no_audio"])
     message: str = Field(examples=["The video has no sound."])

@@ -69,7 +69,7 @@ def _with_variant(language: str, variant: str) -> str | None:
 
 def parse_stages(text: str) -> tuple[tuple[str, ...], ...]:
     """
-    The pipe of a mode file as argument lists, every program told to answer at NUL.
+    The pipe of a mode file as argument lists, every program with the option to answer at NUL.
 
     `$1` stands for how the generator marks words (`-g`: all marks), `$2` for an option of the tagger.
     """

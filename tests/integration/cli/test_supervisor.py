@@ -79,7 +79,7 @@ def _alive(pid: int) -> bool:
 
 
 async def gone(pid: int) -> None:
-    """Until the process has ended; the test's own timeout is the limit."""
+    """Waits until the process has ended; the test's own timeout is the limit."""
     ended = asyncio.Event()
     try:
         descriptor = os.pidfd_open(pid)

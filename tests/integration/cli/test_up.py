@@ -93,7 +93,7 @@ def service_pid(data: Path, name: str) -> int:
 
 
 async def until_gone(data: Path) -> None:
-    """Until nothing of the folder runs; the test's own timeout is the limit."""
+    """Waits until no process of the folder runs; the test's own timeout is the limit."""
     while processes_of(data):  # noqa: ASYNC110 - other people's children give no event
         await asyncio.sleep(0.05)
 

@@ -29,7 +29,7 @@ QUICK: dict[str, Any] = {"worker_lease_s": 2.0, "worker_renew_s": 0.4}
 
 
 async def _lease(rig: Rig, job_id: UUID) -> tuple[datetime, int]:
-    """Until when the job is held, and how often it was claimed."""
+    """End of the job's lease, and the number of its claims."""
     async with transaction(rig.engine) as connection:
         statement = select(jobs.c.lease_until, jobs.c.lease_epoch).where(jobs.c.id == job_id)
         row = (await connection.execute(statement)).one()

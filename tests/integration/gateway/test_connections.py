@@ -57,7 +57,7 @@ class Client:
 
 @asynccontextmanager
 async def connected(url: str, count: int, data: bytes = b"") -> AsyncIterator[list[Client]]:
-    """So many connections, each with these bytes sent."""
+    """Opens `count` connections and sends `data` on each."""
     address = urlsplit(url)
     clients = []
     try:

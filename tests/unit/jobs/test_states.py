@@ -1,4 +1,4 @@
-"""Which state may follow which."""
+"""Transitions between the states of a job."""
 
 from __future__ import annotations
 

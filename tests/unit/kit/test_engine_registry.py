@@ -22,7 +22,7 @@ class Speaking(Capabilities):
 
 
 class Fake:
-    """Describes itself as told; counts its life."""
+    """Describes itself by its arguments; counts its calls of the lifecycle."""
 
     def __init__(self, name: str, *languages: str, missing: str = "", failure: Exception | None = None) -> None:
         self.capabilities = Speaking(info=EngineInfo(name), languages=languages, missing=missing)

@@ -1,4 +1,4 @@
-"""Which pair of an engine serves a request."""
+"""The pair of an engine that serves a request."""
 
 from __future__ import annotations
 

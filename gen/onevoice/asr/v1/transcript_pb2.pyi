@@ -95,7 +95,7 @@ class Turn(_message.Message):
     """Label of the speaker, unique within the source: `speaker_1`, `speaker_2`, …"""
     @_builtins.property
     def range(self) -> _media_pb2.TimeRange:
-        """When the speaker speaks."""
+        """The time range in which the speaker speaks."""
 
     def __init__(
         self,

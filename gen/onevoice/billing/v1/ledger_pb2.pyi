@@ -110,7 +110,7 @@ class LedgerEntry(_message.Message):
     """Job it belongs to; empty for grants, and where the reservation names none."""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
-        """When it was written."""
+        """Time at which it was written."""
 
     def __init__(
         self,

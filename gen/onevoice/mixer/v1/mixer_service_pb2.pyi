@@ -707,7 +707,7 @@ class MeasureRequest(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     SPEECH_REGIONS_FIELD_NUMBER: _builtins.int
     track: _builtins.int
-    """Which of its sound tracks holds the dub, from 0 among the sound tracks."""
+    """Number of the sound track that holds the dub, from 0 among the sound tracks."""
     @_builtins.property
     def media(self) -> _media_pb2.ObjectRef:
         """The finished file, as Mux made it."""
