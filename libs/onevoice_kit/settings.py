@@ -80,6 +80,26 @@ class EngineSettings(Settings):
     """
 
 
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+class OpenAiSettings(Settings):
+    """A process whose engines `openai` hear or speak."""
+
+    openai_api_key: SecretStr = SecretStr("")
+    """A server of one's own that needs no key gets any word."""
+    openai_audio_base_url: str = OPENAI_URL
+    """Of OpenAI, or of a server with the same API."""
+
+
+class ElevenLabsSettings(Settings):
+    """A process whose engines `elevenlabs` hear or speak."""
+
+    elevenlabs_api_key: SecretStr = SecretStr("")
+    elevenlabs_base_url: str = "https://api.elevenlabs.io"
+    """Another region's address keeps the data there."""
+
+
 class ClientSettings(GrpcIdentitySettings):
     """A process that calls others by gRPC."""
 

@@ -8,10 +8,57 @@ from pathlib import Path
 
 from pydantic import Field
 
-from onevoice_kit.settings import EngineSettings, GrpcServerSettings, Names, StorageSettings
+from onevoice_kit.settings import (
+    ElevenLabsSettings,
+    EngineSettings,
+    GrpcServerSettings,
+    Names,
+    OpenAiSettings,
+    StorageSettings,
+)
 
 
-class TtsSettings(GrpcServerSettings, StorageSettings, EngineSettings):
+class VendorSettings(OpenAiSettings, ElevenLabsSettings):
+    """Settings of the vendors' engines."""
+
+    tts_vendor_timeout_s: float = Field(default=60.0, gt=0)
+    """Longest time for one line of a vendor, from the request to the last byte."""
+    openai_tts_model: str = "gpt-4o-mini-tts"
+    openai_tts_voices: Names = (
+        "alloy::neutral",
+        "nova::female",
+        "onyx::male",
+        "coral::female",
+        "ash::male",
+        "shimmer::female",
+        "echo::male",
+        "sage::female",
+        "ballad::male",
+        "marin::female",
+        "cedar::male",
+    )
+    """`id:name:gender` of the voices, in the order in which speakers get them; name and gender may be left out."""
+    openai_tts_instructions: str = ""
+    """Directions for the voice in words, for models that take them."""
+    elevenlabs_tts_model: str = "eleven_multilingual_v2"
+    elevenlabs_voices: Names = (
+        "EXAVITQu4vr4xnSDxMaL:Sarah:female",
+        "JBFqnCBsd6RMkjVDRZzb:George:male",
+        "XB0fDUnXU5powFXDhCwa:Charlotte:female",
+        "onwK4e9ZLuTAKqWW03F9:Daniel:male",
+        "pFZP5JQG7iQjIAuAjmdl:Lily:female",
+        "nPczCjzI2devNBz1zQrb:Brian:male",
+    )
+    """`id:name:gender` of the voices, in the order in which speakers get them."""
+    elevenlabs_stability: float | None = Field(default=None, ge=0, le=1)
+    """Low: more expression; high: more even. None here and below: the voice's own."""
+    elevenlabs_similarity: float | None = Field(default=None, ge=0, le=1)
+    """High: closer to the voice."""
+    elevenlabs_style: float | None = Field(default=None, ge=0, le=1)
+    """Exaggeration of the voice's style."""
+
+
+class TtsSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSettings):
     """Settings of this service."""
 
     tts_engines: Names = ("kokoro", "espeak")

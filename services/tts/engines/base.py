@@ -40,6 +40,9 @@ class Capabilities(base.Capabilities):
     """By language; the first of a language is its default, and its order is the order of choice for speakers."""
     sample_rate: int = 0
     """Samples per second of everything it speaks."""
+    min_rate: float = 0.5
+    """Slowest rate that it speaks; a slower one is spoken at this."""
+    max_rate: float = 2.0
 
 
 class SynthesisEngine(base.Engine[Capabilities], Protocol):

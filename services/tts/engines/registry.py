@@ -15,6 +15,8 @@ from services.tts.settings import TtsSettings
 ENGINES: Mapping[str, str] = {
     "kokoro": "services.tts.engines.kokoro",
     "espeak": "services.tts.engines.espeak",
+    "openai": "services.tts.engines.openai",
+    "elevenlabs": "services.tts.engines.elevenlabs",
 }
 """Modules with a function `create(settings)`."""
 

@@ -25,6 +25,7 @@ from services.tts.engines import kokoro_model
 from services.tts.engines import registry as synthesis
 from services.tts.settings import TtsSettings
 from tests.support.chat_server import chat_server
+from tests.contract.engines.vendors import VENDORS, served
 from tests.support.synthesis_engine import FakeEngine as FakeSynthesis
 from tests.support.translation_engine import FakeEngine as FakeTranslation
 from tests.unit.asr import samples
@@ -87,6 +88,11 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
         assert request.getfixturevalue("models")[name]
     if (kind, name) == ("translation", "openai"):
         request.getfixturevalue("language_model")
+    if (kind, name) in VENDORS:
+        async with served((kind, name)) as (made, _server):
+            await made.warm()
+            yield made
+        return
     made = FAKES[kind]() if name == "fake" else registry(kind, name).get(name)
     await made.warm()
     yield made

@@ -1,0 +1,98 @@
+"""Engine `elevenlabs`: the multilingual voices of ElevenLabs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.vendor import Vendor, variant
+from services.tts.engines.base import Capabilities, Voice
+from services.tts.engines.voices import VENDOR_BYTES, multilingual, vendor_id
+from services.tts.settings import TtsSettings
+
+NAME = "elevenlabs"
+SAMPLE_RATE = 24_000
+_FORMAT = "pcm_24000"
+"""Mono, 16-bit little endian; part of every plan, which `pcm_44100` is not."""
+_LANGUAGES = "en ja zh de hi fr ko pt it es id nl tr tl pl sv bg ro ar cs el fi hr ms sk da ta uk ru"
+"""Of `eleven_multilingual_v2`; the newer models speak these too."""
+_WITHOUT_LANGUAGE = ("eleven_multilingual_v2", "eleven_multilingual_v1", "eleven_monolingual_v1")
+"""Models that find the language by themselves and refuse a language code."""
+_SLOWEST, _FASTEST = 0.7, 1.2
+
+
+def create(settings: TtsSettings) -> ElevenLabs:
+    """The engine as the settings want it."""
+    return ElevenLabs(settings)
+
+
+class ElevenLabs:
+    """The synthesis engine (see `base.SynthesisEngine`); its rate ends at 0.7 and 1.2."""
+
+    def __init__(self, settings: TtsSettings) -> None:
+        self._settings = settings
+        self._vendor = Vendor(NAME, settings.tts_vendor_timeout_s, VENDOR_BYTES, ("audio/", "application/octet-stream"))
+        self._http: Any = None
+        self._made: Any = None
+
+    async def describe(self) -> Capabilities:
+        settings = self._settings
+        missing = self._vendor.missing(settings.elevenlabs_api_key, "ELEVENLABS_API_KEY", "elevenlabs")
+        return Capabilities(
+            info=EngineInfo(NAME, settings.elevenlabs_tts_model, variant(**self._sound())),
+            voices=() if missing else multilingual(NAME, settings.elevenlabs_voices, _LANGUAGES.split()),
+            sample_rate=SAMPLE_RATE,
+            min_rate=_SLOWEST,
+            max_rate=_FASTEST,
+            missing=missing,
+        )
+
+    async def warm(self) -> None:
+        self._client()
+
+    async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
+        from elevenlabs.types import VoiceSettings
+
+        model = self._settings.elevenlabs_tts_model
+        language = {} if model in _WITHOUT_LANGUAGE else {"language_code": voice.language.partition("-")[0]}
+        sound = {name: value for name, value in self._sound().items() if value is not None}
+        async with (
+            self._vendor.call(),
+            self._client().text_to_speech.with_raw_response.convert(
+                vendor_id(voice),
+                text=text,
+                model_id=model,
+                output_format=_FORMAT,
+                voice_settings=VoiceSettings(speed=min(_FASTEST, max(_SLOWEST, rate)), **sound),
+                request_options={"max_retries": 0},
+                **language,
+            ) as reply,
+        ):
+            return await self._vendor.collect(reply.data)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = self._made = None
+
+    def _sound(self) -> dict[str, float | None]:
+        settings = self._settings
+        return {
+            "stability": settings.elevenlabs_stability,
+            "similarity_boost": settings.elevenlabs_similarity,
+            "style": settings.elevenlabs_style,
+        }
+
+    def _client(self) -> Any:
+        if self._made is None:
+            import httpx
+            from elevenlabs.client import AsyncElevenLabs
+
+            self._http = self._vendor.client(httpx)
+            self._made = AsyncElevenLabs(
+                api_key=self._settings.elevenlabs_api_key.get_secret_value(),
+                base_url=self._settings.elevenlabs_base_url,
+                httpx_client=self._http,
+            )
+        return self._made

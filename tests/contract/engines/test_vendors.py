@@ -1,0 +1,103 @@
+"""The contract of every engine of a vendor: how each failure of the vendor ends, and that the key stays secret."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import sys
+import traceback
+
+import pytest
+
+from onevoice_kit.errors import Busy, DeadlineExceeded, InvalidInput, OneVoiceError, PreconditionFailed, Unavailable
+from onevoice_kit.testing.waiting import eventually
+from tests.contract.engines.vendors import VENDORS, make, served
+from tests.support import vendor_server as faults
+from tests.support.vendor_server import KEY
+
+KIND = "vendors"
+FAILURES = {
+    "key refused": (faults.refuses(401), PreconditionFailed, "engine_key_refused"),
+    "account refused": (faults.refuses(403), PreconditionFailed, "engine_key_refused"),
+    "no credit": (faults.refuses(402), PreconditionFailed, "engine_key_refused"),
+    "request refused": (faults.refuses(422), InvalidInput, "engine_refused"),
+    "too many requests": (faults.refuses(429, retry_after="7"), Busy, "engine_busy"),
+    "broken": (faults.refuses(500), Unavailable, "engine_failed"),
+    "overloaded": (faults.refuses(503, retry_after="7"), Unavailable, "engine_failed"),
+    "elsewhere": (faults.refuses(302, location="http://127.0.0.1:9/"), Unavailable, "engine_failed"),
+    "silent": (faults.silent, DeadlineExceeded, "engine_timeout"),
+    "dripping": (faults.dripping, DeadlineExceeded, "engine_timeout"),
+    "cut": (faults.cut, Unavailable, "engine_failed"),
+    "cut at once": (faults.cut_at_once, Unavailable, "engine_failed"),
+    "no such type": (faults.sends(b"<html>", "text/html"), Unavailable, "engine_answer"),
+    "empty": (faults.sends(b""), Unavailable, "engine_answer"),
+    "endless": (faults.endless, Unavailable, "engine_answer"),
+}
+"""The fault, our error and its reason."""
+SLOW = {"silent", "dripping"}
+ASKS_TO_WAIT = {"too many requests", "overloaded"}
+
+
+@pytest.fixture(params=VENDORS, ids=lambda pair: "-".join(pair))
+def vendor(request):
+    return request.param
+
+
+@pytest.fixture
+def call(audio):
+    """Calls an engine of any kind once."""
+
+    async def once(kind, engine):
+        if kind == "synthesis":
+            return await engine.speak("Hola.", (await engine.describe()).voices[0], 1.0)
+        raise AssertionError(kind)
+
+    return once
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_each_failure_of_the_vendor_is_an_error_of_ours_without_the_key(vendor, call, failure):
+    fault, error, reason = FAILURES[failure]
+    async with served(vendor, timeout_s=0.4 if failure in SLOW else 20.0) as (engine, server):
+        engine._vendor = dataclasses.replace(engine._vendor, max_bytes=1 << 20)
+        server.fault = fault
+        with pytest.raises(OneVoiceError) as caught:
+            await call(vendor[0], engine)
+        assert (type(caught.value), caught.value.reason) == (error, reason)
+        assert caught.value.retryable == error.retryable
+        assert caught.value.retry_after == (7 if failure in ASKS_TO_WAIT else None)
+        assert KEY not in "".join(traceback.format_exception(caught.value)) + repr(caught.value.details)
+        assert len(server.requests) == 1
+
+
+async def test_after_a_failure_the_engine_works(vendor, call):
+    async with served(vendor) as (engine, server):
+        server.fault = faults.cut
+        with pytest.raises(OneVoiceError):
+            await call(vendor[0], engine)
+        server.fault = None
+        assert await call(vendor[0], engine)
+
+
+async def test_cancelling_closes_the_call_of_the_vendor(vendor, call):
+    async with served(vendor) as (engine, server):
+        server.fault = faults.silent
+        task = asyncio.create_task(call(vendor[0], engine))
+        await server.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await eventually(server.hung_up.is_set)
+
+
+async def test_without_a_key_the_setting_is_named(vendor):
+    described = await make(vendor, "http://127.0.0.1:9", key="").describe()
+    assert VENDORS[vendor].key.upper() in described.missing
+
+
+async def test_describing_an_engine_imports_no_package_of_the_vendor(vendor, monkeypatch):
+    monkeypatch.delitem(sys.modules, vendor[1], raising=False)
+    described = await make(vendor, "http://127.0.0.1:9").describe()
+    assert described.available
+    assert KEY not in repr(described)
+    assert vendor[1] not in sys.modules

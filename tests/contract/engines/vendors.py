@@ -1,0 +1,55 @@
+"""Every engine of a vendor with its local server, for the contract of its kind and for the contract of failures."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import SecretStr
+
+from services.tts.engines.registry import synthesis_engines
+from services.tts.settings import TtsSettings
+from tests.support import vendor_apis
+from tests.support.vendor_server import KEY, Api, VendorServer, vendor_server
+
+
+@dataclass(frozen=True)
+class VendorEngine:
+    """An engine and the part of its vendor's API that it calls."""
+
+    api: Api
+    settings: Callable[[str], Mapping[str, Any]]
+    """By the server's address."""
+    key: str = ""
+    """The setting that holds the key."""
+
+
+VENDORS: Mapping[tuple[str, str], VendorEngine] = {
+    ("synthesis", "openai"): VendorEngine(
+        vendor_apis.openai_speech, lambda url: {"openai_audio_base_url": url}, "openai_api_key"
+    ),
+    ("synthesis", "elevenlabs"): VendorEngine(
+        vendor_apis.elevenlabs_speech, lambda url: {"elevenlabs_base_url": url}, "elevenlabs_api_key"
+    ),
+}
+"""By kind and name: a pair."""
+
+
+def make(pair: tuple[str, str], url: str, timeout_s: float = 20.0, key: str = KEY) -> Any:
+    """The engine as its service makes it, calling a server at `url`."""
+    vendor, name = VENDORS[pair], pair[1]
+    chosen = {**vendor.settings(url), vendor.key: SecretStr(key)}
+    return synthesis_engines(TtsSettings(tts_engines=(name,), tts_vendor_timeout_s=timeout_s, **chosen)).get(name)
+
+
+@asynccontextmanager
+async def served(pair: tuple[str, str], timeout_s: float = 20.0) -> AsyncGenerator[tuple[Any, VendorServer]]:
+    """The engine with its server."""
+    async with vendor_server(VENDORS[pair].api) as server:
+        engine = make(pair, server.url, timeout_s)
+        try:
+            yield engine, server
+        finally:
+            await engine.close()

@@ -1,0 +1,51 @@
+"""The voices of vendors, and what a vendor is asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.tts.engines.base import Gender
+from services.tts.engines.elevenlabs import ElevenLabs
+from services.tts.engines.openai import OpenAi
+from services.tts.engines.voices import multilingual, vendor_id
+from services.tts.settings import TtsSettings
+from tests.support.vendor_apis import elevenlabs_speech, openai_speech
+from tests.support.vendor_server import KEY, vendor_server
+
+
+def test_a_voice_speaks_each_language_under_an_id_of_its_own():
+    voices = multilingual("some", ["a+b:Ana:female", "c"], ["es", "pt-BR"])
+    assert [voice.id for voice in voices] == ["some:es+a+b", "some:es+c", "some:pt-BR+a+b", "some:pt-BR+c"]
+    assert [vendor_id(voice) for voice in voices[:2]] == ["a+b", "c"]
+    assert (voices[0].name, voices[0].gender) == ("Ana", Gender.FEMALE)
+    assert (voices[1].name, voices[1].gender) == ("c", Gender.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("model", "language"), [("eleven_multilingual_v2", {}), ("eleven_flash_v2_5", {"language_code": "es"})]
+)
+async def test_elevenlabs_gets_the_language_where_its_model_takes_one_and_the_settings_of_the_voice(model, language):
+    async with vendor_server(elevenlabs_speech) as server:
+        settings = TtsSettings(
+            elevenlabs_api_key=KEY, elevenlabs_base_url=server.url, elevenlabs_tts_model=model, elevenlabs_style=0.3
+        )
+        engine = ElevenLabs(settings)
+        voice = next(one for one in (await engine.describe()).voices if one.language == "es")
+        await engine.speak("Hola.", voice, 2.0)
+        await engine.close()
+    asked = server.requests[0].json
+    assert asked == {"text": "Hola.", "model_id": model, "voice_settings": {"style": 0.3, "speed": 1.2}, **language}
+
+
+async def test_openai_gets_instructions_only_where_they_are_set_and_they_are_part_of_the_identity():
+    async with vendor_server(openai_speech) as server:
+        infos = []
+        for said in ("", "Speak calmly."):
+            settings = TtsSettings(openai_api_key=KEY, openai_audio_base_url=server.url, openai_tts_instructions=said)
+            engine = OpenAi(settings)
+            described = await engine.describe()
+            await engine.speak("Hola.", described.voices[0], 1.0)
+            await engine.close()
+            infos.append(described.info)
+    assert [request.json.get("instructions") for request in server.requests] == [None, "Speak calmly."]
+    assert infos[0].version != infos[1].version
