@@ -7,10 +7,29 @@ from typing import Literal
 
 from pydantic import Field
 
-from onevoice_kit.settings import EngineSettings, GrpcServerSettings, Names, StorageSettings
+from onevoice_kit.settings import (
+    ElevenLabsSettings,
+    EngineSettings,
+    GrpcServerSettings,
+    Names,
+    OpenAiSettings,
+    StorageSettings,
+)
 
 
-class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings):
+class VendorSettings(OpenAiSettings, ElevenLabsSettings):
+    """Settings of the vendors' engines."""
+
+    asr_vendor_timeout_s: float = Field(default=120.0, gt=0)
+    """Longest time for one region, from the request to the last byte."""
+    asr_vendor_calls: int = Field(default=4, ge=1, le=64)
+    """Regions of one call that are with the vendor at once."""
+    openai_asr_model: str = "whisper-1"
+    """One whose name begins with `gpt-` gives words without times, which are then spread over their region."""
+    elevenlabs_asr_model: str = "scribe_v1"
+
+
+class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSettings):
     """Environment of speech recognition."""
 
     asr_transcription_engines: Names = ("whisper", "pocketsphinx")

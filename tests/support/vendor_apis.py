@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import array
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
 
 import jsonschema
+import soundfile
 
 from tests.support.vendor_server import KEY, Reply, Request
 
@@ -23,6 +28,22 @@ _OPENAI_SPEECH = {
     },
 }
 """`CreateSpeechRequest` of the OpenAI API 2.3.0."""
+_OPENAI_TRANSCRIPTION = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["model"],
+    "properties": {
+        "model": {"type": "string"},
+        "language": {"type": "string", "pattern": "^[a-z]{2,3}$"},
+        "languages": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]{2,3}$"}},
+        "prompt": {"type": "string"},
+        "response_format": {"enum": ["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]},
+        "temperature": {"type": "string"},
+        "timestamp_granularities": {"type": "array", "items": {"enum": ["word", "segment"]}},
+    },
+}
+"""`CreateTranscriptionRequest` of the OpenAI API 2.3.0, its fields as a form has them, with `languages` of its later
+`gpt-transcribe`."""
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _ELEVENLABS_SPEECH = {
     "type": "object",
@@ -46,6 +67,23 @@ _ELEVENLABS_SPEECH = {
     },
 }
 """`Body_text_to_speech_full` of the ElevenLabs API v1, as its SDK 2.78.0 sends it."""
+_ELEVENLABS_TRANSCRIPTION = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["model_id"],
+    "properties": {
+        "model_id": {"enum": ["scribe_v1", "scribe_v2"]},
+        "language_code": {"type": "string", "pattern": "^[a-z]{2,3}$"},
+        "tag_audio_events": {"enum": ["true", "false"]},
+        "timestamps_granularity": {"enum": ["none", "word", "character"]},
+        "diarize": {"enum": ["true", "false"]},
+        # Nullable; the package sends JSON's null for those that are not given.
+        "webhook_metadata": {"const": "null"},
+        "entity_detection": {"const": "null"},
+        "entity_redaction": {"const": "null"},
+    },
+}
+"""`Body_Speech_to_Text_v1_speech_to_text_post` of the ElevenLabs API v1, as its SDK 2.78.0 sends it."""
 _ELEVENLABS_FORMATS = ["mp3_44100_128", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100"]
 
 
@@ -71,6 +109,50 @@ def elevenlabs_speech(request: Request) -> Reply:
     if asked["model_id"] == "eleven_multilingual_v2":
         assert "language_code" not in asked
     return Reply(_speech(asked["text"], voice, asked.get("voice_settings", {}).get("speed", 1.0)), "audio/pcm")
+
+
+def openai_transcription(request: Request) -> Reply:
+    """`POST /audio/transcriptions`."""
+    _expect(request, "POST", "/audio/transcriptions")
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    asked, sound = request.form()
+    jsonschema.validate(asked, _OPENAI_TRANSCRIPTION)
+    words: list[dict[str, Any]] = [{"word": word, "start": start, "end": end} for word, start, end in _heard(sound)]
+    text = ", ".join(word["word"] for word in words) + "."
+    if asked["response_format"] == "json":
+        assert "timestamp_granularities" not in asked
+        return _json({"text": text})
+    assert not asked["model"].startswith("gpt-")
+    segment = {"id": 0, "start": 0.0, "end": words[-1]["end"] if words else 0.0, "text": text, "avg_logprob": -0.2}
+    return _json({"task": "transcribe", "language": "english", "text": text, "words": words, "segments": [segment]})
+
+
+def elevenlabs_transcription(request: Request) -> Reply:
+    """`POST /v1/speech-to-text`."""
+    _expect(request, "POST", "/v1/speech-to-text")
+    assert request.headers["xi-api-key"] == KEY
+    asked, sound = request.form()
+    jsonschema.validate(asked, _ELEVENLABS_TRANSCRIPTION)
+    words: list[dict[str, Any]] = []
+    for word, start, end in _heard(sound):
+        words.append({"text": word, "type": "word", "start": start, "end": end, "logprob": -0.1})
+        words.append({"text": " ", "type": "spacing", "start": end, "end": end, "logprob": 0.0})
+    words.append({"text": "(laughs)", "type": "audio_event", "start": 0.0, "end": 0.1, "logprob": -0.1})
+    text = "".join(word["text"] for word in words)
+    return _json({"language_code": "eng", "language_probability": 0.9, "text": text, "words": words})
+
+
+def _json(body: Any) -> Reply:
+    return Reply(json.dumps(body).encode(), "application/json")
+
+
+def _heard(sound: bytes) -> Iterable[tuple[str, float, float]]:
+    """A word for each half second of a FLAC file of 16 kHz, mono: text, start and end in seconds."""
+    with soundfile.SoundFile(io.BytesIO(sound)) as file:
+        assert (file.format, file.samplerate, file.channels) == ("FLAC", 16_000, 1)
+        seconds = file.frames / file.samplerate
+    assert seconds >= 0.1
+    return [(f"word{n}", n / 2 + 0.1, n / 2 + 0.4) for n in range(int(seconds * 2))]
 
 
 def _expect(request: Request, method: str, path: str) -> None:

@@ -101,7 +101,7 @@ class VendorServer:
                 else:
                     await self._fail(self.fault, reply, reader, writer)
                     return
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)
@@ -117,7 +117,7 @@ class VendorServer:
         try:
             return self._api(request)
         except (jsonschema.ValidationError, AssertionError) as error:
-            self.problems.append(str(error))
+            self.problems.append(repr(error))
             return Reply(b"{}", "application/json", 422)
 
     async def _fail(

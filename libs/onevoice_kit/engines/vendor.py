@@ -77,7 +77,9 @@ class Vendor:
         except OneVoiceError:
             raise
         except Exception as error:  # noqa: BLE001 - the vendors' packages have no common class of errors
-            raise self._failed(error) from None
+            # A package that cannot read a good reply raises an error with that reply's status.
+            unreadable = getattr(error, "status_code", None) == 200
+            raise (self.answer("cannot be read") if unreadable else self._failed(error)) from None
 
     async def collect(self, blocks: AsyncIterable[bytes]) -> bytes:
         """The whole reply. Raises `Unavailable` (reason `engine_answer`) for one without content."""

@@ -13,6 +13,8 @@ from services.asr.settings import AsrSettings
 TRANSCRIPTION: Mapping[str, str] = {
     "whisper": "services.asr.engines.whisper",
     "pocketsphinx": "services.asr.engines.pocketsphinx",
+    "openai": "services.asr.engines.openai",
+    "elevenlabs": "services.asr.engines.elevenlabs",
 }
 """Modules with a function `create(settings)`."""
 DIARIZATION: Mapping[str, str] = {"single": "services.asr.engines.single"}

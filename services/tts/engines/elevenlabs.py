@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.clients import NO_RETRY, elevenlabs_client
 from onevoice_kit.engines.vendor import Vendor, variant
 from services.tts.engines.base import Capabilities, Voice
 from services.tts.engines.voices import VENDOR_BYTES, multilingual, vendor_id
@@ -32,8 +31,7 @@ class ElevenLabs:
     def __init__(self, settings: TtsSettings) -> None:
         self._settings = settings
         self._vendor = Vendor(NAME, settings.tts_vendor_timeout_s, VENDOR_BYTES, ("audio/", "application/octet-stream"))
-        self._http: Any = None
-        self._made: Any = None
+        self._client = elevenlabs_client(settings, self._vendor)
 
     async def describe(self) -> Capabilities:
         settings = self._settings
@@ -48,7 +46,7 @@ class ElevenLabs:
         )
 
     async def warm(self) -> None:
-        self._client()
+        self._client.get()
 
     async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
         from elevenlabs.types import VoiceSettings
@@ -58,13 +56,13 @@ class ElevenLabs:
         sound = {name: value for name, value in self._sound().items() if value is not None}
         async with (
             self._vendor.call(),
-            self._client().text_to_speech.with_raw_response.convert(
+            self._client.get().text_to_speech.with_raw_response.convert(
                 vendor_id(voice),
                 text=text,
                 model_id=model,
                 output_format=_FORMAT,
                 voice_settings=VoiceSettings(speed=min(_FASTEST, max(_SLOWEST, rate)), **sound),
-                request_options={"max_retries": 0},
+                request_options=NO_RETRY,
                 **language,
             ) as reply,
         ):
@@ -72,9 +70,7 @@ class ElevenLabs:
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = self._made = None
+        await self._client.close()
 
     def _sound(self) -> dict[str, float | None]:
         settings = self._settings
@@ -83,16 +79,3 @@ class ElevenLabs:
             "similarity_boost": settings.elevenlabs_similarity,
             "style": settings.elevenlabs_style,
         }
-
-    def _client(self) -> Any:
-        if self._made is None:
-            import httpx
-            from elevenlabs.client import AsyncElevenLabs
-
-            self._http = self._vendor.client(httpx)
-            self._made = AsyncElevenLabs(
-                api_key=self._settings.elevenlabs_api_key.get_secret_value(),
-                base_url=self._settings.elevenlabs_base_url,
-                httpx_client=self._http,
-            )
-        return self._made

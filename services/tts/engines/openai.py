@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import date
 
 from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.clients import openai_client
 from onevoice_kit.engines.vendor import Vendor, variant
 from onevoice_kit.settings import OPENAI_URL
 from services.tts.engines.base import Capabilities, Voice
@@ -12,6 +13,8 @@ from services.tts.engines.voices import VENDOR_BYTES, multilingual, vendor_id
 from services.tts.settings import TtsSettings
 
 NAME = "openai"
+_ENDS = date(2027, 1, 6)
+"""Of every model of OpenAI's that speaks by this API."""
 SAMPLE_RATE = 24_000
 """Of the format `pcm`: mono, 16-bit little endian."""
 _LANGUAGES = (
@@ -32,25 +35,26 @@ class OpenAi:
     def __init__(self, settings: TtsSettings) -> None:
         self._settings = settings
         self._vendor = Vendor(NAME, settings.tts_vendor_timeout_s, VENDOR_BYTES, ("audio/", "application/octet-stream"))
-        self._made: Any = None
+        self._client = openai_client(settings, self._vendor)
 
     async def describe(self) -> Capabilities:
         settings = self._settings
         missing = self._vendor.missing(settings.openai_api_key, "OPENAI_API_KEY", "openai")
-        url = settings.openai_audio_base_url
-        version = variant(url="" if url == OPENAI_URL else url, instructions=settings.openai_tts_instructions)
+        own = settings.openai_audio_base_url != OPENAI_URL
+        url = settings.openai_audio_base_url if own else ""
+        version = variant(url=url, instructions=settings.openai_tts_instructions)
         return Capabilities(
-            info=EngineInfo(NAME, settings.openai_tts_model, version),
+            info=EngineInfo(NAME, settings.openai_tts_model, version, shutdown_date=None if own else _ENDS),
             voices=() if missing else multilingual(NAME, settings.openai_tts_voices, _LANGUAGES.split()),
             sample_rate=SAMPLE_RATE,
             missing=missing,
         )
 
     async def warm(self) -> None:
-        self._client()
+        self._client.get()
 
     async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
-        create_speech = self._client().audio.speech.with_streaming_response.create
+        create_speech = self._client.get().audio.speech.with_streaming_response.create
         # The API refuses instructions for its older models, so empty ones are left out.
         extra = {"instructions": asked} if (asked := self._settings.openai_tts_instructions) else {}
         async with (
@@ -68,19 +72,4 @@ class OpenAi:
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._made is not None:
-            await self._made.close()
-            self._made = None
-
-    def _client(self) -> Any:
-        if self._made is None:
-            import httpx2
-            import openai
-
-            self._made = openai.AsyncOpenAI(
-                api_key=self._settings.openai_api_key.get_secret_value(),
-                base_url=self._settings.openai_audio_base_url,
-                max_retries=0,
-                http_client=self._vendor.client(httpx2),
-            )
-        return self._made
+        await self._client.close()

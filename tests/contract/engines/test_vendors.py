@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import sys
 import traceback
 
@@ -11,6 +10,7 @@ import pytest
 
 from onevoice_kit.errors import Busy, DeadlineExceeded, InvalidInput, OneVoiceError, PreconditionFailed, Unavailable
 from onevoice_kit.testing.waiting import eventually
+from services.asr.engines.base import TimeRange
 from tests.contract.engines.vendors import VENDORS, make, served
 from tests.support import vendor_server as faults
 from tests.support.vendor_server import KEY
@@ -34,11 +34,14 @@ FAILURES = {
     "endless": (faults.endless, Unavailable, "engine_answer"),
 }
 """The fault, our error and its reason."""
+GARBAGE = [b"{", b"[]", b"null", b"\xff\xfe", b'{"text": 7, "words": 7}', b'{"text": "", "words": [{"word": []}]}']
+"""Replies of JSON's type that are none, or have another form than documented."""
+SENTENCE = TimeRange(1400, 4100)
 SLOW = {"silent", "dripping"}
 ASKS_TO_WAIT = {"too many requests", "overloaded"}
 
 
-@pytest.fixture(params=VENDORS, ids=lambda pair: "-".join(pair))
+@pytest.fixture(params=VENDORS, ids="-".join)
 def vendor(request):
     return request.param
 
@@ -50,7 +53,7 @@ def call(audio):
     async def once(kind, engine):
         if kind == "synthesis":
             return await engine.speak("Hola.", (await engine.describe()).voices[0], 1.0)
-        raise AssertionError(kind)
+        return [found async for found in engine.transcribe(audio, [SENTENCE], "en")]
 
     return once
 
@@ -59,7 +62,7 @@ def call(audio):
 async def test_each_failure_of_the_vendor_is_an_error_of_ours_without_the_key(vendor, call, failure):
     fault, error, reason = FAILURES[failure]
     async with served(vendor, timeout_s=0.4 if failure in SLOW else 20.0) as (engine, server):
-        engine._vendor = dataclasses.replace(engine._vendor, max_bytes=1 << 20)
+        object.__setattr__(engine._vendor, "max_bytes", 1 << 20)
         server.fault = fault
         with pytest.raises(OneVoiceError) as caught:
             await call(vendor[0], engine)
@@ -68,6 +71,16 @@ async def test_each_failure_of_the_vendor_is_an_error_of_ours_without_the_key(ve
         assert caught.value.retry_after == (7 if failure in ASKS_TO_WAIT else None)
         assert KEY not in "".join(traceback.format_exception(caught.value)) + repr(caught.value.details)
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("body", GARBAGE)
+@pytest.mark.parametrize("pair", [pair for pair in VENDORS if pair[0] == "transcription"], ids="-".join)
+async def test_a_reply_of_another_form_is_an_error_of_ours(pair, call, body):
+    async with served(pair) as (engine, server):
+        server.fault = faults.sends(body)
+        with pytest.raises(Unavailable) as caught:
+            await call(pair[0], engine)
+        assert caught.value.reason == "engine_answer"
 
 
 async def test_after_a_failure_the_engine_works(vendor, call):

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from services.asr.engines.registry import transcription_engines
+from services.asr.settings import AsrSettings
 from services.tts.engines.registry import synthesis_engines
 from services.tts.settings import TtsSettings
 from tests.support import vendor_apis
@@ -30,6 +32,12 @@ VENDORS: Mapping[tuple[str, str], VendorEngine] = {
     ("synthesis", "openai"): VendorEngine(
         vendor_apis.openai_speech, lambda url: {"openai_audio_base_url": url}, "openai_api_key"
     ),
+    ("transcription", "openai"): VendorEngine(
+        vendor_apis.openai_transcription, lambda url: {"openai_audio_base_url": url}, "openai_api_key"
+    ),
+    ("transcription", "elevenlabs"): VendorEngine(
+        vendor_apis.elevenlabs_transcription, lambda url: {"elevenlabs_base_url": url}, "elevenlabs_api_key"
+    ),
     ("synthesis", "elevenlabs"): VendorEngine(
         vendor_apis.elevenlabs_speech, lambda url: {"elevenlabs_base_url": url}, "elevenlabs_api_key"
     ),
@@ -41,6 +49,9 @@ def make(pair: tuple[str, str], url: str, timeout_s: float = 20.0, key: str = KE
     """The engine as its service makes it, calling a server at `url`."""
     vendor, name = VENDORS[pair], pair[1]
     chosen = {**vendor.settings(url), vendor.key: SecretStr(key)}
+    if pair[0] == "transcription":
+        asr = AsrSettings(asr_transcription_engines=(name,), asr_vendor_timeout_s=timeout_s, **chosen)
+        return transcription_engines(asr).get(name)
     return synthesis_engines(TtsSettings(tts_engines=(name,), tts_vendor_timeout_s=timeout_s, **chosen)).get(name)
 
 

@@ -1,4 +1,4 @@
-"""What engines of vendors share: waits that a vendor asks for, and the identity that follows from settings."""
+"""Parts that engines of vendors share: waits that a vendor asks for, and the identity that follows from settings."""
 
 from __future__ import annotations
 

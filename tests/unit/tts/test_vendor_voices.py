@@ -1,4 +1,4 @@
-"""The voices of vendors, and what a vendor is asked for."""
+"""The voices of vendors, and requests that depend on settings."""
 
 from __future__ import annotations
 
