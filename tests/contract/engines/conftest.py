@@ -24,8 +24,8 @@ from services.translate.settings import TranslateSettings
 from services.tts.engines import kokoro_model
 from services.tts.engines import registry as synthesis
 from services.tts.settings import TtsSettings
-from tests.support.chat_server import chat_server
 from tests.contract.engines.vendors import VENDORS, served
+from tests.support.chat_server import chat_server
 from tests.support.synthesis_engine import FakeEngine as FakeSynthesis
 from tests.support.translation_engine import FakeEngine as FakeTranslation
 from tests.unit.asr import samples
