@@ -24,7 +24,7 @@ def configure(level: str, log_format: Literal["json", "text"], service: str) -> 
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter(service) if log_format == "json" else TextFormatter(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Chatty about every request at INFO, and the SDKs of vendors log whole bodies at DEBUG: the words of users.
+    # Chatty about every request at INFO, and some versions of SDKs log bodies at DEBUG: the words of users.
     for name in ("botocore", "aiobotocore", "urllib3", "httpx", "httpx2", "httpcore2", "openai", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -1,0 +1,60 @@
+"""Engines of vendors: requests, answers, and the words of users."""
+
+from __future__ import annotations
+
+from .mutation import Mutation
+
+_CLIENT, _OPENAI = "services/translate/engines/openai_client.py", "tests/unit/translate/test_openai.py::"
+_FAILURES = f"{_OPENAI}test_a_failure_of_the_endpoint_has_our_class_and_is_not_repeated_here"
+
+ENGINES = (
+    Mutation(
+        "language model: an answer that comes twice counts",
+        "services/translate/engines/openai_prompt.py",
+        " and times[key] == 1",
+        "",
+        (f"{_OPENAI}test_answers_belong_to_lines_by_id_and_only_what_is_missing_is_asked_again",),
+    ),
+    Mutation(
+        "language model: the SDK repeats requests",
+        _CLIENT,
+        "max_retries=0",
+        "max_retries=1",
+        (_FAILURES,),
+    ),
+    Mutation(
+        "language model: the key comes from the environment",
+        _CLIENT,
+        "api_key=key or _NO_KEY",
+        "api_key=key or None",
+        (f"{_OPENAI}test_the_key_comes_from_the_settings_alone",),
+    ),
+    Mutation(
+        "language model: an answer may have any size",
+        _CLIENT,
+        "if self._left < 0:",
+        "if False:",
+        (_FAILURES,),
+    ),
+    Mutation(
+        "language model: a redirect takes the transcript elsewhere",
+        _CLIENT,
+        "follow_redirects=False",
+        "follow_redirects=True",
+        (_FAILURES,),
+    ),
+    Mutation(
+        "language model: a text that follows its line passes as its translation",
+        "services/translate/engines/openai_prompt.py",
+        "if text and len(text) <= longest",
+        "if text",
+        (f"{_OPENAI}test_a_text_many_times_as_long_as_its_line_is_no_translation",),
+    ),
+    Mutation(
+        "language model: a glossary term that is left aside is not named",
+        "services/translate/translation.py",
+        "missed_terms=tuple(term.source for term in missed_terms(source, one.text, terms))",
+        "missed_terms=()",
+        ("tests/unit/translate/test_translation.py::test_terms_that_an_engine_does_not_keep_are_named",),
+    ),
+)
