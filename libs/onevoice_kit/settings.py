@@ -100,6 +100,14 @@ class ElevenLabsSettings(Settings):
     """Another region's address keeps the data there."""
 
 
+class DeepgramSettings(Settings):
+    """A process whose engines `deepgram` hear or speak."""
+
+    deepgram_api_key: SecretStr = SecretStr("")
+    deepgram_base_url: str = "https://api.deepgram.com"
+    """Another region's address keeps the data there."""
+
+
 class ClientSettings(GrpcIdentitySettings):
     """A process that calls others by gRPC."""
 

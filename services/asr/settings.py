@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from onevoice_kit.settings import (
+    DeepgramSettings,
     ElevenLabsSettings,
     EngineSettings,
     GrpcServerSettings,
@@ -17,7 +18,7 @@ from onevoice_kit.settings import (
 )
 
 
-class VendorSettings(OpenAiSettings, ElevenLabsSettings):
+class VendorSettings(OpenAiSettings, ElevenLabsSettings, DeepgramSettings):
     """Settings of the vendors' engines."""
 
     asr_vendor_timeout_s: float = Field(default=120.0, gt=0)
@@ -27,6 +28,7 @@ class VendorSettings(OpenAiSettings, ElevenLabsSettings):
     openai_asr_model: str = "whisper-1"
     """One whose name begins with `gpt-` gives words without times, which are then spread over their region."""
     elevenlabs_asr_model: str = "scribe_v1"
+    deepgram_asr_model: str = "nova-3"
 
 
 class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSettings):

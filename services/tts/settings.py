@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from onevoice_kit.settings import (
+    DeepgramSettings,
     ElevenLabsSettings,
     EngineSettings,
     GrpcServerSettings,
@@ -18,7 +19,7 @@ from onevoice_kit.settings import (
 )
 
 
-class VendorSettings(OpenAiSettings, ElevenLabsSettings):
+class VendorSettings(OpenAiSettings, ElevenLabsSettings, DeepgramSettings):
     """Settings of the vendors' engines."""
 
     tts_vendor_timeout_s: float = Field(default=60.0, gt=0)
@@ -56,6 +57,27 @@ class VendorSettings(OpenAiSettings, ElevenLabsSettings):
     """High: closer to the voice."""
     elevenlabs_style: float | None = Field(default=None, ge=0, le=1)
     """Exaggeration of the voice's style."""
+    deepgram_voices: Names = (
+        "aura-2-thalia-en:Thalia:female",
+        "aura-2-apollo-en:Apollo:male",
+        "aura-2-helena-en:Helena:female",
+        "aura-2-arcas-en:Arcas:male",
+        "aura-2-celeste-es:Celeste:female",
+        "aura-2-nestor-es:Nestor:male",
+        "aura-2-estrella-es:Estrella:female",
+        "aura-2-sirio-es:Sirio:male",
+        "aura-2-viktoria-de:Viktoria:female",
+        "aura-2-julius-de:Julius:male",
+        "aura-2-agathe-fr:Agathe:female",
+        "aura-2-hector-fr:Hector:male",
+        "aura-2-livia-it:Livia:female",
+        "aura-2-dionisio-it:Dionisio:male",
+        "aura-2-beatrix-nl:Beatrix:female",
+        "aura-2-sander-nl:Sander:male",
+        "aura-2-izanami-ja:Izanami:female",
+        "aura-2-fujin-ja:Fujin:male",
+    )
+    """`id:name:gender` of the voices; an id ends with its language."""
 
 
 class TtsSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSettings):

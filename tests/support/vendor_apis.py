@@ -87,6 +87,31 @@ _ELEVENLABS_TRANSCRIPTION = {
 _ELEVENLABS_FORMATS = ["mp3_44100_128", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100"]
 
 
+_DEEPGRAM_SPEAK = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["model", "encoding", "container", "sample_rate"],
+    "properties": {
+        "model": {"type": "string", "pattern": "^aura-2-[a-z]+-(de|en|es|fr|it|ja|nl)$"},
+        "encoding": {"const": "linear16"},
+        "container": {"enum": ["none", "wav"]},
+        "sample_rate": {"enum": ["8000", "16000", "24000", "32000", "48000"]},
+    },
+}
+"""Query of `POST /v1/speak` of the Deepgram API v1, as its SDK 7.17.0 sends it, for the encoding `linear16`."""
+_DEEPGRAM_LISTEN = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["model", "language"],
+    "properties": {
+        "model": {"type": "string", "pattern": "^nova-"},
+        "language": {"type": "string", "pattern": "^[a-z]{2}(-[A-Z]{2})?$"},
+        "punctuate": {"enum": ["true", "false"]},
+    },
+}
+"""Query of `POST /v1/listen` of the same API."""
+
+
 def openai_speech(request: Request) -> Reply:
     """`POST /audio/speech`, format `pcm`."""
     _expect(request, "POST", "/audio/speech")
@@ -140,6 +165,38 @@ def elevenlabs_transcription(request: Request) -> Reply:
     words.append({"text": "(laughs)", "type": "audio_event", "start": 0.0, "end": 0.1, "logprob": -0.1})
     text = "".join(word["text"] for word in words)
     return _json({"language_code": "eng", "language_probability": 0.9, "text": text, "words": words})
+
+
+def deepgram_speech(request: Request) -> Reply:
+    """`POST /v1/speak`."""
+    _expect(request, "POST", "/v1/speak")
+    assert request.headers["authorization"] == f"Token {KEY}"
+    jsonschema.validate(dict(request.query), _DEEPGRAM_SPEAK)
+    assert set(request.json) == {"text"}
+    assert len(request.json["text"]) <= 2000
+    return Reply(_speech(request.json["text"], request.query["model"], 1.0), "audio/l16;rate=24000;channels=1")
+
+
+def deepgram_transcription(request: Request) -> Reply:
+    """`POST /v1/listen`."""
+    _expect(request, "POST", "/v1/listen")
+    assert request.headers["authorization"] == f"Token {KEY}"
+    jsonschema.validate(dict(request.query), _DEEPGRAM_LISTEN)
+    words = [
+        {"word": word, "punctuated_word": f"{word},", "start": start, "end": end, "confidence": 0.9}
+        for word, start, end in _heard(request.body)
+    ]
+    alternative = {"transcript": " ".join(f"word{n}" for n in range(len(words))), "confidence": 0.9, "words": words}
+    metadata = {
+        "request_id": "00000000-0000-4000-8000-000000000000",
+        "sha256": "",
+        "created": "2026-01-01T00:00:00.000Z",
+        "duration": 1.0,
+        "channels": 1,
+        "models": [],
+        "model_info": {},
+    }
+    return _json({"metadata": metadata, "results": {"channels": [{"alternatives": [alternative]}]}})
 
 
 def _json(body: Any) -> Reply:

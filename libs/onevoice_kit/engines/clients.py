@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from onevoice_kit.engines.vendor import Vendor
-from onevoice_kit.settings import ElevenLabsSettings, OpenAiSettings
+from onevoice_kit.settings import DeepgramSettings, ElevenLabsSettings, OpenAiSettings
 
 
 class Client:
@@ -54,6 +54,22 @@ def elevenlabs_client(settings: ElevenLabsSettings, vendor: Vendor) -> Client:
         http = vendor.client(httpx)
         key, url = settings.elevenlabs_api_key.get_secret_value(), settings.elevenlabs_base_url
         return AsyncElevenLabs(api_key=key, base_url=url, httpx_client=http), http
+
+    return Client(make)
+
+
+def deepgram_client(settings: DeepgramSettings, vendor: Vendor) -> Client:
+    """Of the package `deepgram`."""
+
+    def make() -> tuple[Any, Any]:
+        import httpx
+        from deepgram import AsyncDeepgramClient
+        from deepgram.environment import DeepgramClientEnvironment
+
+        http = vendor.client(httpx)
+        key, url = settings.deepgram_api_key.get_secret_value(), settings.deepgram_base_url
+        place = DeepgramClientEnvironment(base=url, production=url, agent=url, agent_rest=url)
+        return AsyncDeepgramClient(api_key=key, environment=place, max_retries=0, httpx_client=http), http
 
     return Client(make)
 

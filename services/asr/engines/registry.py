@@ -15,6 +15,7 @@ TRANSCRIPTION: Mapping[str, str] = {
     "pocketsphinx": "services.asr.engines.pocketsphinx",
     "openai": "services.asr.engines.openai",
     "elevenlabs": "services.asr.engines.elevenlabs",
+    "deepgram": "services.asr.engines.deepgram",
 }
 """Modules with a function `create(settings)`."""
 DIARIZATION: Mapping[str, str] = {"single": "services.asr.engines.single"}

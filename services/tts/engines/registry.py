@@ -17,6 +17,7 @@ ENGINES: Mapping[str, str] = {
     "espeak": "services.tts.engines.espeak",
     "openai": "services.tts.engines.openai",
     "elevenlabs": "services.tts.engines.elevenlabs",
+    "deepgram": "services.tts.engines.deepgram",
 }
 """Modules with a function `create(settings)`."""
 

@@ -29,6 +29,12 @@ class VendorEngine:
 
 
 VENDORS: Mapping[tuple[str, str], VendorEngine] = {
+    ("transcription", "deepgram"): VendorEngine(
+        vendor_apis.deepgram_transcription, lambda url: {"deepgram_base_url": url}, "deepgram_api_key"
+    ),
+    ("synthesis", "deepgram"): VendorEngine(
+        vendor_apis.deepgram_speech, lambda url: {"deepgram_base_url": url}, "deepgram_api_key"
+    ),
     ("synthesis", "openai"): VendorEngine(
         vendor_apis.openai_speech, lambda url: {"openai_audio_base_url": url}, "openai_api_key"
     ),

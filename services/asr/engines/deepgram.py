@@ -1,0 +1,105 @@
+"""Engine `deepgram`: recognition by Deepgram."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel, Field, TypeAdapter
+
+from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.clients import deepgram_client
+from onevoice_kit.engines.vendor import Vendor, variant
+from onevoice_kit.languages import best
+from services.asr.engines.base import Capabilities, TimeRange, Utterance
+from services.asr.engines.vendor_regions import REPLY_BYTES, Seconds, recognise
+from services.asr.engines.whisper_model import TimedWord
+from services.asr.settings import AsrSettings
+
+NAME = "deepgram"
+_CODES = "bg ca cs da nl en et fi fr de el hi hu id it ja ko lv lt ms no pl pt ro ru sk es sv tr uk vi"
+LANGUAGES = tuple(_CODES.split())
+"""Of the model `nova-3`: BCP-47, which are the vendor's own codes."""
+
+
+class _Word(BaseModel):
+    word: str
+    punctuated_word: str | None = None
+    start: Seconds
+    end: Seconds
+    confidence: float
+
+
+class _Alternative(BaseModel):
+    words: list[_Word] | None = None
+
+
+class _Channel(BaseModel):
+    alternatives: list[_Alternative] = Field(min_length=1)
+
+
+class _Results(BaseModel):
+    channels: list[_Channel] = Field(min_length=1)
+
+
+class _Reply(BaseModel):
+    results: _Results
+
+
+_REPLY = TypeAdapter(_Reply)
+
+
+def create(settings: AsrSettings) -> Deepgram:
+    """The engine as the settings want it."""
+    return Deepgram(settings)
+
+
+class Deepgram:
+    """The engine `deepgram`."""
+
+    def __init__(self, settings: AsrSettings) -> None:
+        self._settings = settings
+        self._vendor = Vendor(NAME, settings.asr_vendor_timeout_s, REPLY_BYTES, ("application/json",))
+        self._client = deepgram_client(settings, self._vendor)
+
+    async def describe(self) -> Capabilities:
+        return Capabilities(
+            info=EngineInfo(NAME, self._settings.deepgram_asr_model, variant()),
+            languages=LANGUAGES,
+            missing=self._vendor.missing(self._settings.deepgram_api_key, "DEEPGRAM_API_KEY", "deepgram"),
+        )
+
+    async def warm(self) -> None:
+        """Imports the vendor's package."""
+        self._client.get()
+
+    async def transcribe(self, audio: Path, regions: Sequence[TimeRange], language: str) -> AsyncGenerator[Utterance]:
+        """As the protocol has it."""
+        code = best(language, LANGUAGES) or "en"
+        found = recognise(audio, regions, self._settings.asr_vendor_calls, partial(self._ask, code))
+        async with aclosing(found) as utterances:
+            async for utterance in utterances:
+                yield utterance
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.close()
+
+    async def _ask(self, code: str, sound: bytes, _length_ms: int) -> Sequence[TimedWord]:
+        async with self._vendor.call():
+            answer = await self._client.get().listen.v1.media.transcribe_file(
+                request=sound, model=self._settings.deepgram_asr_model, language=code, punctuate=True
+            )
+        words = self._vendor.parse(_REPLY, answer).results.channels[0].alternatives[0].words or ()
+        return [
+            TimedWord(
+                (word.punctuated_word or word.word).strip(),
+                round(word.start * 1000),
+                round(word.end * 1000),
+                word.confidence,
+            )
+            for word in words
+            if word.word.strip()
+        ]
