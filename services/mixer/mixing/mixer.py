@@ -68,7 +68,10 @@ class _Rendered:
 
 
 class Mixer:
-    """Mixes in constant memory: what a block of two seconds needs, whatever the length and the number of clips."""
+    """
+    Mixes in the memory that a block of two seconds needs, whatever the length and the number of clips; for a moment
+    before it, levels take 10 MB for each hour.
+    """
 
     def __init__(self, storage: Storage, ffmpeg: Ffmpeg) -> None:
         """`ffmpeg` carries the limits."""
