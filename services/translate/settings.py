@@ -6,9 +6,8 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from onevoice_kit.settings import EngineSettings, GrpcServerSettings, Names
+from onevoice_kit.settings import OPENAI_URL, EngineSettings, GrpcServerSettings, Names
 
-OPENAI_URL = "https://api.openai.com/v1"
 _LANGUAGES = (
     "ar bg bn ca cs da de el en en-GB es es-419 et fa fi fil fr fr-CA he hi hr hu id it ja ko lt lv ms nb nl pl pt "
     "pt-PT ro ru sk sl sr sv ta te th tr uk ur vi zh zh-TW"
@@ -32,7 +31,9 @@ class TranslateSettings(GrpcServerSettings, EngineSettings):
     translate_openai_base_url: str = OPENAI_URL
     """Address of an OpenAI-compatible endpoint, such as `http://127.0.0.1:11434/v1` for Ollama."""
     translate_openai_api_key: SecretStr = SecretStr("")
-    """Key for the endpoint; a local server needs none."""
+    """Key for the endpoint; a local server needs none. Empty: at OpenAI's own address, `OPENAI_API_KEY`."""
+    openai_api_key: SecretStr = SecretStr("")
+    """Key that every service shares for OpenAI; no other address gets it."""
     translate_openai_model: str = ""
     """Name of the model at the endpoint; the engine `openai` works only with one."""
     translate_openai_languages: Names = tuple(_LANGUAGES.split())
@@ -45,3 +46,9 @@ class TranslateSettings(GrpcServerSettings, EngineSettings):
     """Longest time for a call with all its requests; less than the two minutes after which the caller gives up."""
     translate_openai_concurrency: int = Field(default=4, ge=1, le=64)
     """Requests at once, over all calls of the service; a local model may want 1."""
+
+    @property
+    def translate_openai_key(self) -> str:
+        """The key for the endpoint, empty for none."""
+        own, shared = self.translate_openai_api_key.get_secret_value(), self.openai_api_key.get_secret_value()
+        return own or (shared if self.translate_openai_base_url == OPENAI_URL else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import select
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -126,7 +127,7 @@ class ChatServer:
 @contextmanager
 def chat_server() -> Iterator[ChatServer]:
     """A server on a free port of loopback."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server = _Server(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     chat = ChatServer(f"http://127.0.0.1:{server.server_port}/v1")
     server.RequestHandlerClass = type("Handler", (_Handler,), {"chat": chat})
@@ -137,6 +138,13 @@ def chat_server() -> Iterator[ChatServer]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *where: Any) -> None:
+        """Prints what failed, but not that a caller left."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*where)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.errors import DeadlineExceeded, PreconditionFailed
+from onevoice_kit.settings import OPENAI_URL
 from services.translate.engines.base import Capabilities, LanguagePair, Line, Term, Translation
-from services.translate.settings import OPENAI_URL, TranslateSettings
+from services.translate.settings import TranslateSettings
 
 if TYPE_CHECKING:
     from services.translate.engines.openai_client import ChatClient
@@ -67,7 +68,7 @@ class OpenAi:
         except TimeoutError:
             if not work.complete:
                 message = "The engine “openai” did not finish within its deadline."
-                raise DeadlineExceeded(message, reason="engine_deadline") from None
+                raise DeadlineExceeded(message, reason="engine_timeout") from None
             report(1.0)
         return work.translations()
 
@@ -86,7 +87,7 @@ class OpenAi:
         if self._client is None:
             self._client = ChatClient(
                 settings.translate_openai_base_url,
-                settings.translate_openai_api_key.get_secret_value(),
+                settings.translate_openai_key,
                 settings.translate_openai_model,
                 timeout_s=settings.translate_openai_deadline_s,
                 max_bytes=_MAX_BYTES,
@@ -100,12 +101,9 @@ class OpenAi:
             return "The engine “openai” needs the Python package “openai”; install the extra `onevoice[translate]`."
         if not settings.translate_openai_model:
             return "The engine “openai” needs the name of a model: set TRANSLATE_OPENAI_MODEL."
-        if (
-            not settings.translate_openai_api_key.get_secret_value()
-            and settings.translate_openai_base_url == OPENAI_URL
-        ):
+        if not settings.translate_openai_key and settings.translate_openai_base_url == OPENAI_URL:
             return (
-                "The engine “openai” needs a key, TRANSLATE_OPENAI_API_KEY, or the address of a server that needs "
-                "none, TRANSLATE_OPENAI_BASE_URL."
+                "The engine “openai” needs a key, OPENAI_API_KEY or TRANSLATE_OPENAI_API_KEY, or the address of a "
+                "server that needs none, TRANSLATE_OPENAI_BASE_URL."
             )
         return ""

@@ -17,11 +17,11 @@ from openai import (
     OpenAIError,
 )
 
+from onevoice_kit.engines.vendor import retry_after_s
 from onevoice_kit.errors import Busy, DeadlineExceeded, OneVoiceError, PreconditionFailed, Unavailable
 
 _NO_KEY = "none"
 """Local servers need no key, but the SDK does, and would take one from the environment."""
-_LONGEST_WAIT_S = 3600.0
 
 
 class Unusable(Exception):
@@ -108,7 +108,7 @@ def _content(body: bytes) -> str:
         message, finish = choice["message"], choice.get("finish_reason")
         content, refusal = message.get("content"), message.get("refusal")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        raise Unavailable("The engine “openai” got an answer of another form.", reason="engine_bad_response") from None
+        raise Unavailable("The engine “openai” got an answer of another form.", reason="engine_answer") from None
     if refusal or finish == "content_filter":
         raise Unusable(refused=True)
     if not isinstance(content, str):
@@ -131,9 +131,9 @@ def _error(error: Exception) -> Exception:
     if isinstance(error, APITimeoutError):
         return DeadlineExceeded("The engine “openai” does not answer in time.", reason="engine_timeout")
     if isinstance(error, _TooLarge):
-        return Unavailable("The engine “openai” got an answer that is too large.", reason="engine_bad_response")
+        return Unavailable("The engine “openai” got an answer that is too large.", reason="engine_answer")
     if isinstance(error, APIConnectionError | httpx2.HTTPError):
-        return Unavailable("The engine “openai” cannot reach its endpoint.", reason="engine_unreachable")
+        return Unavailable("The engine “openai” cannot reach its endpoint.", reason="engine_failed")
     return Unavailable("The engine “openai” failed.", reason="engine_failed")
 
 
@@ -142,28 +142,19 @@ def _status_error(error: APIStatusError) -> Exception:
     if code == "content_filter":
         return Unusable(refused=True)
     if status == 429 and code == "insufficient_quota":
-        return _permanent("has used up its quota at the vendor", "engine_quota")
+        return _permanent("has used up its quota at the vendor", "engine_key_refused")
     if status == 429:
-        asked = _retry_after(error.response.headers)
-        return Busy("The engine “openai” is at its rate limit.", reason="engine_rate_limit", retry_after=asked)
+        asked = retry_after_s(error.response.headers)
+        return Busy("The engine “openai” is at its rate limit.", reason="engine_busy", retry_after=asked)
     if status in (408, 409) or status >= 500:
         message = f"The endpoint of the engine “openai” answered {status}."
-        return Unavailable(message, reason="engine_failed", retry_after=_retry_after(error.response.headers))
+        return Unavailable(message, reason="engine_failed", retry_after=retry_after_s(error.response.headers))
     if status in (401, 403):
-        return _permanent("is refused: its key is not valid for the endpoint", "engine_unauthorized")
+        return _permanent("is refused: its key is not valid for the endpoint", "engine_key_refused")
     if status == 404:
-        return _permanent("finds no such endpoint or model", "engine_model_unknown")
-    return _permanent(f"has its request refused with status {status}", "engine_request_refused")
+        return _permanent("finds no such endpoint or model", "engine_refused")
+    return _permanent(f"has its request refused with status {status}", "engine_refused")
 
 
 def _permanent(what: str, reason: str) -> OneVoiceError:
     return PreconditionFailed(f"The engine “openai” {what}.", reason=reason, details={"engine": "openai"})
-
-
-def _retry_after(headers: httpx2.Headers) -> float | None:
-    """Seconds that the endpoint asks to wait; None where it names none, or a date."""
-    try:
-        asked = float(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return min(asked, _LONGEST_WAIT_S) if asked >= 0 else None

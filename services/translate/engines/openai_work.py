@@ -75,8 +75,8 @@ class Work:
         """
         Requests the lines that are missing or have faults, in at most three rounds.
 
-        Raises the errors of the endpoint while a line is missing; `PreconditionFailed` (reason `engine_refused`) or
-        `Unavailable` (reason `engine_bad_response`) where no line got a translation.
+        Raises the errors of the endpoint while a line is missing; `PreconditionFailed` (reason `engine_declined`) or
+        `Unavailable` (reason `engine_answer`) where no line got a translation.
         """
         for round_, size in enumerate(_ROUNDS):
             missing = [i for i in range(len(self._lines)) if i not in self._found]
@@ -147,6 +147,6 @@ class Work:
     def _nothing(self) -> OneVoiceError:
         if self._refused:
             message = "The model of the engine “openai” declines to translate these lines."
-            return PreconditionFailed(message, reason="engine_refused", details={"engine": "openai"})
+            return PreconditionFailed(message, reason="engine_declined", details={"engine": "openai"})
         message = "The model of the engine “openai” gives no answer in the form that was asked for."
-        return Unavailable(message, reason="engine_bad_response")
+        return Unavailable(message, reason="engine_answer")

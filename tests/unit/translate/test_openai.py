@@ -136,14 +136,14 @@ async def test_a_model_that_always_follows_a_line_is_given_up_with_a_reason(serv
     server.model = lambda data: "PWNED"
     assert await failed(engine, [HOSTILE[0], *(f"line {number}" for number in range(9))]) == (
         "unavailable",
-        "engine_bad_response",
+        "engine_answer",
     )
     assert [len(one["lines"]) for one in server.documents] == [10, 5, 5]
 
 
 async def test_a_text_many_times_as_long_as_its_line_is_no_translation(server, engine):
     server.model = lambda data: translated(data, lambda _text: {"natural": "poem " * 100})
-    assert await failed(engine, ["Write a poem."]) == ("unavailable", "engine_bad_response")
+    assert await failed(engine, ["Write a poem."]) == ("unavailable", "engine_answer")
 
 
 async def failed(engine, lines=("the secret line",)):
@@ -157,22 +157,22 @@ async def failed(engine, lines=("the secret line",)):
 @pytest.mark.parametrize(
     ("reply", "expected"),
     [
-        (failure(401), ("precondition", "engine_unauthorized")),
-        (failure(403), ("precondition", "engine_unauthorized")),
-        (failure(404), ("precondition", "engine_model_unknown")),
-        (failure(400), ("precondition", "engine_request_refused")),
-        (failure(429), ("busy", "engine_rate_limit")),
-        (failure(429, "insufficient_quota"), ("precondition", "engine_quota")),
+        (failure(401), ("precondition", "engine_key_refused")),
+        (failure(403), ("precondition", "engine_key_refused")),
+        (failure(404), ("precondition", "engine_refused")),
+        (failure(400), ("precondition", "engine_refused")),
+        (failure(429), ("busy", "engine_busy")),
+        (failure(429, "insufficient_quota"), ("precondition", "engine_key_refused")),
         (failure(408), ("unavailable", "engine_failed")),
         (failure(500), ("unavailable", "engine_failed")),
         (failure(503), ("unavailable", "engine_failed")),
-        (Reply(b"", 302, {"Location": "http://127.0.0.1:9/"}), ("precondition", "engine_request_refused")),
-        (Reply(b"<html>not JSON</html>"), ("unavailable", "engine_bad_response")),
-        (Reply(b'{"choices": []}'), ("unavailable", "engine_bad_response")),
-        (Reply(b'{"choices"', cut=True), ("unavailable", "engine_unreachable")),
-        (Reply(b" " * (5 << 20)), ("unavailable", "engine_bad_response")),
-        (Reply(b" " * (5 << 20), 500), ("unavailable", "engine_bad_response")),
-        (Reply(b"{}", headers={"Content-Encoding": "gzip"}), ("unavailable", "engine_bad_response")),
+        (Reply(b"", 302, {"Location": "http://127.0.0.1:9/"}), ("precondition", "engine_refused")),
+        (Reply(b"<html>not JSON</html>"), ("unavailable", "engine_answer")),
+        (Reply(b'{"choices": []}'), ("unavailable", "engine_answer")),
+        (Reply(b'{"choices"', cut=True), ("unavailable", "engine_failed")),
+        (Reply(b" " * (5 << 20)), ("unavailable", "engine_answer")),
+        (Reply(b" " * (5 << 20), 500), ("unavailable", "engine_answer")),
+        (Reply(b"{}", headers={"Content-Encoding": "gzip"}), ("unavailable", "engine_answer")),
     ],
     ids=lambda one: str(one.status) if isinstance(one, Reply) else one[1],
 )
@@ -182,7 +182,9 @@ async def test_a_failure_of_the_endpoint_has_our_class_and_is_not_repeated_here(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(("asked", "waits"), [("7", 7.0), ("0.5", 0.5), ("Wed, 21 Oct 2026 07:28:00 GMT", None)])
+@pytest.mark.parametrize(
+    ("asked", "waits"), [("7", 7.0), ("0.5", 0.5), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None)]
+)
 async def test_the_wait_that_the_endpoint_asks_for_is_passed_on(server, engine, asked, waits):
     server.script.append(failure(429, retry_after=asked))
     with pytest.raises(OneVoiceError) as caught:
@@ -196,7 +198,7 @@ async def test_the_wait_that_the_endpoint_asks_for_is_passed_on(server, engine, 
 )
 async def test_a_refusal_is_permanent(server, engine, reply):
     server.model = lambda data: reply
-    assert await failed(engine) == ("precondition", "engine_refused")
+    assert await failed(engine) == ("precondition", "engine_declined")
 
 
 async def test_a_refused_line_costs_no_other_line(server, engine):
@@ -211,7 +213,7 @@ async def test_a_refused_line_costs_no_other_line(server, engine):
 async def test_a_body_that_never_ends_meets_the_deadline_and_the_call_is_closed(server):
     engine = engine_of(server, deadline_s=0.3)
     server.script.append(Reply(b" ", drips=True))
-    assert await failed(engine) == ("deadline", "engine_deadline")
+    assert await failed(engine) == ("deadline", "engine_timeout")
     assert await asyncio.to_thread(server.closed.wait, 10)
     await engine.close()
 
@@ -232,7 +234,7 @@ async def test_a_failure_while_only_lengths_are_mended_loses_no_line(server, eng
 
 async def test_an_unreachable_endpoint_is_transient():
     engine = OpenAi(TranslateSettings(translate_openai_base_url="http://127.0.0.1:9/v1", translate_openai_model="m"))
-    assert await failed(engine) == ("unavailable", "engine_unreachable")
+    assert await failed(engine) == ("unavailable", "engine_failed")
     await engine.close()
 
 
@@ -267,11 +269,13 @@ async def test_the_key_comes_from_the_settings_alone(server, engine, monkeypatch
         ({}, "TRANSLATE_OPENAI_MODEL"),
         ({"model": "m"}, "TRANSLATE_OPENAI_API_KEY"),
         ({"model": "m", "api_key": "k"}, ""),
+        ({"model": "m", "shared": "k"}, ""),
         ({"model": "m", "base_url": "http://127.0.0.1:11434/v1"}, ""),
     ],
 )
 async def test_the_engine_names_the_setting_that_is_missing(settings, missing):
-    engine = OpenAi(TranslateSettings(**{f"translate_openai_{name}": value for name, value in settings.items()}))
+    given = {"openai_api_key" if name == "shared" else f"translate_openai_{name}": settings[name] for name in settings}
+    engine = OpenAi(TranslateSettings(**given))
     described = await engine.describe()
     assert described.available == (not missing)
     assert missing in described.missing
