@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from onevoice_kit.settings import (
     DeepgramSettings,
@@ -78,6 +78,17 @@ class VendorSettings(OpenAiSettings, ElevenLabsSettings, DeepgramSettings):
         "aura-2-fujin-ja:Fujin:male",
     )
     """`id:name:gender` of the voices; an id ends with its language."""
+    custom_tts_url: str = ""
+    """Address of a synthesizer of one's own, `docs/custom-synthesis.md`."""
+    custom_tts_key: SecretStr = SecretStr("")
+    """A server that needs no key gets any word."""
+    custom_tts_voices: Names = ("default",)
+    """`id:name:gender` of its voices."""
+    custom_tts_languages: Names = ("en",)
+    """BCP-47; every voice speaks each of them."""
+    custom_tts_sample_rate: int = Field(default=24_000, ge=8_000, le=48_000)
+    custom_tts_version: str = ""
+    """Another one when the server speaks the same line differently."""
 
 
 class TtsSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSettings):

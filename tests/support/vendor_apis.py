@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import io
 import json
+import wave
 from collections.abc import Iterable
 from typing import Any
 
@@ -87,6 +88,19 @@ _ELEVENLABS_TRANSCRIPTION = {
 _ELEVENLABS_FORMATS = ["mp3_44100_128", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100"]
 
 
+_CUSTOM_SPEECH = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["text", "language", "voice", "rate", "sample_rate"],
+    "properties": {
+        "text": {"type": "string", "minLength": 1, "maxLength": 2000},
+        "language": {"type": "string"},
+        "voice": {"type": "string"},
+        "rate": {"type": "number", "minimum": 0.5, "maximum": 2.0},
+        "sample_rate": {"type": "integer"},
+    },
+}
+"""The contract of `docs/custom-synthesis.md`."""
 _DEEPGRAM_SPEAK = {
     "type": "object",
     "additionalProperties": False,
@@ -165,6 +179,19 @@ def elevenlabs_transcription(request: Request) -> Reply:
     words.append({"text": "(laughs)", "type": "audio_event", "start": 0.0, "end": 0.1, "logprob": -0.1})
     text = "".join(word["text"] for word in words)
     return _json({"language_code": "eng", "language_probability": 0.9, "text": text, "words": words})
+
+
+def custom_speech(request: Request) -> Reply:
+    """`POST /speak`."""
+    _expect(request, "POST", "/speak")
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    asked = request.json
+    jsonschema.validate(asked, _CUSTOM_SPEECH)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((1, 2, asked["sample_rate"], 0, "NONE", ""))
+        sound.writeframes(_speech(asked["text"], asked["voice"], asked["rate"], asked["sample_rate"]))
+    return Reply(file.getvalue(), "audio/wav")
 
 
 def deepgram_speech(request: Request) -> Reply:

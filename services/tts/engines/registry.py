@@ -18,6 +18,7 @@ ENGINES: Mapping[str, str] = {
     "openai": "services.tts.engines.openai",
     "elevenlabs": "services.tts.engines.elevenlabs",
     "deepgram": "services.tts.engines.deepgram",
+    "custom": "services.tts.engines.custom",
 }
 """Modules with a function `create(settings)`."""
 

@@ -32,6 +32,15 @@ VENDORS: Mapping[tuple[str, str], VendorEngine] = {
     ("transcription", "deepgram"): VendorEngine(
         vendor_apis.deepgram_transcription, lambda url: {"deepgram_base_url": url}, "deepgram_api_key"
     ),
+    ("synthesis", "custom"): VendorEngine(
+        vendor_apis.custom_speech,
+        lambda url: {
+            "custom_tts_url": f"{url}/speak",
+            "custom_tts_voices": ("ana", "bob"),
+            "custom_tts_languages": ("es", "en"),
+        },
+        "custom_tts_key",
+    ),
     ("synthesis", "deepgram"): VendorEngine(
         vendor_apis.deepgram_speech, lambda url: {"deepgram_base_url": url}, "deepgram_api_key"
     ),
