@@ -55,7 +55,7 @@ RULES = (
     _rule(r"\b(thereof|therein|thereupon|whence|whither|hither|lest|wherein|whereupon)\b", "a modern word"),
     _rule(r"\b(pays? no heed|minds? not|do(es)? not mind|ha(s|ve) no patience)\b", "a plain verb"),
     _rule(
-        r"(?:^|_)(nobody|whoever|somebody|goodbye|surely|photographer|wish|wishes|says|tells|told|hears)(?=_|$)",
+        r"(?:^|_)(nobody|whoever|somebody|goodbye|surely|photographer|wish|wishes|says|said|tells|told|hears|knows|asks)(?=_|$)",
         "a name from the field",
         Kind.NAME,
     ),

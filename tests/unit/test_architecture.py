@@ -164,7 +164,7 @@ def test_stage_services_have_the_same_files(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", ["asr", "translate", "tts", "mixer"])
-def test_only_the_edge_of_a_stage_knows_protobuf(stage: str) -> None:
+def test_only_the_edge_of_a_stage_imports_protobuf(stage: str) -> None:
     edge = {"servicer.py", "converters.py", "wiring.py", "__main__.py"}
     inside = [path for path in (ROOT / "services" / stage).rglob("*.py") if path.name not in edge]
     importing = [

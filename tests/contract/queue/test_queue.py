@@ -163,13 +163,13 @@ async def test_a_message_received_five_times_in_vain_is_a_dead_letter(under_test
     assert await under_test.dead_letters() == [(HELLO.body, "received_too_often")]
 
 
-async def test_a_delivery_knows_its_group(under_test):
+async def test_a_delivery_has_its_group(under_test):
     await under_test.send(HELLO)
     (delivery,) = await under_test.queue.receive(wait_s=5)
     assert delivery.group_id == "user-1"
 
 
-async def test_no_more_than_was_asked_for_is_received(under_test):
+async def test_no_more_than_requested_is_received(under_test):
     for number in range(5):
         await under_test.send(Message(str(number)))
     assert 1 <= len(await under_test.queue.receive(max_messages=3, wait_s=5)) <= 3

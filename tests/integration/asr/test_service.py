@@ -58,7 +58,7 @@ async def test_music_only_has_no_speech(service, tmp_path):
     assert caught.value.reason == "no_speech"
 
 
-async def test_everything_is_said_by_the_one_speaker(service, tmp_path):
+async def test_everything_is_spoken_by_the_one_speaker(service, tmp_path):
     audio = await service.store(tmp_path, samples.silence(1))
     regions = [media_pb2.TimeRange(start_ms=0, end_ms=400), media_pb2.TimeRange(start_ms=500, end_ms=900)]
     request = asr_service_pb2.DiarizeRequest(audio=audio, regions=regions)

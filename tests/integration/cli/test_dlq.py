@@ -81,7 +81,7 @@ async def test_letters_are_listed_with_reason_and_job_and_redriven_by_id():
 
 
 @pytest.mark.usefixtures("in_env")
-async def test_a_letter_that_is_not_there_is_an_error_and_all_are_dropped_when_that_is_said():
+async def test_a_letter_that_is_not_there_is_an_error_and_all_are_dropped_on_request():
     with pytest.raises(InvalidInput) as caught:
         await act(Action.DROP, ["99999999"], every=False)
     assert caught.value.reason == "unknown_letter"
@@ -92,7 +92,7 @@ async def test_a_letter_that_is_not_there_is_an_error_and_all_are_dropped_when_t
     ("args", "reason"),
     [(("drop",), "nothing_chosen"), (("redrive", "1", "--all"), "nothing_chosen"), (("list",), "not_configured")],
 )
-def test_the_command_refuses_what_is_not_said_or_not_set_up_in_one_sentence(args: tuple[str, ...], reason: str):
+def test_the_command_refuses_missing_arguments_or_settings_in_one_sentence(args: tuple[str, ...], reason: str):
     environment = {name: value for name, value in os.environ.items() if name not in _OURS}
     environment["PYTHONPATH"] = os.pathsep.join(entry for entry in sys.path if entry)
     command = [sys.executable, "-m", "onevoice_cli", "dlq", *args]

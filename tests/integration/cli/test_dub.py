@@ -97,7 +97,7 @@ async def test_a_broken_event_stream_goes_on_where_it_stopped(rest, video, tmp_p
     assert result.job["status"] == "completed"
 
 
-async def test_without_events_the_job_is_asked_again_and_again(rest, video, tmp_path):
+async def test_without_events_the_job_is_polled(rest, video, tmp_path):
     rest.sse_status = 404
     result = await run(rest, video, tmp_path / "out")
     assert rest.polls >= 3

@@ -174,7 +174,7 @@ async def test_lower_stop_orders_end_first(lab):
     ]
 
 
-async def test_who_does_not_end_in_time_is_killed_and_said_so(lab):
+async def test_a_process_that_does_not_end_in_time_is_killed_and_reported(lab):
     await lab.supervisor.start([lab.spec("deaf", "trap '' TERM; while :; do sleep 0.1; done", grace_s=0.2)])
     pid = lab.pid("deaf")
     await lab.supervisor.stop()

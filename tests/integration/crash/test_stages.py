@@ -79,7 +79,7 @@ async def killed_once(world: World, role: str, point: str) -> list[str]:
 
 
 @pytest.mark.parametrize("point", chosen_calls())
-async def test_stages_that_die_in_a_call_are_asked_again_and_nothing_is_doubled(
+async def test_stages_that_die_in_a_call_are_called_again_and_nothing_is_doubled(
     reference: Outcome, worlds: Worlds, point: str
 ) -> None:
     async with worlds() as world:

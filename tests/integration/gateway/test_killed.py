@@ -111,7 +111,7 @@ async def test_a_job_that_was_written_and_not_answered_is_answered_to_the_same_c
     assert await count(gateway) == (1, 1)
 
 
-async def test_a_gateway_that_cancels_and_dies_before_it_releases_leaves_a_message_for_who_does(
+async def test_a_gateway_that_cancels_and_dies_before_it_releases_leaves_a_message_for_a_worker(
     zygote: Zygote, gateway: Gateway, ada: User, tmp_path: Path
 ) -> None:
     job = (await ada.client.post(f"/api/videos/{(await add_video(ada))['id']}/dub", json=BODY)).json()

@@ -158,7 +158,7 @@ async def test_another_users_job_cannot_be_resumed(gateway: Gateway, ada: User, 
     assert_problem(await bob.client.post(f"/api/jobs/{job_id}/resume"), 404, "job_not_found")
 
 
-async def test_a_job_knows_whom_to_tell_of_its_end(gateway: Gateway, ada: User) -> None:
+async def test_a_job_holds_the_address_for_the_mail_about_its_end(gateway: Gateway, ada: User) -> None:
     await dub(ada, ["es"])
     async with transaction(gateway.database) as connection:
         assert (await connection.execute(select(jobs.c.notify_email))).scalar_one() == "ada@example.com"

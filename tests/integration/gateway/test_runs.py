@@ -74,9 +74,7 @@ async def test_the_results_of_an_earlier_revision_can_be_downloaded(gateway: Gat
     assert none.json()["items"] == []
 
 
-async def test_a_regeneration_that_is_asked_for_again_under_its_key_is_reserved_once(
-    gateway: Gateway, ada: User
-) -> None:
+async def test_a_regeneration_that_is_repeated_under_its_key_is_reserved_once(gateway: Gateway, ada: User) -> None:
     job_id = await _completed(gateway, ada)
     await _edit(ada, job_id, "Hola a todos.")
     answers = [await ada.client.post(f"/api/jobs/{job_id}/regenerate", headers=KEY) for _ in range(2)]

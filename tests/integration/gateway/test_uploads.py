@@ -102,7 +102,7 @@ class TestInParts:
         assert completed.json()["sha256"] == hashlib.sha256(content).hexdigest()
         assert (await ada.client.post(complete, json={"parts": parts})).json() == completed.json()
 
-    async def test_a_missing_part_is_said_and_can_be_sent_later(self, ada: User, content: bytes) -> None:
+    async def test_a_missing_part_is_reported_and_can_be_sent_later(self, ada: User, content: bytes) -> None:
         created = await self.begin(ada, content)
         parts = await self.send_parts(ada, created, content)
         complete = f"/api/videos/{created['video']['id']}/complete"

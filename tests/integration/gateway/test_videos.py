@@ -214,7 +214,7 @@ async def test_the_original_can_be_saved_and_streamed(ada: User) -> None:
     assert part.headers["content-type"] == "video/mp4"
 
 
-async def test_upload_requests_can_be_asked_for_again_until_the_video_is_there(ada: User) -> None:
+async def test_upload_requests_can_be_fetched_again_until_the_video_is_there(ada: User) -> None:
     created = (await ada.client.post("/api/videos", json=announce())).json()
     path = f"/api/videos/{created['video']['id']}"
     again = (await ada.client.get(f"{path}/upload-url")).json()

@@ -102,7 +102,7 @@ async def test_of_many_claims_at_once_one_wins(engine, submit):
     assert {answer.reason for answer in answers if isinstance(answer, Refused)} == {Refusal.HELD}
 
 
-async def test_cancel_and_claim_at_once_agree_on_who_was_first(engine, submit, user_id):
+async def test_cancel_and_claim_at_once_agree_on_which_was_first(engine, submit, user_id):
     job_ids = [await submit() for _ in range(10)]
     for job_id in job_ids:
         answer, status = await asyncio.gather(claim(engine, job_id, "worker-1"), cancel(engine, user_id, job_id))

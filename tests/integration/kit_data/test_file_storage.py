@@ -84,7 +84,7 @@ async def test_a_signature_holds_for_one_method_and_one_key(file_storage: FileSt
             file_storage.verify_signature(method, key, query)
 
 
-async def test_a_download_may_also_be_asked_for_its_head(file_storage: FileStorage):
+async def test_a_download_may_also_be_requested_by_head(file_storage: FileStorage):
     query = _query(await file_storage.sign_get(KEY, 60, filename="Mi película.mp4"))
     assert file_storage.verify_signature("HEAD", KEY, query).filename == "Mi película.mp4"
     assert file_storage.verify_signature("GET", KEY, query).method == "GET"

@@ -86,7 +86,7 @@ def test_the_same_note_has_the_same_message_id_and_another_one_has_another():
     assert ids[0] == ids[1] != ids[2]
 
 
-async def test_an_alert_reaches_who_has_subscribed(local_aws: AwsServer):
+async def test_an_alert_reaches_the_subscribers(local_aws: AwsServer):
     sns, sqs = local_aws.client("sns"), local_aws.client("sqs")
     topic = sns.create_topic(Name=f"alerts-{uuid4().hex}")["TopicArn"]
     queue = sqs.create_queue(QueueName=f"alerts-{uuid4().hex}")["QueueUrl"]

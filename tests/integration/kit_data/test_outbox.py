@@ -124,7 +124,7 @@ async def test_a_receipt_that_ran_out_ends_nothing_of_the_next_receivers(outbox)
     assert (await outbox.queue.depth()).in_flight == 1
 
 
-async def test_depth_knows_the_age_of_the_oldest_message(outbox):
+async def test_depth_has_the_age_of_the_oldest_message(outbox):
     assert (await outbox.queue.depth()).oldest_age_s is None
     await _enqueue(outbox, Message("waits"))
     age = (await outbox.queue.depth()).oldest_age_s

@@ -216,7 +216,7 @@ async def test_a_user_with_500_jobs_does_not_starve_one_with_a_single_job_on_sqs
     assert len(seen) == 10
 
 
-async def test_freed_one_by_one_each_place_goes_to_who_has_least(outbox):
+async def test_freed_one_by_one_each_place_goes_to_the_user_with_least(outbox):
     sender, waiting = _Sender(), [QueueDepth(4, 0, None)]
 
     async def depth() -> QueueDepth:

@@ -1,4 +1,4 @@
-"""A mix puts every clip where it belongs, at the loudness asked for, and leaves the rest alone."""
+"""A mix puts every clip where it belongs, at the requested loudness, and leaves the rest alone."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ def speech(seconds: float, rate: int = RATE, seed: int = 1) -> np.ndarray:
     return 0.12 * noise * (0.55 + 0.45 * np.sin(2 * np.pi * 4 * np.arange(count) / rate))
 
 
-def said(command: list[str]) -> str:
+def output(command: list[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def heard(path) -> tuple[float, float]:
+def loudness_and_peak(path) -> tuple[float, float]:
     """Integrated loudness and true peak of a file, as ffmpeg measures them."""
     command = ["ffmpeg", "-hide_banner", "-nostats", "-i", str(path), "-af", "ebur128=peak=true", "-f", "null", "-"]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
-    return float(re.findall(r"I:\s+(-?[\d.]+) LUFS", said)[-1]), float(re.findall(r"Peak:\s+(-?[\d.]+) dBFS", said)[-1])
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    loudness, peaks = re.findall(r"I:\s+(-?[\d.]+) LUFS", output), re.findall(r"Peak:\s+(-?[\d.]+) dBFS", output)
+    return float(loudness[-1]), float(peaks[-1])
 
 
 def delay_ms(found: np.ndarray, wanted: np.ndarray, at_ms: int) -> float:
@@ -107,11 +108,11 @@ async def test_clips_begin_within_a_millisecond_of_their_place(desk, left_over):
 
 
 @pytest.mark.parametrize("duration_ms", [3000, 3001, 7333])
-async def test_the_mix_is_as_long_as_asked_for_to_the_sample(desk, duration_ms):
+async def test_the_mix_has_the_requested_length_to_the_sample(desk, duration_ms):
     mix = await desk.mix(chord(5), [], duration_ms=duration_ms)
     show = ["-show_entries", "stream=duration_ts,time_base,codec_name,channels", "-of", "csv=p=0"]
     path = str(await desk.bench.fetch(mix.audio))
-    assert said(["ffprobe", "-v", "error", *show, path]).strip() == f"aac,2,1/48000,{duration_ms * 48}"
+    assert output(["ffprobe", "-v", "error", *show, path]).strip() == f"aac,2,1/48000,{duration_ms * 48}"
     assert mix.duration_ms == duration_ms
 
 
@@ -119,12 +120,12 @@ async def test_the_mix_is_as_long_as_asked_for_to_the_sample(desk, duration_ms):
     ("loudness", "wanted"),
     [(Loudness.SOURCE, -21.5), (Loudness.MINUS_23, -23), (Loudness.MINUS_16, -16), (Loudness.MINUS_14, -14)],
 )
-async def test_the_loudness_is_the_one_asked_for(desk, loudness, wanted):
+async def test_the_loudness_is_the_requested_one(desk, loudness, wanted):
     clips = [await desk.clip(speech(3, 24_000), 24_000, start_ms=start) for start in (1000, 6000, 11_000)]
     ranges = tuple(Range(clip.start_ms, clip.start_ms + 3000) for clip in clips)
     changes = {"loudness": loudness, "source_loudness_lufs": -21.5, "duck_ranges": ranges}
     mix = await desk.mix(chord(16, 0.03), clips, **changes)
-    measured, peak = heard(await desk.bench.fetch(mix.audio))
+    measured, peak = loudness_and_peak(await desk.bench.fetch(mix.audio))
     assert measured == pytest.approx(wanted, abs=0.5)
     assert mix.loudness_lufs == pytest.approx(measured, abs=0.3)
     assert peak <= -1.0
@@ -134,14 +135,14 @@ async def test_a_preset_needs_no_loudness_of_the_source(desk):
     clips = [await desk.clip(speech(3), start_ms=1000)]
     mix = await desk.mix(chord(6), clips, loudness=Loudness.MINUS_23, source_loudness_lufs=0.0)
     assert mix.voice_gain_db == 0.0
-    assert heard(await desk.bench.fetch(mix.audio))[0] == pytest.approx(-23, abs=0.5)
+    assert loudness_and_peak(await desk.bench.fetch(mix.audio))[0] == pytest.approx(-23, abs=0.5)
 
 
 async def test_a_mix_that_would_clip_keeps_its_peaks_under_the_ceiling(desk):
     rough = np.clip(chord(8) * 12, -0.97, 0.97)
     clips = [await desk.clip(speech(3), start_ms=2000, gain_db=12)]
     mix = await desk.mix(rough, clips, source_loudness_lufs=-3.0)
-    measured, peak = heard(await desk.bench.fetch(mix.audio))
+    measured, peak = loudness_and_peak(await desk.bench.fetch(mix.audio))
     assert peak <= -1.0
     assert mix.true_peak_dbtp == pytest.approx(peak, abs=0.2)
     assert mix.loudness_lufs == pytest.approx(measured, abs=0.3)
@@ -152,7 +153,7 @@ async def test_a_loudness_that_needs_the_limiter_is_still_reached(desk):
     quiet_with_peaks = chord(8, 0.02)
     quiet_with_peaks[::9600] = 0.9
     mix = await desk.mix(quiet_with_peaks, clips, loudness=Loudness.MINUS_14, source_loudness_lufs=-28.0)
-    measured, peak = heard(await desk.bench.fetch(mix.audio))
+    measured, peak = loudness_and_peak(await desk.bench.fetch(mix.audio))
     assert peak <= -1.0
     assert measured == pytest.approx(-14, abs=1.0)
 
@@ -171,7 +172,7 @@ async def test_what_lies_between_the_lines_is_not_touched(desk):
         assert 20 * np.log10(found[part].std() / background[part].std()) == pytest.approx(0, abs=0.05)
 
 
-async def test_the_background_is_lowered_by_the_gain_asked_for(desk):
+async def test_the_background_is_lowered_by_the_requested_gain(desk):
     background = chord(9)
     mix = await desk.mix(background, [], duck_ranges=(Range(3000, 6000),), duck_gain_db=-15.0)
     found = await desk.bench.samples(mix.audio)

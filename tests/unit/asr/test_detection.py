@@ -66,7 +66,7 @@ async def test_without_speech_the_result_is_empty(detect, sound):
     assert caught.value.reason == "no_speech"
 
 
-async def test_chunks_keep_to_the_length_asked_for(detect):
+async def test_chunks_keep_to_the_requested_length(detect):
     found = await detect(samples.reading(*samples.NAMES), max_chunk_ms=2000)
     assert all(chunk[-1].end_ms - chunk[0].start_ms <= 2000 for chunk in found.chunks)
 

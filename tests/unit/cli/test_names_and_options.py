@@ -48,7 +48,7 @@ def test_a_plain_voice_is_for_every_language_that_has_none_of_its_own():
         parse_voices(["es="], ["es"])
 
 
-def test_only_what_was_asked_for_is_sent():
+def test_only_given_options_are_sent():
     assert DubRequest(Path("a.mp4"), ["es"], Path()).body() == {"target_languages": ["es"]}
     full = DubRequest(Path("a.mp4"), ["es"], Path(), "en", {"es": "v"}, "-16", burn_in=True).body()
     assert full == {

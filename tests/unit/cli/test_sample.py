@@ -24,7 +24,7 @@ def level_db(samples: np.ndarray, start_ms: float, end_ms: float) -> float:
     return float(10 * np.log10(np.mean(part**2) + 1e-12))
 
 
-async def test_lines_are_spoken_where_they_are_said_to_be_and_music_plays_between(tmp_path):
+async def test_lines_are_spoken_at_their_stated_times_and_music_plays_between(tmp_path):
     clip = await sample.build_clip(tmp_path / "clip.mp4", 24, size=(160, 90))
     assert clip.duration_ms == 24_000
     assert len(clip.lines) == 3

@@ -59,7 +59,7 @@ async def test_the_only_language_that_is_understood_is_the_source():
     assert await Catalogue(Stages(), 60).check(needs("es", "ca")) == "en"
 
 
-async def test_where_several_are_understood_the_source_must_be_said():
+async def test_where_several_are_understood_the_source_language_is_required():
     stages = Stages(asr=(WHISPER,), translation=(APERTIUM, OPENAI))
     assert await refused(stages, needs()) == "source_language_required"
     assert await Catalogue(stages, 60).check(needs(source_language="de")) == "de"
@@ -104,7 +104,7 @@ async def test_voices_belong_to_a_target_language_and_to_the_requested_engine():
         assert await refused(Stages(), bad) == "unknown_voice"
 
 
-async def test_answers_are_remembered_for_a_while_and_fetched_once_for_all_who_wait():
+async def test_answers_are_remembered_for_a_while_and_fetched_once_for_all_waiting_callers():
     stages = Stages()
     catalogue = Catalogue(stages, 60)
     await asyncio.gather(*(catalogue.check(needs()) for _ in range(20)))

@@ -49,7 +49,7 @@ async def test_progress_never_decreases_and_stays_within_one():
     assert seen == [("progress", 0.5), ("progress", 0.7), ("progress", 1.0), ("result", 1.0)]
 
 
-async def test_progress_is_not_sent_more_often_than_asked():
+async def test_progress_is_not_sent_more_often_than_requested():
     async def work(report):
         for step in range(1000):
             report(step / 1000)

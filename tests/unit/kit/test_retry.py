@@ -101,7 +101,7 @@ async def test_the_other_side_may_ask_for_a_longer_wait_than_the_longest_delay()
     assert time.waits == [50.0]
 
 
-async def test_a_wait_asked_for_beyond_the_budget_raises_at_once():
+async def test_a_requested_wait_beyond_the_budget_raises_at_once():
     time, work = Time(), Work(Busy(retry_after=50.0))
     with pytest.raises(Busy):
         await rule(time, budget_s=20.0).call(work)
@@ -127,7 +127,7 @@ def test_the_same_seed_gives_the_same_delays():
     assert [Backoff().delay_s(n, one) for n in range(1, 9)] == [Backoff().delay_s(n, other) for n in range(1, 9)]
 
 
-def test_a_wait_that_the_other_side_asks_for_counts_up_to_its_bound():
+def test_a_wait_that_the_other_side_requests_counts_up_to_its_bound():
     backoff = Backoff(1.0, longest_s=2.0, jitter=0.0, longest_asked_s=60.0)
     assert [backoff.delay_s(1, random.Random(), asked_s) for asked_s in (0.0, 30.0, 600.0)] == [1.0, 30.0, 60.0]
 

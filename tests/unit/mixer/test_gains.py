@@ -18,7 +18,7 @@ def parts(background: float, voice: float) -> Parts:
 
 
 @pytest.mark.parametrize("target", [-26.0, -20.0, -14.0])
-def test_the_voice_brings_the_mix_to_the_loudness_asked_for(target):
+def test_the_voice_brings_the_mix_to_the_requested_loudness(target):
     found = parts(1e-4, 1e-2)
     gain = found.solve(target)
     assert found.loudness(10 ** (gain / 20)) == pytest.approx(target, abs=0.01)

@@ -33,7 +33,7 @@ async def test_the_same_content_is_probed_once(probed: list[str]) -> None:
     assert probed == ["one"]
 
 
-async def test_what_a_call_asks_for_is_checked_also_on_known_facts(probed: list[str]) -> None:
+async def test_the_requirements_of_a_call_are_checked_also_on_known_facts(probed: list[str]) -> None:
     known: Any = KnownFacts(Ffmpeg())
     await known.of("a" * 64, Path("one"), None)
     with pytest.raises(InvalidInput) as caught:

@@ -50,7 +50,7 @@ def test_cjk_lines_are_sixteen_characters() -> None:
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_the_rules_hold_whatever_is_said(seed: int) -> None:
+def test_the_rules_hold_whatever_the_text(seed: int) -> None:
     rng = random.Random(seed)
     spoken, at = [], 0
     for _ in range(rng.randint(1, 20)):

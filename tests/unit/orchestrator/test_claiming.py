@@ -88,7 +88,7 @@ async def test_a_claim_is_given_up_when_the_next_pause_is_longer_than_the_budget
     assert len(jobs.owners) == 1
 
 
-async def test_what_asking_again_does_not_change_is_not_asked_again(jobs: Flaky, claims: Claims) -> None:
+async def test_a_call_that_a_repetition_cannot_change_is_not_repeated(jobs: Flaky, claims: Claims) -> None:
     jobs.ahead = [Conflict()]
     with pytest.raises(Conflict):
         await claims.claim(JOB)

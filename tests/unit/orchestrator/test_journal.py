@@ -103,7 +103,7 @@ async def test_a_write_that_failed_is_left_to_the_next_which_marks_it_as_perhaps
     assert store.writes[1:] == [(["a"], False)]
 
 
-async def test_who_is_cancelled_while_another_writes_for_him_does_not_harm_that() -> None:
+async def test_a_cancelled_step_does_not_harm_the_write_that_another_does_for_it() -> None:
     store = Store()
     under_test = journal(store)
     first, second = saving(under_test, "a"), saving(under_test, "b")
@@ -119,7 +119,7 @@ async def test_who_is_cancelled_while_another_writes_for_him_does_not_harm_that(
     assert store.writes == [(["a"], False), (["b", "c"], False)]
 
 
-async def test_who_is_cancelled_leaves_the_others_to_be_written() -> None:
+async def test_a_cancelled_step_leaves_the_others_to_be_written() -> None:
     store = Store()
     under_test = journal(store)
     first, second = saving(under_test, "a"), saving(under_test, "b")

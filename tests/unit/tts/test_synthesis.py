@@ -55,7 +55,7 @@ async def test_a_repeat_is_found_and_not_spoken_again(synthesizer, engine):
     assert len(engine.spoken) == 1
 
 
-async def test_the_same_line_asked_twice_at_once_is_spoken_once(synthesizer, engine):
+async def test_the_same_line_requested_twice_at_once_is_spoken_once(synthesizer, engine):
     both = await asyncio.gather(synthesizer.synthesize(asked()), synthesizer.synthesize(asked()))
     assert sorted(speech.cached for speech in both) == [False, True]
     assert len(engine.spoken) == 1
