@@ -185,7 +185,7 @@ async def test_a_failure_of_the_endpoint_has_our_class_and_is_not_repeated_here(
 @pytest.mark.parametrize(
     ("asked", "waits"), [("7", 7.0), ("0.5", 0.5), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None)]
 )
-async def test_the_wait_that_the_endpoint_asks_for_is_passed_on(server, engine, asked, waits):
+async def test_the_wait_that_the_endpoint_requests_is_passed_on(server, engine, asked, waits):
     server.script.append(failure(429, retry_after=asked))
     with pytest.raises(OneVoiceError) as caught:
         await texts(engine, ["A house."])
