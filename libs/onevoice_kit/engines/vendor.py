@@ -22,6 +22,8 @@ from onevoice_kit.errors import Busy, DeadlineExceeded, InvalidInput, OneVoiceEr
 T = TypeVar("T")
 API_VERSION = "1"
 """Version of an engine whose settings are the vendor's own; see `variant`."""
+_DISTRIBUTIONS = {"deepgram": "deepgram-sdk"}
+"""Packages whose name for installing is not that of their module."""
 _REQUEST_IDS = ("x-request-id", "request-id", "dg-request-id")
 
 
@@ -45,7 +47,8 @@ class Vendor:
     def missing(self, key: SecretStr, setting: str, package: str) -> str:
         """A sentence about the Python package or the key that is not there; empty where the engine can work."""
         if find_spec(package) is None:
-            return f"The engine “{self.engine}” needs the Python package “{package}”."
+            name = _DISTRIBUTIONS.get(package, package)
+            return f"The engine “{self.engine}” needs the Python package “{name}”."
         return "" if key.get_secret_value() else f"The engine “{self.engine}” needs a key; set {setting}."
 
     def client(self, http: ModuleType) -> Any:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from pydantic import SecretStr
 
-from onevoice_kit.engines.vendor import API_VERSION, retry_after_s, variant
+from onevoice_kit.engines.vendor import API_VERSION, Vendor, retry_after_s, variant
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,9 @@ def test_settings_that_change_the_result_change_the_version():
     assert variant(style=None, url="") == API_VERSION
     assert variant(style=0.0) != variant(style=0.1) != API_VERSION
     assert variant(style=0.1, url="") == variant(style=0.1)
+
+
+def test_a_package_that_is_not_installed_is_named_as_it_is_installed(monkeypatch):
+    monkeypatch.setattr("onevoice_kit.engines.vendor.find_spec", lambda _: None)
+    described = Vendor("deepgram", 1.0, 1, ()).missing(SecretStr("key"), "DEEPGRAM_API_KEY", "deepgram")
+    assert "“deepgram-sdk”" in described
