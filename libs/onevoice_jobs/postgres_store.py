@@ -59,12 +59,17 @@ class PostgresJobStore:
         """See `JobStore`."""
         told = [_event(item, event) for item in results for event in events_of(item.published)]
         parameters = {"steps": dumps([_step(item) for item in results])}
-        statement = statements.FINISH_STEPS
-        if lines := _results(results):
-            statement, parameters = statements.FINISH_STEPS_WITH_RESULTS, parameters | lines
         if told:
             parameters["events"] = dumps(told)
-        await self._execute(statement.announcing if told else statement.quiet, parameters, alone=again)
+        rows, statement = _results(results), statements.FINISH_STEPS
+        if any(rows.values()):
+            statement = statements.FINISH_STEPS_WITH_RESULTS
+            parameters |= {name: dumps(items) for name, items in rows.items()}
+        write = statement.announcing if told else statement.quiet
+        if languages := [item.published.source_language for item in results if item.published.source_language]:
+            write = statements.FINISH_STEPS_WITH_LANGUAGE
+            parameters |= {name: dumps(items) for name, items in rows.items()} | {"source_language": languages[-1]}
+        await self._execute(write, parameters, alone=again)
 
     async def completed_steps(self) -> dict[str, StepRecord]:
         """See `JobStore`."""
@@ -189,16 +194,15 @@ def _event(item: StepResult, event: Event) -> dict[str, object]:
     return {"step": item.key, "input_hash": item.input_hash, "type": event.type, "data": dict(event.data)}
 
 
-def _results(results: Sequence[StepResult]) -> dict[str, str]:
-    """The parameters of what the steps have for users besides events; empty where there is nothing."""
+def _results(results: Sequence[StepResult]) -> dict[str, list[dict[str, Any]]]:
+    """The rows that the steps have for users besides events, by parameter."""
     published = [item.published for item in results]
-    rows = {
+    return {
         "segments": [asdict(line) for item in published for line in item.segments],
         "translations": [asdict(line) for item in published for line in item.translations],
         "artifacts": [_artifact(made) for item in published for made in item.artifacts],
         "completed": [asdict(end) for item in published for end in item.completed],
     }
-    return {name: dumps(items) for name, items in rows.items()} if any(rows.values()) else {}
 
 
 def _artifact(item: Artifact) -> dict[str, object]:

@@ -239,6 +239,8 @@ class Published:
     """One of the same kind and language is replaced."""
     completed: tuple[CompletedLanguage, ...] = ()
     """Watchers get an event; a language that has ended before stays as it ended."""
+    source_language: str | None = None
+    """The language of the source, BCP-47; None changes nothing."""
     payment: bool = False
     """Once the result is stored, the credits of the run may be spent."""
 

@@ -144,13 +144,17 @@ _COMPLETED = """, completed_languages AS (
         WHERE task.job_id = fence.id AND task.language = new.language AND task.status IN ('pending', 'processing')
     )"""
 
-FINISH_STEPS = _fenced(_STEPS, events=_NEWS_OF_STEPS.format(events=_EVENTS))
+_NEWS = _NEWS_OF_STEPS.format(events=_EVENTS)
+_RESULTS = _SEGMENTS + _TRANSLATIONS + _ARTIFACTS + _COMPLETED
+
+FINISH_STEPS = _fenced(_STEPS, events=_NEWS)
 """Takes `steps`; an event names the `step` and the `input_hash` it belongs to."""
 
-FINISH_STEPS_WITH_RESULTS = _fenced(
-    _STEPS + _SEGMENTS + _TRANSLATIONS + _ARTIFACTS + _COMPLETED, events=_NEWS_OF_STEPS.format(events=_EVENTS)
-)
+FINISH_STEPS_WITH_RESULTS = _fenced(_STEPS + _RESULTS, events=_NEWS)
 """Takes `segments`, `translations`, `artifacts` and `completed` (languages) besides."""
+
+FINISH_STEPS_WITH_LANGUAGE = _job("source_language = CAST(:source_language AS text)", _STEPS + _RESULTS, events=_NEWS)
+"""Takes `source_language` besides; it has an event, so the row of the job is written once."""
 
 LOCK = text("SELECT id, NULL AS result FROM jobs.jobs WHERE id = :job_id AND lease_epoch = :epoch FOR UPDATE")
 """Waits for whatever is being written to the job."""

@@ -118,8 +118,10 @@ class PublishedProgress:
 
 def events_of(published: Published) -> list[Event]:
     """The events of a step's result, those of the languages it completes last."""
+    found = published.source_language
+    source = [Event(event_types.SOURCE_LANGUAGE, {"source_language": found})] if found else []
     ends = [Event(event_types.LANGUAGE_COMPLETED, {"language": end.language}) for end in published.completed]
-    return [*published.events, *ends]
+    return [*published.events, *source, *ends]
 
 
 def bounded(percent: float) -> float:

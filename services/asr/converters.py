@@ -11,6 +11,7 @@ from onevoice_kit.grpc.converters import engine_to_proto, engine_use_to_proto
 from services.asr.detection import SpeechMap
 from services.asr.diarization import Speakers
 from services.asr.engines.base import Capabilities, TimeRange, Turn, Utterance, Word
+from services.asr.identification import Identified
 
 
 def ranges_from_proto(messages: Iterable[media_pb2.TimeRange]) -> list[TimeRange]:
@@ -42,6 +43,15 @@ def _word_to_proto(word: Word) -> transcript_pb2.Word:
 def turn_to_proto(turn: Turn) -> transcript_pb2.Turn:
     """A turn."""
     return transcript_pb2.Turn(range=range_to_proto(turn.range), speaker=turn.speaker)
+
+
+def identified_to_proto(found: Identified) -> asr_service_pb2.IdentifyLanguageResponse:
+    """Response of IdentifyLanguage."""
+    return asr_service_pb2.IdentifyLanguageResponse(
+        language=found.spoken.language,
+        probability=found.spoken.probability,
+        engine=engine_use_to_proto(found.engine),
+    )
 
 
 # Messages of the streams.

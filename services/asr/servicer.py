@@ -17,7 +17,13 @@ from services.asr import converters
 from services.asr.detection import SpeechDetection
 from services.asr.diarization import Diarization
 from services.asr.engines.base import Utterance
-from services.asr.engines.registry import DetectionEngines, DiarizationEngines, TranscriptionEngines
+from services.asr.engines.registry import (
+    DetectionEngines,
+    DiarizationEngines,
+    IdentificationEngines,
+    TranscriptionEngines,
+)
+from services.asr.identification import Identification
 from services.asr.transcription import Transcription
 
 SERVICE = "onevoice.asr.v1.AsrService"
@@ -26,6 +32,7 @@ ACCESS: Access = {
     "DetectSpeech": {"orchestrator"},
     "Transcribe": {"orchestrator"},
     "Diarize": {"orchestrator"},
+    "IdentifyLanguage": {"orchestrator"},
     "ListEngines": {"gateway", "orchestrator"},
 }
 """Callers of each method."""
@@ -40,6 +47,7 @@ class EngineLists:
     transcription: TranscriptionEngines
     diarization: DiarizationEngines
     detection: DetectionEngines
+    identification: IdentificationEngines
 
 
 class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
@@ -50,11 +58,13 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
         detection: SpeechDetection,
         transcription: Transcription,
         diarization: Diarization,
+        identification: Identification,
         engines: EngineLists,
     ) -> None:
         self._detection = detection
         self._transcription = transcription
         self._diarization = diarization
+        self._identification = identification
         self._engines = engines
 
     def DetectSpeech(
@@ -97,6 +107,14 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
             converters.diarization_result,
         )
 
+    async def IdentifyLanguage(
+        self, request: asr_service_pb2.IdentifyLanguageRequest, _context: _Context
+    ) -> asr_service_pb2.IdentifyLanguageResponse:
+        """The language that is spoken."""
+        audio = ref_from_proto(request.audio)
+        regions = converters.ranges_from_proto(request.regions)
+        return converters.identified_to_proto(await self._identification.identify(audio, regions, request.engine))
+
     async def ListEngines(
         self, _request: asr_service_pb2.ListEnginesRequest, _context: _Context
     ) -> asr_service_pb2.ListEnginesResponse:
@@ -105,4 +123,5 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
             transcription=map(converters.recognition_engine_to_proto, await self._engines.transcription.describe()),
             diarization=map(converters.recognition_engine_to_proto, await self._engines.diarization.describe()),
             detection=map(converters.recognition_engine_to_proto, await self._engines.detection.describe()),
+            identification=map(converters.recognition_engine_to_proto, await self._engines.identification.describe()),
         )

@@ -38,6 +38,8 @@ class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSet
     """Engines in order of preference, separated by commas; the first that can work serves."""
     asr_diarization_engines: Names = ("single",)
     """Engines in order of preference, separated by commas."""
+    asr_identification_engines: Names = ("whisper",)
+    """Engines in order of preference, separated by commas; empty: a job must name the language that is spoken."""
     asr_detection_engines: Names = ("silero",)
     """Engines in order of preference, separated by commas."""
     asr_workers: int = Field(default=0, ge=0, le=256)

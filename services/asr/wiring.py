@@ -18,8 +18,10 @@ from services.asr.engines.registry import (
     TranscriptionEngines,
     detection_engines,
     diarization_engines,
+    identification_engines,
     transcription_engines,
 )
+from services.asr.identification import Identification
 from services.asr.servicer import AsrServicer, EngineLists
 from services.asr.settings import AsrSettings
 from services.asr.transcription import Transcription
@@ -56,16 +58,14 @@ class Wiring:
 def wire(settings: AsrSettings, storage: Storage) -> Wiring:
     """Builds every part; no engine is imported or started yet."""
     audio = AudioCache(storage)
-    words, speakers, speech = (
-        transcription_engines(settings),
-        diarization_engines(settings),
-        detection_engines(settings),
-    )
+    words, speakers = transcription_engines(settings), diarization_engines(settings)
+    languages, speech = identification_engines(settings), detection_engines(settings)
     limit = Limit(settings.asr_max_calls, 0, subject="Speech recognition", retry_after_s=_RETRY_AFTER_S)
     servicer = AsrServicer(
         SpeechDetection(audio, speech, chunk_ms=settings.asr_chunk_ms, max_audio_ms=settings.asr_max_audio_ms),
         Transcription(audio, words, limit),
         Diarization(audio, speakers),
-        EngineLists(words, speakers, speech),
+        Identification(audio, languages),
+        EngineLists(words, speakers, speech, languages),
     )
-    return Wiring(servicer, words, (words, speakers, speech), audio)
+    return Wiring(servicer, words, (words, speakers, speech, languages), audio)

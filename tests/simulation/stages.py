@@ -17,6 +17,7 @@ from services.orchestrator.clients import AsrClient, BillingClient, Clients, Mix
 from services.orchestrator.clients.asr import (
     DETECTION,
     DIARIZATION,
+    IDENTIFICATION,
     TRANSCRIPTION,
     DetectedSpeech,
     Region,
@@ -66,10 +67,9 @@ class _Asr(AsrClient):
     def __init__(self, line: Line) -> None:
         self._line = line
 
-    async def engines(self, language: str, named: str) -> dict[str, list[EngineUse]]:
-        return {
-            kind: [_ENGINE] for kind in (DETECTION, DIARIZATION, TRANSCRIPTION)
-        }  # kept by the client, so hardly ever a call
+    async def engines(self, named: str) -> dict[str, list[EngineUse]]:
+        # Kept by the client, so hardly ever a call.
+        return {kind: [_ENGINE] for kind in (DETECTION, DIARIZATION, TRANSCRIPTION)} | {IDENTIFICATION: []}
 
     async def detect(self, audio: ObjectRef, duration_ms: int) -> DetectedSpeech:
         def answer(spec: Spec) -> DetectedSpeech:

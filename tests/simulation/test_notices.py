@@ -19,8 +19,13 @@ from tests.simulation.profile import Profile
 from tests.simulation.run import Failed, simulate
 from tests.simulation.stages import _Billing
 
-ENOUGH = 3
-"""Seeds within which each defect shows, in the world that provokes it."""
+SOUND = 3
+"""Seeds of the world without the defect, which is sound in them."""
+ENOUGH = 60
+"""
+Seeds within which each defect shows, in the world that provokes it. Most show in the first three; which seed it is
+changes with every change of the pipeline.
+"""
 PATIENCE_S = 1_800.0
 """Virtual time after which an open job counts as lost; the longest wait of these worlds is shorter."""
 
@@ -130,12 +135,12 @@ def test_the_simulation_notices_that(
 ):
     monkeypatch.setattr(run, "PATIENCE_S", PATIENCE_S)
     monkeypatch.setattr(run, "_REFERENCES", {})
-    simulate_all(profile)
+    simulate_all(profile, SOUND)
     defect(monkeypatch)
     with pytest.raises(Failed):
-        simulate_all(profile)
+        simulate_all(profile, ENOUGH)
 
 
-def simulate_all(profile: Profile) -> None:
-    for seed in range(ENOUGH):
+def simulate_all(profile: Profile, seeds: int) -> None:
+    for seed in range(seeds):
         simulate(seed, profile)

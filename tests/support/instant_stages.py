@@ -68,6 +68,8 @@ class Script:
     """Regions in which recognition finds no words."""
     versions: dict[str, str] = field(default_factory=dict)
     """By kind of engine: its version, as its service lists it; else 1."""
+    spoken: tuple[str, float] | None = None
+    """The language that recognition identifies, and its probability; None: it has no engine for that."""
     settled_credits: int | None = None
     """Credits that a settlement spends by billing's reply; None: those of the request."""
     released_credits: int = 1
@@ -151,8 +153,13 @@ class Asr(asr_grpc.AsrServiceServicer):
         ]
         yield asr.DiarizeResponse(result=asr.DiarizeResult(turns=turns, engine=ENGINE))
 
+    async def IdentifyLanguage(self, request: asr.IdentifyLanguageRequest, _: object) -> asr.IdentifyLanguageResponse:
+        await self.script.enter("IdentifyLanguage", request)
+        language, probability = self.script.spoken or ("en", 1.0)
+        return asr.IdentifyLanguageResponse(language=language, probability=probability, engine=ENGINE)
+
     async def ListEngines(self, request: asr.ListEnginesRequest, _: object) -> asr.ListEnginesResponse:
-        kinds = ("transcription", "diarization", "detection")
+        kinds = ["transcription", "diarization", "detection", *(["identification"] if self.script.spoken else [])]
         return asr.ListEnginesResponse(
             **{kind: [engine(["en"], self.script.versions.get(kind, "1"))] for kind in kinds}
         )

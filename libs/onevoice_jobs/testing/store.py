@@ -194,6 +194,8 @@ def _finish_steps(job: MemoryJob, results: Sequence[StepResult], now: datetime) 
         output = _stored(dict(item.output))
         job.steps[item.key] = StepRecord(item.key, item.input_hash, item.attempts, output, item.published.payment)
     for published in (item.published for item in results):
+        if published.source_language:
+            job.change(source_language=published.source_language)
         job.segments |= {line.index: line for line in published.segments}
         for translated in published.translations:
             place = translated.language, translated.index

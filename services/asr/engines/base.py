@@ -1,4 +1,4 @@
-"""The protocols of recognition engines: of words, of speakers, of speech; and the values that they share."""
+"""The protocols of recognition engines: of words, speakers, languages and speech; and the values that they share."""
 
 from __future__ import annotations
 
@@ -95,6 +95,24 @@ class DiarizationEngine(base.Engine[Capabilities], Protocol):
 
     async def diarize(self, audio: Path | None, regions: Sequence[TimeRange]) -> Sequence[Turn]:
         """Turns in time order that cover every region. `audio` is None for an engine that does not read it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenLanguage:
+    """The language that some regions are spoken in."""
+
+    language: str
+    """BCP-47."""
+    probability: float
+    """0 to 1."""
+
+
+class IdentificationEngine(base.Engine[Capabilities], Protocol):
+    """Identifies the language that is spoken in an audio file (16 kHz, mono)."""
+
+    async def identify(self, audio: Path, regions: Sequence[TimeRange]) -> SpokenLanguage:
+        """The most probable of the languages of the engine. Raises `Unavailable` where another attempt may help."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""The engines of this stage by name: for words, for speakers, for speech."""
+"""The engines of this stage by name: for words, for speakers, for languages, for speech."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import TypeAlias
 
 from onevoice_kit.engines.layers import standard_layers
 from onevoice_kit.engines.registry import Registry
-from services.asr.engines.base import Capabilities, DetectionEngine, DiarizationEngine, TranscriptionEngine
+from services.asr.engines.base import (
+    Capabilities,
+    DetectionEngine,
+    DiarizationEngine,
+    IdentificationEngine,
+    TranscriptionEngine,
+)
 from services.asr.settings import AsrSettings
 
 TRANSCRIPTION: Mapping[str, str] = {
@@ -19,10 +25,12 @@ TRANSCRIPTION: Mapping[str, str] = {
 }
 """Modules with a function `create(settings)`."""
 DIARIZATION: Mapping[str, str] = {"single": "services.asr.engines.single"}
+IDENTIFICATION: Mapping[str, str] = {"whisper": "services.asr.engines.whisper_language"}
 DETECTION: Mapping[str, str] = {"silero": "services.asr.engines.silero"}
 
 TranscriptionEngines: TypeAlias = Registry[TranscriptionEngine, Capabilities]
 DiarizationEngines: TypeAlias = Registry[DiarizationEngine, Capabilities]
+IdentificationEngines: TypeAlias = Registry[IdentificationEngine, Capabilities]
 DetectionEngines: TypeAlias = Registry[DetectionEngine, Capabilities]
 
 
@@ -36,6 +44,12 @@ def diarization_engines(settings: AsrSettings, modules: Mapping[str, str] = DIAR
     """The configured engines, as `transcription_engines`."""
     layers = standard_layers("diarization", settings.engine_retry_budget_s)
     return Registry(modules, settings.asr_diarization_engines, settings, capabilities=Capabilities, layers=layers)
+
+
+def identification_engines(settings: AsrSettings, modules: Mapping[str, str] = IDENTIFICATION) -> IdentificationEngines:
+    """The configured engines, as `transcription_engines`; there may be none."""
+    layers = standard_layers("identification", settings.engine_retry_budget_s)
+    return Registry(modules, settings.asr_identification_engines, settings, capabilities=Capabilities, layers=layers)
 
 
 def detection_engines(settings: AsrSettings, modules: Mapping[str, str] = DETECTION) -> DetectionEngines:

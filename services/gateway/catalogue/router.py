@@ -99,6 +99,7 @@ class EnginesOut(Output):
 
     asr: list[EngineOut]
     detection: list[EngineOut]
+    identification: list[EngineOut]
     diarization: list[EngineOut]
     translate: list[EngineOut]
     tts: list[EngineOut]
@@ -109,6 +110,7 @@ class EnginesOut(Output):
         return cls(
             asr=[EngineOut.of(engine) for engine in found.transcription],
             detection=[EngineOut.of(engine) for engine in found.detection],
+            identification=[EngineOut.of(engine) for engine in found.identification],
             diarization=[EngineOut.of(engine) for engine in found.diarization],
             translate=[EngineOut.of(engine) for engine in found.translation],
             tts=[EngineOut.of(engine) for engine in found.synthesis],

@@ -73,6 +73,7 @@ class Engines:
     translation: tuple[EngineInfo, ...]
     synthesis: tuple[EngineInfo, ...]
     detection: tuple[EngineInfo, ...] = ()
+    identification: tuple[EngineInfo, ...] = ()
 
 
 class Stages(Protocol):
@@ -101,7 +102,7 @@ class Catalogue:
         asr, translation, synthesis = await asyncio.gather(
             self._asr.get(), self._translation.get(), self._synthesis.get()
         )
-        return Engines(asr.transcription, asr.diarization, translation, synthesis, asr.detection)
+        return Engines(asr.transcription, asr.diarization, translation, synthesis, asr.detection, asr.identification)
 
     async def voices(self, language: str | None = None) -> tuple[VoiceInfo, ...]:
         """Every voice, or those that serve a language, the nearest first."""
@@ -124,21 +125,24 @@ class Catalogue:
             pairs=tuple(pairs),
         )
 
-    async def check(self, needs: EngineNeeds) -> str:
+    async def check(self, needs: EngineNeeds) -> str | None:
         """
-        The source language, once every need can be met. Raises `InvalidInput` with reason `unknown_engine`,
-        `source_language_required`, `unsupported_language_pair` or `unknown_voice`.
+        The source language, once every need can be met; None where the job is to identify it. Raises `InvalidInput`
+        with reason `unknown_engine`, `source_language_required`, `unsupported_language_pair` or `unknown_voice`.
         """
         engines = await self.engines()
         recognisers = _chosen(engines.transcription, needs.asr_engine, "transcription")
         translators = _chosen(engines.translation, needs.translate_engine, "translation")
         speakers = _chosen(engines.synthesis, needs.tts_engine, "synthesis")
-        source = needs.source_language or _only(_languages(recognisers))
-        pairs, spoken = _pairs(translators), _languages(speakers)
-        recognised = best(source, _languages(recognisers))
+        heard, pairs, spoken = _languages(recognisers), _pairs(translators), _languages(speakers)
+        source = needs.source_language or (next(iter(heard)) if len(heard) == 1 else None)
+        if source is None and not any(engine.available for engine in engines.identification):
+            raise InvalidInput("Name the language that is spoken.", reason="source_language_required")
+        # A source language that is yet to be identified may be any that is recognised.
+        sources = heard if source is None else {source} if best(source, heard) else set()
         for target in needs.target_languages:
-            if recognised is None or not _translates(source, target, pairs) or best(target, spoken) is None:
-                raise _unsupported(source, target)
+            if best(target, spoken) is None or not any(_translates(one, target, pairs) for one in sources):
+                raise _unsupported(source or "any language", target)
         if needs.voices:
             _check_voices(needs, await self._voices.get())
         return source
@@ -165,12 +169,6 @@ def _translates(source: str, target: str, pairs: frozenset[tuple[str, str]]) -> 
     sources = {known for known, _ in pairs}
     served = best(source, sources)
     return served is not None and best(target, {to for known, to in pairs if known == served}) is not None
-
-
-def _only(languages: frozenset[str]) -> str:
-    if len(languages) != 1:
-        raise InvalidInput("Say which language is spoken.", reason="source_language_required")
-    return next(iter(languages))
 
 
 def _chosen(engines: Sequence[EngineInfo], name: str | None, stage: str) -> Sequence[EngineInfo]:

@@ -56,6 +56,7 @@ class AsrEngines:
     transcription: tuple[EngineInfo, ...]
     diarization: tuple[EngineInfo, ...]
     detection: tuple[EngineInfo, ...] = ()
+    identification: tuple[EngineInfo, ...] = ()
 
 
 class StageClient:
@@ -67,9 +68,14 @@ class StageClient:
         self._tts = TtsServiceStub(tts)
 
     async def asr_engines(self) -> AsrEngines:
-        """Engines for recognition, for diarization and for detecting speech."""
+        """Engines for recognition, for diarization, for detecting speech and for identifying its language."""
         answer = await with_retries(lambda: self._asr.ListEngines(asr_pb.ListEnginesRequest(), timeout=_TIMEOUT_S))
-        return AsrEngines(_engines(answer.transcription), _engines(answer.diarization), _engines(answer.detection))
+        return AsrEngines(
+            _engines(answer.transcription),
+            _engines(answer.diarization),
+            _engines(answer.detection),
+            _engines(answer.identification),
+        )
 
     async def translation_engines(self) -> tuple[EngineInfo, ...]:
         """Engines for translation with their language pairs."""

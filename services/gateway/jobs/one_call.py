@@ -23,7 +23,7 @@ _FORM_SCHEMA = {
     "properties": {
         "file": {"type": "string", "format": "binary", "description": "The video."},
         "target_language": {"type": "string", "description": "BCP-47.", "examples": ["es"]},
-        "source_language": {"type": "string", "description": "BCP-47; the video's where left out.", "examples": ["en"]},
+        "source_language": {"type": "string", "description": "BCP-47; identified where left out.", "examples": ["en"]},
     },
 }
 

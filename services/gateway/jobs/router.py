@@ -126,7 +126,7 @@ async def follow_job(
     """
     Streams the events of the job, all or those after `Last-Event-ID`, as server-sent events; the data are JSON.
     The stream ends when the job has ended. Types: `job.created`, `job.started`, `job.progress`,
-    `segment.recognised`, `line.ready`, `language.completed`, `language.failed`, `step.retried`,
+    `source.language`, `segment.recognised`, `line.ready`, `language.completed`, `language.failed`, `step.retried`,
     `job.waiting`, `job.cancel_requested`, `job.resumed`, `job.regenerated`, `job.completed`, `job.failed`,
     `job.cancelled`.
     """

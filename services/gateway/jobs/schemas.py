@@ -52,7 +52,8 @@ class DubIn(Model):
 
     target_languages: Annotated[list[Language], Field(min_length=1, max_length=200)]
     source_language: Language | None = Field(
-        default=None, description="Language that is spoken; the video's where it is left out."
+        default=None,
+        description="Language that is spoken; left out: the video's, else it is identified.",
     )
     voices: Annotated[dict[Language, Name | dict[Name, Name]], Field(max_length=200)] = Field(
         default={}, description="By target language: a voice for everyone, or one for each speaker."
@@ -78,7 +79,7 @@ class DubIn(Model):
             tts_engine=self.engines.tts,
         )
 
-    def options(self, source_language: str) -> JobOptions:
+    def options(self, source_language: str | None) -> JobOptions:
         """As the job keeps them."""
         return JobOptions(
             source_language=source_language,
@@ -152,7 +153,7 @@ class JobOut(Output):
     revision: int = Field(description="From 1; each regeneration adds one.", examples=[1])
     stage: str | None = Field(examples=["transcribe"])
     progress: float = Field(description="0 to 100; never goes back.", examples=[12.5])
-    source_language: str | None = Field(examples=["en"])
+    source_language: str | None = Field(description="Null until it is identified.", examples=["en"])
     target_languages: list[str] = Field(examples=[["es", "ca"]])
     languages: list[LanguageOut]
     quoted_credits: int = Field(description="Reserved for the present run, which never costs more.", examples=[120])

@@ -14,7 +14,6 @@ from onevoice.common.v1.media_pb2 import TimeRange
 from onevoice_jobs.records import Word
 from onevoice_kit.grpc.converters import ref_to_proto
 from onevoice_kit.grpc.streams import final_result
-from onevoice_kit.languages import best
 from onevoice_kit.storage.base import ObjectRef
 
 from ..policy.line import EngineUse
@@ -24,7 +23,10 @@ from .base import SHORT_S, Recent, candidates, engine_from_proto, for_media
 DETECTION = "detection"
 """Kinds of engines."""
 DIARIZATION = "diarization"
+IDENTIFICATION = "identification"
 TRANSCRIPTION = "transcription"
+_IDENTIFY_S = 300.0
+"""The model may have to be loaded first, and other calls may occupy the service."""
 Region = tuple[int, int]
 """Start and end of speech, milliseconds from the start of the source."""
 
@@ -67,17 +69,17 @@ class AsrClient:
         self._stub = AsrServiceStub(channel)
         self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=SHORT_S))
 
-    async def engines(self, language: str, named: str) -> dict[str, list[EngineUse]]:
+    async def engines(self, named: str) -> dict[str, list[EngineUse]]:
         """
-        Lists the engines that a job in this language may get, by their kind and in the order of preference. For
-        transcription: the named one, or all that serve the language.
+        Lists the engines that a job may get, by their kind and in the order of preference. For transcription: the named
+        one, or all.
         """
         listed: pb.ListEnginesResponse = await self._engines()
-        serving = [engine for engine in listed.transcription if best(language, engine.languages)]
         return {
             DETECTION: candidates(listed.detection, ""),
             DIARIZATION: candidates(listed.diarization, ""),
-            TRANSCRIPTION: candidates(serving, named),
+            IDENTIFICATION: candidates(listed.identification, ""),
+            TRANSCRIPTION: candidates(listed.transcription, named),
         }
 
     async def detect(self, audio: ObjectRef, duration_ms: int) -> DetectedSpeech:
@@ -103,6 +105,12 @@ class AsrClient:
 
         result: pb.TranscribeResult = await final_result(call, on_other=keep)
         return Transcript(tuple(utterances), engine_from_proto(result.engine))
+
+    async def identify(self, audio: ObjectRef, regions: Sequence[Region]) -> tuple[str, float]:
+        """The language that is spoken in the regions, BCP-47, and its probability, 0 to 1."""
+        request = pb.IdentifyLanguageRequest(audio=ref_to_proto(audio), regions=_ranges(regions))
+        response = await self._stub.IdentifyLanguage(request, timeout=_IDENTIFY_S)
+        return response.language, response.probability
 
     async def diarize(self, audio: ObjectRef, regions: Sequence[Region], duration_ms: int) -> Speakers:
         """Returns the turns of the speakers, found by the first engine that works."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from onevoice_jobs.records import JobRecord
 
-from ..clients.asr import DETECTION, DIARIZATION, TRANSCRIPTION, DetectedSpeech
+from ..clients.asr import DETECTION, DIARIZATION, IDENTIFICATION, TRANSCRIPTION, DetectedSpeech
 from ..policy.line import Source, Speech, Translation, join
 from ..settings import OrchestratorSettings
 from ..steps import assembly, ending, language, source
@@ -51,15 +51,19 @@ class Dubbing:
         yield source.Extract(gives=handles.EXTRACT, source=job.source, duration_ms=job.duration_ms)
         # Beside the extraction, which leaves a core free; recognition and mixing, for which all waits, do not.
         yield source.Thumbnail(gives=handles.THUMBNAIL, source=job.source, media=handles.PROBE)
-        yield source.Language(gives=handles.LANGUAGE, media=handles.PROBE, named=named, default=default)
-        yield source.RecognitionEngines(
-            gives=handles.ASR_ENGINES,
-            run_number=job.resumes,
-            language=handles.LANGUAGE,
-            engine=job.options.engines.asr or "",
-        )
+        engine = job.options.engines.asr or ""
+        yield source.RecognitionEngines(gives=handles.ASR_ENGINES, run_number=job.resumes, engine=engine)
         detectors, diarizers = item(handles.ASR_ENGINES, DETECTION), item(handles.ASR_ENGINES, DIARIZATION)
         yield source.Detect(gives=handles.DETECT, sound=handles.EXTRACT, engines=detectors, then=self.after_detection)
+        yield source.Language(
+            gives=handles.LANGUAGE,
+            media=handles.PROBE,
+            sound=handles.EXTRACT,
+            speech=handles.DETECT,
+            engines=item(handles.ASR_ENGINES, IDENTIFICATION),
+            named=named,
+            default=default,
+        )
         yield source.Diarize(gives=handles.DIARIZE, sound=handles.EXTRACT, speech=handles.DETECT, engines=diarizers)
 
     def after_detection(self, speech: DetectedSpeech) -> Iterator[Task[Any]]:

@@ -18,6 +18,9 @@ from .context import Tools
 from .graph import Given, Handle, Result
 from .task import Task
 
+LEAST_PROBABILITY = 0.5
+"""Of an identified language; a dub from the wrong language would be worth nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Probe(Task[Media]):
@@ -33,36 +36,52 @@ class Probe(Task[Media]):
 
 @dataclass(frozen=True, kw_only=True)
 class Language(Task[str]):
-    """Decides on the language of the source: the user's choice, else the file's tag, else the deployment's default."""
+    """
+    Decides on the language of the source: the user's choice, else the file's tag, else what is heard in it, else the
+    deployment's default.
+    """
 
-    stage: ClassVar = "store"
-    pure: ClassVar = True
+    stage: ClassVar = "asr"
     media: Handle[Media]
+    sound: Handle[Sound]
+    speech: Handle[DetectedSpeech]
+    engines: Handle[list[EngineUse]]
+    """Those that identify languages; there may be none."""
     named: str | None
     default: str
 
-    async def run(self, tools: Tools, given: Given) -> str:
-        """Returns the tag, BCP-47."""
-        return self.named or given(self.media).audio_language or self.default
+    async def run(self, tools: Tools, given: Given) -> Result[str]:
+        """
+        Returns the tag, BCP-47; it is published where none was named. `PreconditionFailed` `language_unclear` where no
+        language is probable.
+        """
+        language = self.named or given(self.media).audio_language
+        if not language and given(self.engines):
+            regions = given(self.speech).regions
+            language, probability = await tools.clients.asr.identify(given(self.sound).speech, regions)
+            if probability < LEAST_PROBABILITY:
+                message = "The language that is spoken is not clear. Name it as source_language."
+                raise PreconditionFailed(message, reason="language_unclear", details={"most_probable": language})
+        language = language or self.default
+        return Result(language, Published(source_language=None if self.named else language))
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecognitionEngines(Task[dict[str, list[EngineUse]]]):
     """
-    Lists the engines that detection, diarization and transcription may use, by their identity. A run keeps its
-    lists.
+    Lists the engines that detection, diarization, identification of the language and transcription may use, by their
+    identity. A run keeps its lists.
     """
 
     stage: ClassVar = "asr"
     pure: ClassVar = True
     run_number: int
     """Not read: a new run lists anew."""
-    language: Handle[str]
     engine: str
 
     async def run(self, tools: Tools, given: Given) -> dict[str, list[EngineUse]]:
         """Returns the engines by kind, in the order of preference."""
-        return await tools.clients.asr.engines(given(self.language), self.engine)
+        return await tools.clients.asr.engines(self.engine)
 
 
 @dataclass(frozen=True, kw_only=True)

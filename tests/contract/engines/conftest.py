@@ -13,9 +13,11 @@ from services.asr.engines import whisper, whisper_model
 from services.asr.engines.registry import (
     DETECTION,
     DIARIZATION,
+    IDENTIFICATION,
     TRANSCRIPTION,
     detection_engines,
     diarization_engines,
+    identification_engines,
     transcription_engines,
 )
 from services.asr.settings import AsrSettings
@@ -34,6 +36,7 @@ from tests.unit.asr.fakes import FakeTranscription
 ENGINES: Mapping[str, Mapping[str, str]] = {
     "transcription": TRANSCRIPTION,
     "diarization": DIARIZATION,
+    "identification": IDENTIFICATION,
     "detection": DETECTION,
     "translation": translation.ENGINES,
     "synthesis": synthesis.ENGINES,
@@ -52,6 +55,7 @@ def registry(kind: str, name: str) -> Registry[Any, Any]:
         asr_workers=1,
         asr_transcription_engines=(name,),
         asr_diarization_engines=(name,),
+        asr_identification_engines=(name,),
         asr_detection_engines=(name,),
     )
     match kind:
@@ -59,6 +63,8 @@ def registry(kind: str, name: str) -> Registry[Any, Any]:
             return transcription_engines(asr)
         case "diarization":
             return diarization_engines(asr)
+        case "identification":
+            return identification_engines(asr)
         case "detection":
             return detection_engines(asr)
         case "translation":

@@ -25,6 +25,9 @@ WRITES: dict[str, Callable[[JobStore], Awaitable[Any]]] = {
         store, "fit", "h", {}, Published(translations=(TRANSLATION,))
     ),
     "finish_step_with_artifact": lambda store: finish_step(store, "done", "h", {}, Published(artifacts=(VIDEO,))),
+    "finish_step_with_source_language": lambda store: finish_step(
+        store, "language", "h", {}, Published(source_language="de")
+    ),
     "forget_results": lambda store: store.forget_results(),
     "set_progress": lambda store: store.set_progress("asr", 10),
     "set_language_progress": lambda store: store.set_progress("tts", 10, language="es"),

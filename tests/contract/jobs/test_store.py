@@ -53,6 +53,22 @@ async def test_a_lease_of_another_epoch_is_no_lease(under_test):
         await under_test.jobs.store(replace(lease, epoch=lease.epoch + 1)).set_progress("asr", 5)
 
 
+async def test_an_identified_language_is_the_jobs_and_is_announced_once(under_test, take):
+    job_id = await under_test.submit()
+    store = await take(job_id)
+    found = [
+        StepResult("language", "h", {"value": "de"}, Published(source_language="de")),
+        StepResult("thumbnail", "h", {}, Published(artifacts=(VIDEO,))),
+    ]
+    await store.finish_steps(found)
+    await store.finish_steps(found, again=True)
+    assert (await under_test.job(job_id)).source_language == "de"
+    assert (await types(under_test, job_id)).count("source.language") == 1
+    assert len(await under_test.artifacts(job_id)) == 1
+    await finish_step(store, "cut", "h", {})
+    assert (await under_test.job(job_id)).source_language == "de"
+
+
 async def test_steps_are_remembered_with_their_newest_result_also_for_the_next_worker(under_test, take):
     job_id = await under_test.submit()
     store = await take(job_id, ttl_s=0)

@@ -163,6 +163,42 @@ async def test_a_source_without_speech_fails_releases_its_credits_and_leaves_not
     assert (await deployment.queue.depth()).visible == 0
 
 
+@pytest.mark.parametrize(("spoken", "language"), [(("de", 0.9), "de"), (None, "en")], ids=["identified", "default"])
+async def test_a_source_language_that_is_not_named_is_identified_and_published(
+    deployment, script: Script, spoken: tuple[str, float] | None, language: str
+) -> None:
+    script.spoken = spoken
+    job_id = await deployment.submit(source_language=None)
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert (job.status, job.source_language) == (JobStatus.COMPLETED, language)
+    assert {request.language for request in script.requests("Transcribe")} == {language}
+    assert {request.source_language for request in script.requests("Translate")} == {language}
+    events = [event for event in await deployment.events(job_id) if event.type == "source.language"]
+    assert [event.data for event in events] == [{"source_language": language}]
+
+
+async def test_a_named_source_language_is_not_identified(deployment, script: Script) -> None:
+    script.spoken = ("de", 1.0)
+    job_id = await deployment.submit(source_language="en")
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert (job.status, job.source_language, script.count("IdentifyLanguage")) == (JobStatus.COMPLETED, "en", 0)
+
+
+async def test_a_job_whose_language_is_not_clear_fails_before_anything_is_recognised(
+    deployment, script: Script
+) -> None:
+    script.spoken = ("de", 0.4)
+    job_id = await deployment.submit(source_language=None)
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert job.error.reason == "language_unclear"
+    assert (script.count("Transcribe"), script.count("Release"), script.count("Settle")) == (0, 1, 0)
+
+
 async def test_a_cancelled_job_stops_its_calls_and_gives_its_credits_back(deployment, script: Script) -> None:
     script.gates["Synthesize"] = asyncio.Event()
     job_id = await deployment.submit()

@@ -7,7 +7,7 @@ import re
 import numpy as np
 from scipy.signal import resample_poly
 
-from services.asr.engines import whisper
+from services.asr.engines import whisper, whisper_language
 from services.asr.engines.base import TimeRange
 from services.asr.settings import AsrSettings
 from services.tts.engines import kokoro
@@ -26,3 +26,5 @@ async def test_a_spoken_line_is_recognised_word_by_word(tmp_path):
     [utterance] = [one async for one in listener.transcribe(path, [region], "es")]
     got = re.findall(r"\w+", " ".join(word.text for word in utterance.words).lower())
     assert got == re.findall(r"\w+", LINE.lower())
+    heard = await whisper_language.create(AsrSettings(asr_workers=1)).identify(path, [region])
+    assert (heard.language, heard.probability > 0.5) == ("es", True)

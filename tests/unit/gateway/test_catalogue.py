@@ -27,13 +27,14 @@ VOICES = (
 class Stages:
     """The stages' answers, without a network."""
 
-    def __init__(self, asr=(POCKETSPHINX,), translation=(APERTIUM,), synthesis=(ESPEAK, FISH)):
+    def __init__(self, asr=(POCKETSPHINX,), translation=(APERTIUM,), synthesis=(ESPEAK, FISH), identification=()):
         self.asr, self.translation, self.synthesis = asr, translation, synthesis
+        self.identification = identification
         self.asked = 0
 
     async def asr_engines(self):
         self.asked += 1
-        return AsrEngines(self.asr, ())
+        return AsrEngines(self.asr, (), identification=self.identification)
 
     async def translation_engines(self):
         return self.translation
@@ -63,6 +64,15 @@ async def test_where_several_are_understood_the_source_language_is_required():
     stages = Stages(asr=(WHISPER,), translation=(APERTIUM, OPENAI))
     assert await refused(stages, needs()) == "source_language_required"
     assert await Catalogue(stages, 60).check(needs(source_language="de")) == "de"
+
+
+async def test_a_language_that_is_not_named_is_left_to_the_job_where_an_engine_identifies_it():
+    stages = Stages(asr=(WHISPER,), translation=(APERTIUM, OPENAI), identification=(WHISPER,))
+    assert await Catalogue(stages, 60).check(needs("es", "ca")) is None
+    assert await Catalogue(stages, 60).check(needs(source_language="de")) == "de"
+    assert await refused(stages, needs("fr")) == "unsupported_language_pair"
+    away = Stages(asr=(WHISPER,), identification=(replace(WHISPER, available=False),))
+    assert await refused(away, needs()) == "source_language_required"
 
 
 async def test_languages_are_those_that_go_all_the_way():

@@ -173,6 +173,7 @@ def test_another_engine_runs_the_steps_of_its_stage_and_language_and_no_others()
     expected: dict[tuple[str, str | None], set[str]] = {
         ("engines:asr", "detection"): {"detect"},
         ("engines:asr", "diarization"): {"diarize"},
+        ("engines:asr", "identification"): {"language"},
         ("engines:asr", "transcription"): {"transcribe:0", "transcribe:1"},
     }
     for lang in ("es", "ca"):

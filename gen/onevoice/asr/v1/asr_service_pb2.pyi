@@ -337,6 +337,72 @@ class DiarizeResult(_message.Message):
 Global___DiarizeResult: _TypeAlias = DiarizeResult  # noqa: Y015
 
 @_typing.final
+class IdentifyLanguageRequest(_message.Message):
+    """Request of IdentifyLanguage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIO_FIELD_NUMBER: _builtins.int
+    REGIONS_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    engine: _builtins.str
+    """Name of the engine; empty takes the first configured."""
+    @_builtins.property
+    def audio(self) -> _media_pb2.ObjectRef:
+        """The audio: WAV or FLAC, 16 kHz, mono."""
+
+    @_builtins.property
+    def regions(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.TimeRange]:
+        """Regions of speech, in time order."""
+
+    def __init__(
+        self,
+        *,
+        audio: _media_pb2.ObjectRef | None = ...,
+        regions: _abc.Iterable[_media_pb2.TimeRange] | None = ...,
+        engine: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "engine", b"engine", "regions", b"regions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyLanguageRequest: _TypeAlias = IdentifyLanguageRequest  # noqa: Y015
+
+@_typing.final
+class IdentifyLanguageResponse(_message.Message):
+    """Response of IdentifyLanguage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    language: _builtins.str
+    """The most probable language, BCP-47."""
+    probability: _builtins.float
+    """Its probability, 0 to 1."""
+    @_builtins.property
+    def engine(self) -> _engine_pb2.EngineUse:
+        """The engine used."""
+
+    def __init__(
+        self,
+        *,
+        language: _builtins.str = ...,
+        probability: _builtins.float = ...,
+        engine: _engine_pb2.EngineUse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "language", b"language", "probability", b"probability"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentifyLanguageResponse: _TypeAlias = IdentifyLanguageResponse  # noqa: Y015
+
+@_typing.final
 class ListEnginesRequest(_message.Message):
     """Request of ListEngines."""
 
@@ -362,6 +428,7 @@ class ListEnginesResponse(_message.Message):
     TRANSCRIPTION_FIELD_NUMBER: _builtins.int
     DIARIZATION_FIELD_NUMBER: _builtins.int
     DETECTION_FIELD_NUMBER: _builtins.int
+    IDENTIFICATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def transcription(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
         """Engines for Transcribe, in the configured order of preference."""
@@ -374,16 +441,21 @@ class ListEnginesResponse(_message.Message):
     def detection(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
         """Engines for DetectSpeech, in the configured order of preference."""
 
+    @_builtins.property
+    def identification(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
+        """Engines for IdentifyLanguage, in the configured order of preference."""
+
     def __init__(
         self,
         *,
         transcription: _abc.Iterable[_engine_pb2.Engine] | None = ...,
         diarization: _abc.Iterable[_engine_pb2.Engine] | None = ...,
         detection: _abc.Iterable[_engine_pb2.Engine] | None = ...,
+        identification: _abc.Iterable[_engine_pb2.Engine] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detection", b"detection", "diarization", b"diarization", "transcription", b"transcription"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detection", b"detection", "diarization", b"diarization", "identification", b"identification", "transcription", b"transcription"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -50,6 +50,11 @@ class AsrServiceStub:
                 request_serializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.DiarizeRequest.SerializeToString,
                 response_deserializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.DiarizeResponse.FromString,
                 _registered_method=True)
+        self.IdentifyLanguage = channel.unary_unary(
+                '/onevoice.asr.v1.AsrService/IdentifyLanguage',
+                request_serializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.IdentifyLanguageRequest.SerializeToString,
+                response_deserializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.IdentifyLanguageResponse.FromString,
+                _registered_method=True)
         self.ListEngines = channel.unary_unary(
                 '/onevoice.asr.v1.AsrService/ListEngines',
                 request_serializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.ListEnginesRequest.SerializeToString,
@@ -83,6 +88,13 @@ class AsrServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IdentifyLanguage(self, request, context):
+        """Identifies the language that is spoken, from some of the regions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEngines(self, request, context):
         """Lists the engines of this deployment.
         """
@@ -107,6 +119,11 @@ def add_AsrServiceServicer_to_server(servicer, server):
                     servicer.Diarize,
                     request_deserializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.DiarizeRequest.FromString,
                     response_serializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.DiarizeResponse.SerializeToString,
+            ),
+            'IdentifyLanguage': grpc.unary_unary_rpc_method_handler(
+                    servicer.IdentifyLanguage,
+                    request_deserializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.IdentifyLanguageRequest.FromString,
+                    response_serializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.IdentifyLanguageResponse.SerializeToString,
             ),
             'ListEngines': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEngines,
@@ -196,6 +213,33 @@ class AsrService:
             '/onevoice.asr.v1.AsrService/Diarize',
             onevoice_dot_asr_dot_v1_dot_asr__service__pb2.DiarizeRequest.SerializeToString,
             onevoice_dot_asr_dot_v1_dot_asr__service__pb2.DiarizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IdentifyLanguage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onevoice.asr.v1.AsrService/IdentifyLanguage',
+            onevoice_dot_asr_dot_v1_dot_asr__service__pb2.IdentifyLanguageRequest.SerializeToString,
+            onevoice_dot_asr_dot_v1_dot_asr__service__pb2.IdentifyLanguageResponse.FromString,
             options,
             channel_credentials,
             insecure,

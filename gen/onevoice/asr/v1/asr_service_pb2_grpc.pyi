@@ -41,6 +41,8 @@ class AsrServiceStub:
     """Transcribes the given regions of the audio, streaming each utterance when it is ready."""
     Diarize: _grpc.UnaryStreamMultiCallable[_asr_service_pb2.DiarizeRequest, _asr_service_pb2.DiarizeResponse]
     """Finds the speakers and their turns."""
+    IdentifyLanguage: _grpc.UnaryUnaryMultiCallable[_asr_service_pb2.IdentifyLanguageRequest, _asr_service_pb2.IdentifyLanguageResponse]
+    """Identifies the language that is spoken, from some of the regions."""
     ListEngines: _grpc.UnaryUnaryMultiCallable[_asr_service_pb2.ListEnginesRequest, _asr_service_pb2.ListEnginesResponse]
     """Lists the engines of this deployment."""
 
@@ -57,6 +59,8 @@ class AsrServiceAsyncStub(AsrServiceStub):
     """Transcribes the given regions of the audio, streaming each utterance when it is ready."""
     Diarize: _aio.UnaryStreamMultiCallable[_asr_service_pb2.DiarizeRequest, _asr_service_pb2.DiarizeResponse]  # type: ignore[assignment]
     """Finds the speakers and their turns."""
+    IdentifyLanguage: _aio.UnaryUnaryMultiCallable[_asr_service_pb2.IdentifyLanguageRequest, _asr_service_pb2.IdentifyLanguageResponse]  # type: ignore[assignment]
+    """Identifies the language that is spoken, from some of the regions."""
     ListEngines: _aio.UnaryUnaryMultiCallable[_asr_service_pb2.ListEnginesRequest, _asr_service_pb2.ListEnginesResponse]  # type: ignore[assignment]
     """Lists the engines of this deployment."""
 
@@ -88,6 +92,14 @@ class AsrServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_asr_service_pb2.DiarizeResponse], _abc.AsyncIterator[_asr_service_pb2.DiarizeResponse]]:
         """Finds the speakers and their turns."""
+
+    @_abc_1.abstractmethod
+    def IdentifyLanguage(
+        self,
+        request: _asr_service_pb2.IdentifyLanguageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_asr_service_pb2.IdentifyLanguageResponse, _abc.Awaitable[_asr_service_pb2.IdentifyLanguageResponse]]:
+        """Identifies the language that is spoken, from some of the regions."""
 
     @_abc_1.abstractmethod
     def ListEngines(
