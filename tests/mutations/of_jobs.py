@@ -165,15 +165,15 @@ _CHECKPOINTS = (
     Mutation(
         "a checkpoint is saved before the work",
         _EXECUTOR,
-        "        made = await attempts.run(replace(retry, on_retry=on_retry))",
+        "        made = await attempts.run(self._retry, on_retry)",
         "        await self._journal.save(step, Checkpoint(self._input_hash(step), None), NOTHING)\n"
-        "        made = await attempts.run(replace(retry, on_retry=on_retry))",
+        "        made = await attempts.run(self._retry, on_retry)",
         (f"{_TEST_EXECUTOR}test_a_step_that_was_broken_off_is_done_again",),
     ),
     Mutation(
         "a checkpoint is not saved",
         _EXECUTOR,
-        "await self._record(partial(self._journal.save, step, checkpoint, result.published), retry)",
+        "await self._record(partial(self._journal.save, step, checkpoint, result.published))",
         "pass",
         (
             f"{_TEST_EXECUTOR}test_a_second_run_does_nothing_again_but_still_finds_what_follows",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from onevoice_kit.errors import DeadlineExceeded, OneVoiceError
-from onevoice_kit.retry import Backoff, Retry
+from onevoice_kit.retry import Backoff, OnRetry, Retry
 from onevoice_kit.telemetry.trace import span
 
 from ..steps.graph import Inputs, Json, Result, Step
@@ -36,23 +36,22 @@ class StepAttempts:
         self.count = 0
         """Executions so far."""
 
-    async def run(self, rule: Retry) -> Json | Result[Json]:
+    async def run(self, rule: Retry, on_retry: OnRetry) -> Json | Result[Json]:
         """
         Retries transient errors within the budget of `rule`, and once more a deadline of the step's own, whatever is
-        left.
+        left. `on_retry` is called before each retry.
         """
-        timeouts = 0
+        rule, timeouts = replace(rule, transient=self._transient, on_retry=on_retry), 0
         while True:
             try:
-                return await replace(rule, transient=self._transient).call(self._attempt)
+                return await rule.call(self._attempt)
             except DeadlineExceeded as error:
                 if not self._too_slow(error):
                     raise
                 timeouts += 1
                 if timeouts == MAX_TIMEOUTS:
                     raise DeadlineExceeded(reason="step_timeout", retryable=False) from error
-                if rule.on_retry is not None:
-                    await rule.on_retry(error, self.count, 0.0)
+                await on_retry(error, self.count, 0.0)
 
     async def _attempt(self) -> Json | Result[Json]:
         self.count += 1

@@ -89,8 +89,8 @@ class Executor:
         self._journal = journal
         self._bounds = {stage: asyncio.Semaphore(limit) for stage, limit in limits.items()}
         self._scope_end = scope_end
-        self._rng = rng or random.Random()
-        self._retry = retry
+        self._retry = replace(retry, rng=rng or random.Random())
+        self._journal_retry = replace(self._retry, transient=_may_be_stored)
         self._stored: dict[str, Checkpoint] = {}
         self._outputs: dict[str, Json] = {}
         self._hashes: dict[str, str] = {}
@@ -181,24 +181,23 @@ class Executor:
         return step.input_hash(self._outputs, self._hashes)
 
     async def _attempts(self, step: Step) -> Json:
-        retry = replace(step.retry or self._retry, rng=self._rng)
         attempts = StepAttempts(step, {dep: self._outputs[dep] for dep in step.deps}, self._bounds.get(step.stage))
 
         async def on_retry(error: OneVoiceError, attempt: int, delay_s: float) -> None:
-            await self._record(partial(self._journal.retrying, step, error, attempt, delay_s), retry)
+            await self._record(partial(self._journal.retrying, step, error, attempt, delay_s))
 
-        made = await attempts.run(replace(retry, on_retry=on_retry))
+        made = await attempts.run(self._retry, on_retry)
         result = made if isinstance(made, Result) else Result(made, NOTHING)
         checkpoint = Checkpoint(self._input_hash(step), result.output, attempts.count)
-        await self._record(partial(self._journal.save, step, checkpoint, result.published), retry)
+        await self._record(partial(self._journal.save, step, checkpoint, result.published))
         # A pure step may not be stored yet, and would count again after each wait.
         self.progressed = self.progressed or not step.pure
         return result.output
 
-    async def _record(self, write: Callable[[], Awaitable[T]], retry: Retry) -> T:
+    async def _record(self, write: Callable[[], Awaitable[T]]) -> T:
         """Writes to the journal. A result survives a busy journal and a lost reply."""
         try:
-            return await replace(retry, rng=self._rng, transient=_may_be_stored).call(write)
+            return await self._journal_retry.call(write)
         except Exception as error:
             raise JournalFailed from error
 
@@ -223,7 +222,7 @@ class Executor:
             if self._transient is None:
                 self._transient, self.failed_stage = error, stage
             return
-        output = await self._record(partial(self._journal.scope_failed, scope, error), self._retry)
+        output = await self._record(partial(self._journal.scope_failed, scope, error))
         self._add(self._end_scope(scope, output))
 
     def _failed_before(self, scope: str) -> Checkpoint | None:

@@ -12,7 +12,6 @@ from typing import Any, Generic, TypeAlias, TypeVar, cast, get_args, get_origin,
 from pydantic import TypeAdapter
 
 from onevoice_jobs.records import NOTHING, Published
-from onevoice_kit.retry import Retry
 
 T = TypeVar("T")
 Json: TypeAlias = Any
@@ -91,8 +90,6 @@ class Step:
     """
     scope: str = ""
     """Steps of a scope fail together without failing the job; the empty scope is the job itself."""
-    retry: Retry | None = None
-    """None: the executor's own policy."""
 
     def input_hash(self, outputs: Inputs, hashes: Mapping[str, str]) -> str:
         """SHA-256 of all that the output depends on; `hashes` are those of whole outputs, by key."""

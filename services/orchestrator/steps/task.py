@@ -52,16 +52,19 @@ class Task(ABC, Generic[T]):
     @property
     def takes(self) -> tuple[Handle[Any], ...]:
         """The handles among its inputs, in the order of its fields."""
-        return tuple(handle for value in self._inputs().values() for handle in _handles(value))
+        return tuple(handle for name in _inputs(type(self)) for handle in _handles(getattr(self, name)))
 
     @property
     def params(self) -> Json:
         """The values that the input hash covers besides the key and the outputs behind `takes`."""
-        return [self.version, shape(self.gives.kind), {name: _param(value) for name, value in self._inputs().items()}]
+        values = {name: _param(getattr(self, name)) for name in _inputs(type(self))}
+        return [self.version, shape(self.gives.kind), values]
 
-    def _inputs(self) -> dict[str, Any]:
-        names = [item.name for item in fields(self) if item.compare and item.name not in ("gives", "scope")]
-        return {name: getattr(self, name) for name in names}
+
+@cache
+def _inputs(kind: type[Task[Any]]) -> tuple[str, ...]:
+    """The names of the fields that are inputs."""
+    return tuple(item.name for item in fields(kind) if item.compare and item.name not in ("gives", "scope"))
 
 
 def _handles(value: object) -> tuple[Handle[Any], ...]:

@@ -70,11 +70,11 @@ class Work:
                 raise left.pop(0)
             return [key, dict(inputs)]
 
-        return Step(key, options.pop("stage", "any"), run, deps, retry=AT_ONCE, **options)
+        return Step(key, options.pop("stage", "any"), run, deps, **options)
 
 
 def executor(journal: MemoryJournal, **limits: int) -> Executor:
-    return Executor(journal, limits, scope_end=lambda scope: f"end:{scope}")
+    return Executor(journal, limits, scope_end=lambda scope: f"end:{scope}", retry=AT_ONCE)
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
