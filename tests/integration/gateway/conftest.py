@@ -91,7 +91,10 @@ class Asr(asr_grpc.AsrServiceServicer):
         engine = engine_pb2.Engine(name="pocketsphinx", model="en-us", version="5", languages=["en"], available=True)
         single = engine_pb2.Engine(name="single", version="1", languages=["en"], available=True)
         silero = engine_pb2.Engine(name="silero", model="v6", version="3", available=True)
-        return asr_pb.ListEnginesResponse(transcription=[engine], diarization=[single], detection=[silero])
+        whisper = engine_pb2.Engine(name="whisper", model="base", version="1", languages=["en"], available=True)
+        return asr_pb.ListEnginesResponse(
+            transcription=[engine], diarization=[single], detection=[silero], identification=[whisper]
+        )
 
 
 class Translate(translate_grpc.TranslateServiceServicer):

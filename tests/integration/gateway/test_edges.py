@@ -177,6 +177,7 @@ async def test_the_catalogue_shows_what_can_be_dubbed_here(ada: User) -> None:
         "asr": ["pocketsphinx"],
         "detection": ["silero"],
         "diarization": ["single"],
+        "identification": ["whisper"],
         "translate": ["apertium", "openai"],
         "tts": ["espeak"],
     }
