@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import BaseModel, Field, TypeAdapter
 
 from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.engines.clients import deepgram_client
-from onevoice_kit.engines.vendor import Vendor, variant
-from onevoice_kit.languages import best
-from services.asr.engines.base import Capabilities, TimeRange, Utterance
-from services.asr.engines.vendor_regions import REPLY_BYTES, Seconds, recognise
+from onevoice_kit.engines.vendor import variant
+from services.asr.engines.base import Capabilities
+from services.asr.engines.vendor_regions import Seconds, VendorRecognition
 from services.asr.engines.whisper_model import TimedWord
 from services.asr.settings import AsrSettings
 
@@ -56,13 +53,13 @@ def create(settings: AsrSettings) -> Deepgram:
     return Deepgram(settings)
 
 
-class Deepgram:
+class Deepgram(VendorRecognition):
     """The engine `deepgram`."""
 
+    languages: ClassVar = {code: code for code in LANGUAGES}
+
     def __init__(self, settings: AsrSettings) -> None:
-        self._settings = settings
-        self._vendor = Vendor(NAME, settings.asr_vendor_timeout_s, REPLY_BYTES, ("application/json",))
-        self._client = deepgram_client(settings, self._vendor)
+        super().__init__(NAME, settings, deepgram_client)
 
     async def describe(self) -> Capabilities:
         return Capabilities(
@@ -70,22 +67,6 @@ class Deepgram:
             languages=LANGUAGES,
             missing=self._vendor.missing(self._settings.deepgram_api_key, "DEEPGRAM_API_KEY", "deepgram"),
         )
-
-    async def warm(self) -> None:
-        """Imports the vendor's package."""
-        self._client.get()
-
-    async def transcribe(self, audio: Path, regions: Sequence[TimeRange], language: str) -> AsyncGenerator[Utterance]:
-        """As the protocol has it."""
-        code = best(language, LANGUAGES) or "en"
-        found = recognise(audio, regions, self._settings.asr_vendor_calls, partial(self._ask, code))
-        async with aclosing(found) as utterances:
-            async for utterance in utterances:
-                yield utterance
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._client.close()
 
     async def _ask(self, code: str, sound: bytes, _length_ms: int) -> Sequence[TimedWord]:
         async with self._vendor.call():

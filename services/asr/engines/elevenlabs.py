@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import BaseModel, TypeAdapter
 
 from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.engines.clients import NO_RETRY, elevenlabs_client
-from onevoice_kit.engines.vendor import Vendor, variant
-from onevoice_kit.languages import best
-from services.asr.engines.base import Capabilities, TimeRange, Utterance
-from services.asr.engines.vendor_regions import FILE_NAME, MEDIA_TYPE, REPLY_BYTES, Seconds, recognise
+from onevoice_kit.engines.vendor import variant
+from services.asr.engines.base import Capabilities
+from services.asr.engines.vendor_regions import FILE_NAME, MEDIA_TYPE, Seconds, VendorRecognition
 from services.asr.engines.whisper_model import TimedWord
 from services.asr.settings import AsrSettings
 
@@ -49,13 +46,13 @@ def create(settings: AsrSettings) -> ElevenLabs:
     return ElevenLabs(settings)
 
 
-class ElevenLabs:
+class ElevenLabs(VendorRecognition):
     """The engine `elevenlabs`."""
 
+    languages: ClassVar = {code: code for code in LANGUAGES}
+
     def __init__(self, settings: AsrSettings) -> None:
-        self._settings = settings
-        self._vendor = Vendor(NAME, settings.asr_vendor_timeout_s, REPLY_BYTES, ("application/json",))
-        self._client = elevenlabs_client(settings, self._vendor)
+        super().__init__(NAME, settings, elevenlabs_client)
 
     async def describe(self) -> Capabilities:
         return Capabilities(
@@ -63,22 +60,6 @@ class ElevenLabs:
             languages=LANGUAGES,
             missing=self._vendor.missing(self._settings.elevenlabs_api_key, "ELEVENLABS_API_KEY", "elevenlabs"),
         )
-
-    async def warm(self) -> None:
-        """Imports the vendor's package."""
-        self._client.get()
-
-    async def transcribe(self, audio: Path, regions: Sequence[TimeRange], language: str) -> AsyncGenerator[Utterance]:
-        """As the protocol has it."""
-        code = best(language, LANGUAGES) or "en"
-        found = recognise(audio, regions, self._settings.asr_vendor_calls, partial(self._ask, code))
-        async with aclosing(found) as utterances:
-            async for utterance in utterances:
-                yield utterance
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._client.close()
 
     async def _ask(self, code: str, sound: bytes, _length_ms: int) -> Sequence[TimedWord]:
         async with self._vendor.call():

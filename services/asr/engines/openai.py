@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from datetime import date
-from functools import partial
-from pathlib import Path
+from typing import ClassVar
 
 from pydantic import BaseModel, TypeAdapter
 
 from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.engines.clients import openai_client
-from onevoice_kit.engines.vendor import Vendor, variant
-from onevoice_kit.languages import best
+from onevoice_kit.engines.vendor import variant
 from onevoice_kit.settings import OPENAI_URL
-from services.asr.engines.base import Capabilities, TimeRange, Utterance
+from services.asr.engines.base import Capabilities
 from services.asr.engines.vendor_regions import (
     FILE_NAME,
     MEDIA_TYPE,
-    REPLY_BYTES,
     Seconds,
-    recognise,
+    VendorRecognition,
     spread,
     with_punctuation,
 )
@@ -60,15 +56,15 @@ def create(settings: AsrSettings) -> OpenAi:
     return OpenAi(settings)
 
 
-class OpenAi:
+class OpenAi(VendorRecognition):
     """The engine `openai`; words have times of their own only by models of the Whisper family."""
 
+    languages: ClassVar = LANGUAGES
+
     def __init__(self, settings: AsrSettings) -> None:
-        self._settings = settings
+        super().__init__(NAME, settings, openai_client)
         self._model = settings.openai_asr_model
         self._timed = not self._model.startswith("gpt-")
-        self._vendor = Vendor(NAME, settings.asr_vendor_timeout_s, REPLY_BYTES, ("application/json",))
-        self._client = openai_client(settings, self._vendor)
 
     async def describe(self) -> Capabilities:
         url = self._settings.openai_audio_base_url
@@ -79,22 +75,6 @@ class OpenAi:
             languages=tuple(LANGUAGES),
             missing=self._vendor.missing(self._settings.openai_api_key, "OPENAI_API_KEY", "openai"),
         )
-
-    async def warm(self) -> None:
-        """Imports the vendor's package."""
-        self._client.get()
-
-    async def transcribe(self, audio: Path, regions: Sequence[TimeRange], language: str) -> AsyncGenerator[Utterance]:
-        """As the protocol has it."""
-        code = LANGUAGES[best(language, LANGUAGES) or "en"]
-        found = recognise(audio, regions, self._settings.asr_vendor_calls, partial(self._ask, code))
-        async with aclosing(found) as utterances:
-            async for utterance in utterances:
-                yield utterance
-
-    async def close(self) -> None:
-        """Closes the connections."""
-        await self._client.close()
 
     async def _ask(self, code: str, sound: bytes, length_ms: int) -> Sequence[TimedWord]:
         times = {"response_format": "verbose_json", "timestamp_granularities": ["word", "segment"]}

@@ -1,22 +1,29 @@
-"""Recognition by vendors: each region of speech is one request, several of them at once."""
+"""Recognition by vendors: what their engines share. Each region of speech is one request, several of them at once."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import soundfile
 from pydantic import Field
 
+from onevoice_kit.engines.clients import Client
+from onevoice_kit.engines.vendor import Vendor
 from onevoice_kit.errors import InvalidInput
+from onevoice_kit.languages import best
 from services.asr.audio import SAMPLE_RATE, SAMPLES_PER_MS, AudioFile
-from services.asr.engines.base import TimeRange, Utterance
+from services.asr.engines.base import Capabilities, TimeRange, Utterance
 from services.asr.engines.context import with_context
 from services.asr.engines.whisper import within
 from services.asr.engines.whisper_model import TimedWord
+from services.asr.settings import AsrSettings
 
 FILE_NAME, MEDIA_TYPE = "speech.flac", "audio/flac"
 REPLY_BYTES = 8 << 20
@@ -29,6 +36,42 @@ Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 """A time in a reply."""
 Ask = Callable[[bytes, int], Awaitable[Sequence[TimedWord]]]
 """Sends a FLAC file of 16 kHz, mono, of so many milliseconds; returns its words."""
+
+
+class VendorRecognition(ABC):
+    """A vendor's engine, but for its description and its request."""
+
+    languages: ClassVar[Mapping[str, str]]
+    """The vendor's code by BCP-47."""
+
+    def __init__(self, name: str, settings: AsrSettings, connect: Callable[[AsrSettings, Vendor], Client]) -> None:
+        self._settings = settings
+        self._vendor = Vendor(name, settings.asr_vendor_timeout_s, REPLY_BYTES, ("application/json",))
+        self._client = connect(settings, self._vendor)
+
+    @abstractmethod
+    async def describe(self) -> Capabilities:
+        """As the protocol has it."""
+
+    @abstractmethod
+    async def _ask(self, code: str, sound: bytes, length_ms: int) -> Sequence[TimedWord]:
+        """Sends a FLAC file of 16 kHz, mono, of so many milliseconds, in the language of a code; returns its words."""
+
+    async def warm(self) -> None:
+        """Imports the vendor's package."""
+        self._client.get()
+
+    async def transcribe(self, audio: Path, regions: Sequence[TimeRange], language: str) -> AsyncGenerator[Utterance]:
+        """As the protocol has it."""
+        code = self.languages[best(language, self.languages) or "en"]
+        found = recognise(audio, regions, self._settings.asr_vendor_calls, partial(self._ask, code))
+        async with aclosing(found) as utterances:
+            async for utterance in utterances:
+                yield utterance
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.close()
 
 
 async def recognise(audio: Path, regions: Sequence[TimeRange], at_once: int, ask: Ask) -> AsyncGenerator[Utterance]:
