@@ -15,6 +15,7 @@ from services.asr.audio_cache import AudioCache
 from services.asr.detection import SpeechDetection
 from services.asr.diarization import Diarization
 from services.asr.engines.registry import (
+    IdentificationEngines,
     TranscriptionEngines,
     detection_engines,
     diarization_engines,
@@ -36,7 +37,9 @@ class Wiring:
     servicer: AsrServicer
     transcription: TranscriptionEngines
     registries: tuple[Registry[Any, Any], ...]
-    """Of every kind of engine; those for words first, because they take longest to warm."""
+    """Of the kinds of engines that every job needs; those for words first, because they take longest to warm."""
+    languages: IdentificationEngines
+    """Not warmed: it shares the model of an engine for words, or few jobs need it."""
     audio: AudioCache
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -50,7 +53,7 @@ class Wiring:
 
     async def close(self) -> None:
         """Ends the engines and deletes local copies; the storage stays open."""
-        for registry in self.registries:
+        for registry in (*self.registries, self.languages):
             await registry.close()
         await self.audio.close()
 
@@ -68,4 +71,4 @@ def wire(settings: AsrSettings, storage: Storage) -> Wiring:
         Identification(audio, languages),
         EngineLists(words, speakers, speech, languages),
     )
-    return Wiring(servicer, words, (words, speakers, speech, languages), audio)
+    return Wiring(servicer, words, (words, speakers, speech), languages, audio)
