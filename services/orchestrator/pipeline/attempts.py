@@ -28,13 +28,19 @@ class StepAttempts:
 
     def __init__(self, step: Step, inputs: Inputs, bound: asyncio.Semaphore | None) -> None:
         """`bound`: limits the steps of the stage that run at once."""
-        self._step = step
+        self.step = step
         self._inputs = inputs
         self._bound = bound
         self._now = asyncio.get_running_loop().time
         self._began = self._now()
+        self._in_flight = self._last = False
         self.count = 0
         """Executions so far."""
+
+    def finish(self) -> bool:
+        """Lets no attempt follow the present one. False where there is none: a cancellation then loses nothing."""
+        self._last = True
+        return self._in_flight
 
     async def run(self, rule: Retry, on_retry: OnRetry) -> Json | Result[Json]:
         """
@@ -46,7 +52,7 @@ class StepAttempts:
             try:
                 return await rule.call(self._attempt)
             except DeadlineExceeded as error:
-                if not self._too_slow(error):
+                if self._last or not self._too_slow(error):
                     raise
                 timeouts += 1
                 if timeouts == MAX_TIMEOUTS:
@@ -56,12 +62,16 @@ class StepAttempts:
     async def _attempt(self) -> Json | Result[Json]:
         self.count += 1
         async with self._bound or contextlib.nullcontext():
-            self._began = self._now()
-            with span(f"step {self._step.stage}", step=self._step.key, attempt=self.count):
-                return await self._step.run(self._inputs)
+            self._began, self._in_flight = self._now(), True
+            try:
+                with span(f"step {self.step.stage}", step=self.step.key, attempt=self.count):
+                    return await self.step.run(self._inputs)
+            except BaseException:
+                self._in_flight = False  # and after a result it stays, until that is stored
+                raise
 
     def _transient(self, error: OneVoiceError) -> bool:
-        return error.retryable and not self._too_slow(error)
+        return error.retryable and not self._last and not self._too_slow(error)
 
     def _too_slow(self, error: OneVoiceError) -> bool:
         long = self._now() - self._began >= LONG_S

@@ -74,7 +74,9 @@ class Executor:
     A failure inside a scope stops that scope only. Its end step, `scope_end(scope)`, then completes with what
     `Journal.scope_failed` returns, so that steps waiting for the scope go on. A transient failure does not fail the
     scope: it is left where it is, the rest goes on, and the run ends with that error, for the job to be delivered
-    again. An unexpected exception in a scope is a defect that fails this scope alone.
+    again. Outside the scopes it ends the run, and nothing new begins. Either way the calls in flight are awaited and
+    their results stored: they may be paid for, and the next run must not pay again. An unexpected exception in a scope
+    is a defect that fails this scope alone.
     """
 
     def __init__(
@@ -97,8 +99,9 @@ class Executor:
         self._missing: dict[str, set[str]] = {}
         self._waiting: dict[str, Step] = {}
         self._dependents: defaultdict[str, list[str]] = defaultdict(list)
-        self._tasks: dict[asyncio.Task[Json], Step] = {}
+        self._tasks: dict[asyncio.Task[Json], StepAttempts] = {}
         self._stopped: set[str] = set()
+        self._ending = False
         self._transient: OneVoiceError | None = None
         self.failed_stage = ""
         """Stage of the step whose error ended the run."""
@@ -108,7 +111,7 @@ class Executor:
     async def run(self, steps: Iterable[Step]) -> Mapping[str, Json]:
         """
         Runs the graph to its end and returns every output. Raises what the job's own steps raise after their
-        retries, or the first transient error of a scope. Whatever it raises, cancellation included, no step goes on.
+        retries, or the first transient error. Whatever it raises, cancellation included, no step goes on.
         """
         self._stored = dict(await self._journal.completed())
         try:
@@ -117,9 +120,9 @@ class Executor:
                 done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
                 # In the order of their start: a set's order would differ from run to run.
                 for task in [task for task in self._tasks if task in done]:
-                    step = self._tasks.pop(task, None)
-                    if step:  # else its scope was stopped by a task of the same round
-                        await self._settle(step, task)
+                    attempts = self._tasks.pop(task, None)
+                    if attempts:  # else its scope was stopped by a task of the same round
+                        await self._settle(attempts.step, task)
         except JournalFailed as failed:
             self.failed_stage = JOURNAL
             raise failed.__cause__ or failed from None
@@ -134,7 +137,7 @@ class Executor:
     def _add(self, steps: Iterable[Step]) -> None:
         # In the order given: the first chunk is recognised first.
         pending = deque(steps)
-        while pending:
+        while pending and not self._ending:
             step = pending.popleft()
             if step.key in self._missing or step.scope in self._stopped:
                 continue
@@ -154,7 +157,8 @@ class Executor:
         stored = self._stored.get(step.key)
         if stored and stored.input_hash == self._input_hash(step):
             return self._complete(step, stored.output)
-        self._tasks[asyncio.create_task(self._attempts(step), name=step.key)] = step
+        attempts = StepAttempts(step, {dep: self._outputs[dep] for dep in step.deps}, self._bounds.get(step.stage))
+        self._tasks[asyncio.create_task(self._make(attempts), name=step.key)] = attempts
         return []
 
     def _complete(self, step: Step, output: Json) -> list[Step]:
@@ -180,8 +184,8 @@ class Executor:
     def _input_hash(self, step: Step) -> str:
         return step.input_hash(self._outputs, self._hashes)
 
-    async def _attempts(self, step: Step) -> Json:
-        attempts = StepAttempts(step, {dep: self._outputs[dep] for dep in step.deps}, self._bounds.get(step.stage))
+    async def _make(self, attempts: StepAttempts) -> Json:
+        step = attempts.step
 
         async def on_retry(error: OneVoiceError, attempt: int, delay_s: float) -> None:
             await self._record(partial(self._journal.retrying, step, error, attempt, delay_s))
@@ -203,27 +207,43 @@ class Executor:
 
     async def _settle(self, step: Step, task: asyncio.Task[Json]) -> None:
         error = task.exception() if not task.cancelled() else None
+        if isinstance(error, JournalFailed):
+            raise error
         if task.cancelled() or step.scope in self._stopped:
             return
         if error is None:
             self._add(self._complete(step, task.result()))
-        elif step.scope and not isinstance(error, JournalFailed):
-            await self._stop_scope(step.scope, step.stage, _known(error, step))
+        elif isinstance(error, OneVoiceError) and error.retryable:
+            await self._leave(step, error)
+        elif step.scope:
+            await self._fail_scope(step.scope, _known(error, step))
         else:
             self.failed_stage = step.stage
             raise error
 
-    async def _stop_scope(self, scope: str, stage: str, error: OneVoiceError) -> None:
-        await self._stop([task for task, step in self._tasks.items() if step.scope == scope])
-        for key in [key for key, step in self._waiting.items() if step.scope == scope]:
-            del self._waiting[key]
-        self._stopped.add(scope)
-        if error.retryable:
-            if self._transient is None:
-                self._transient, self.failed_stage = error, stage
-            return
+    async def _leave(self, step: Step, error: OneVoiceError) -> None:
+        """After a transient failure nothing new begins where the step belongs."""
+        if self._transient is None:
+            self._transient, self.failed_stage = error, step.stage
+        self._ending = self._ending or not step.scope
+        self._drop(step.scope)
+        left = [
+            (task, other) for task, other in self._tasks.items() if not step.scope or other.step.scope == step.scope
+        ]
+        await self._stop([task for task, other in left if not other.finish()])
+
+    async def _fail_scope(self, scope: str, error: OneVoiceError) -> None:
+        self._drop(scope)
+        await self._stop([task for task, other in self._tasks.items() if other.step.scope == scope])
         output = await self._record(partial(self._journal.scope_failed, scope, error))
         self._add(self._end_scope(scope, output))
+
+    def _drop(self, scope: str) -> None:
+        """Takes the steps of the scope that have not begun out of the run."""
+        for key in [key for key, step in self._waiting.items() if step.scope == scope]:
+            del self._waiting[key]
+        if scope:
+            self._stopped.add(scope)
 
     def _failed_before(self, scope: str) -> Checkpoint | None:
         stored = self._stored.get(self._scope_end(scope))

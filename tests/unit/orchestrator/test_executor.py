@@ -209,6 +209,35 @@ async def test_a_scope_with_a_transient_failure_is_left_for_the_next_delivery() 
     assert not journal.failed
 
 
+@pytest.mark.parametrize("scope", ["", "es"])
+def test_a_transient_failure_leaves_no_call_in_flight_unstored_and_begins_no_other(scope: str) -> None:
+    work, journal = Work(), MemoryJournal()
+    graph = [
+        work.step("fails", scope=scope, fails=[Unavailable()] * FOREVER),
+        work.step("in flight", scope=scope, seconds=60.0, then=lambda _: [work.step("follows", scope=scope)]),
+        work.step("fails last", scope=scope, seconds=90.0, fails=[Busy()] * FOREVER),
+        work.step("waits", scope=scope, seconds=60.0, stage="narrow"),
+        work.step("waits for its turn", scope=scope, stage="narrow"),
+        work.step("end:es", "waits for its turn", scope="es"),
+    ]
+    with pytest.raises(Unavailable):
+        run_virtually(executor(journal, narrow=1).run(graph))
+    assert set(journal.stored) == {"in flight", "waits"}
+    assert [key for key in work.ran if key != "fails"] == ["in flight", "fails last", "waits"]
+
+
+async def test_a_lease_lost_while_the_last_calls_end_ends_the_run() -> None:
+    work, journal = Work(), MemoryJournal()
+    journal.refuse = "paid"
+    with pytest.raises(KeyError, match="lease lost"):
+        await executor(journal).run(
+            [
+                work.step("fails", scope="es", fails=[Unavailable()] * FOREVER),
+                work.step("paid", scope="es", seconds=0.5),
+            ]
+        )
+
+
 async def test_a_code_error_in_a_scope_fails_that_scope_alone(caplog: pytest.LogCaptureFixture) -> None:
     work, journal = Work(), MemoryJournal()
     graph = [
