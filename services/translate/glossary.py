@@ -18,6 +18,16 @@ def terms_in(text: str, terms: Sequence[Term]) -> list[Term]:
     return [term for term in terms if _pattern(term.source).search(text)]
 
 
+def term_spans(text: str, terms: Sequence[Term]) -> list[tuple[int, int, Term]]:
+    """The places of terms in a text: begin, end and term, in order; where terms overlap, the longest one."""
+    found: list[tuple[int, int, Term]] = []
+    for term in sorted(terms_in(text, terms), key=lambda term: -len(term.source)):
+        for match in _pattern(term.source).finditer(text):
+            if all(match.end() <= start or end <= match.start() for start, end, _ in found):
+                found.append((match.start(), match.end(), term))
+    return sorted(found, key=lambda span: span[:2])
+
+
 def missed_terms(text: str, translation: str, terms: Sequence[Term]) -> tuple[Term, ...]:
     """The terms of the text whose fixed translation its translation lacks; the case may differ."""
     written = clean(translation).casefold()

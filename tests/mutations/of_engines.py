@@ -7,7 +7,30 @@ from .mutation import Mutation
 _CLIENT, _OPENAI = "services/translate/engines/openai_client.py", "tests/unit/translate/test_openai.py::"
 _FAILURES = f"{_OPENAI}test_a_failure_of_the_endpoint_has_our_class_and_is_not_repeated_here"
 
+_CT2 = "tests/unit/translate/test_ct2"
+
 ENGINES = (
+    Mutation(
+        "neural translation: a term that the model lost is missing from the line",
+        "services/translate/engines/ct2_text.py",
+        "if own or sorted(numbers) != list(range(len(masked.targets))):",
+        "if own:",
+        (f"{_CT2}_text.py::test_a_translation_that_lost_or_doubled_a_stand_in_counts_for_nothing",),
+    ),
+    Mutation(
+        "neural translation: a model that changed on disk is loaded",
+        "services/translate/engines/ct2_model.py",
+        "if stored is not None and (damaged := stored.damaged()):",
+        "if stored is not None and (damaged := stored.damaged(hashes=False)):",
+        (f"{_CT2}.py::test_a_fetched_model_whose_bytes_changed_is_not_loaded",),
+    ),
+    Mutation(
+        "neural translation: a cancelled call is computed to its end",
+        "services/translate/engines/ct2.py",
+        "            given_up.set()",
+        "            pass",
+        (f"{_CT2}.py::test_a_call_that_was_given_up_computes_no_second_round",),
+    ),
     Mutation(
         "language model: an answer that comes twice counts",
         "services/translate/engines/openai_prompt.py",

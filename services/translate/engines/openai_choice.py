@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from onevoice_kit.languages import primary
 from services.translate.engines.base import Line, Term
 from services.translate.engines.openai_prompt import Proposal
 from services.translate.glossary import missed_terms
+from services.translate.length import spoken_chars
 
-_SPOKEN_DIGIT = 5
-"""Characters that a digit takes when spoken in an alphabetic script: “2026” is “two thousand twenty-six”."""
-_SYLLABIC = frozenset({"ja", "zh", "ko"})
-"""Languages whose digits are about as long written as spoken."""
 _ROOMY, _FILLED = 0.6, 0.9
 """A natural text below the first share of its time gives way to a full one up to the second."""
-
-
-def spoken_chars(text: str, language: str) -> int:
-    """The length that counts in the time of a line: its characters, digits as long as they are spoken."""
-    digits = 0 if primary(language) in _SYLLABIC else sum(char.isdigit() for char in text)
-    return len(text) + digits * (_SPOKEN_DIGIT - 1)
 
 
 def chosen(proposal: Proposal, line: Line, language: str, terms: Sequence[Term]) -> str:

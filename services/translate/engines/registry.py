@@ -11,6 +11,7 @@ from services.translate.engines.base import Capabilities, TranslationEngine
 from services.translate.settings import TranslateSettings
 
 ENGINES: Mapping[str, str] = {
+    "ct2": "services.translate.engines.ct2",
     "apertium": "services.translate.engines.apertium",
     "openai": "services.translate.engines.openai",
 }

@@ -27,6 +27,7 @@ from services.tts.engines import kokoro_model
 from services.tts.engines import registry as synthesis
 from services.tts.settings import TtsSettings
 from tests.contract.engines.vendors import VENDORS, served
+from tests.support import ct2_models
 from tests.support.chat_server import chat_server
 from tests.support.synthesis_engine import FakeEngine as FakeSynthesis
 from tests.support.translation_engine import FakeEngine as FakeTranslation
@@ -94,6 +95,8 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
         assert request.getfixturevalue("models")[name]
     if (kind, name) == ("translation", "openai"):
         request.getfixturevalue("language_model")
+    if (kind, name) == ("translation", "ct2"):
+        request.getfixturevalue("translation_models")
     if (kind, name) in VENDORS:
         async with served((kind, name)) as (made, _server):
             await made.warm()
@@ -126,6 +129,18 @@ def language_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv("TRANSLATE_OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("TRANSLATE_OPENAI_MODEL", "test-model")
         yield
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A translation model that the test made."""
+    return ct2_models.opus(tmp_path_factory.mktemp("models") / "opus-mt-test")
+
+
+@pytest.fixture
+def translation_models(monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
+    """Models of the engine `ct2`, set as a user sets them."""
+    monkeypatch.setenv("TRANSLATE_CT2_MODELS", f"en:es={tiny_model},en:ca={tiny_model}")
 
 
 @pytest.fixture(scope="session")

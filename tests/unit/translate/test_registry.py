@@ -18,4 +18,4 @@ def test_a_configured_name_that_is_no_engine_is_refused_at_once():
 def test_the_engines_and_their_order_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("TRANSLATE_ENGINES", "apertium, other")
     assert TranslateSettings().translate_engines == ("apertium", "other")
-    assert list(ENGINES) == ["apertium", "openai"]
+    assert list(ENGINES) == ["ct2", "apertium", "openai"]
