@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := gateway orchestrator asr translate tts mixer billing cli
+EXTRAS := gateway orchestrator asr translate tts japanese mixer billing cli
 APT_PACKAGES := ffmpeg espeak-ng apertium apertium-eng-spa apertium-eng-cat pocketsphinx-testdata
 SEEDS ?= 1000
 IN ?=

@@ -16,6 +16,7 @@ from onevoice_kit.storage.base import ObjectRef, Storage, check_key
 from onevoice_kit.text import clean
 from services.tts.audio import length_ms, to_wav, trim
 from services.tts.engines.registry import Choice, Engines, choose
+from services.tts.normalisation.text import spoken
 
 MAX_CHARS = 2_000
 """Longest line."""
@@ -100,6 +101,8 @@ class Synthesizer:
         text = clean(request.text)
         _check(request, text)
         choice = await choose(self._engines, request.engine, request.voice, request.language)
+        if not choice.capabilities.normalises:
+            text = await asyncio.to_thread(spoken, text, request.language or choice.served.language)
         key = _key(request, text, choice)
         async with self._spoken_now.hold(key):
             found = await self._storage.head(key)

@@ -25,13 +25,15 @@ def voice(name: str, language: str, gender: Gender = Gender.NEUTRAL, engine: str
 class FakeEngine:
     """Raises `Unavailable` for a line with the word "outage"; has no sound for "silence"; waits for `gate`."""
 
-    def __init__(self, available: bool = True, name: str = "fake", version: str = "1") -> None:
+    def __init__(
+        self, available: bool = True, name: str = "fake", version: str = "1", normalises: bool = False
+    ) -> None:
         self.spoken: list[tuple[str, str, float]] = []
         self.gate: asyncio.Event | None = None
         self.waiting = 0
         self.info: EngineInfo | None = None
         """Another description of itself than by name and version."""
-        self._name, self._version, self._available = name, version, available
+        self._name, self._version, self._available, self._normalises = name, version, available, normalises
 
     async def describe(self) -> Capabilities:
         voices = tuple(
@@ -42,7 +44,9 @@ class FakeEngine:
         info = self.info or EngineInfo(self._name, "", self._version)
         missing = "" if self._available else f"The engine “{self._name}” needs a key."
         available = voices if self._available else ()
-        return Capabilities(info=info, voices=available, sample_rate=SAMPLE_RATE, missing=missing)
+        return Capabilities(
+            info=info, voices=available, sample_rate=SAMPLE_RATE, missing=missing, normalises=self._normalises
+        )
 
     async def warm(self) -> None:
         """Has nothing to load."""

@@ -43,6 +43,8 @@ class Capabilities(base.Capabilities):
     min_rate: float = 0.5
     """Slowest rate that it speaks; a slower one is spoken at this."""
     max_rate: float = 2.0
+    normalises: bool = False
+    """True where the engine reads numbers, dates and units itself; another one gets them as words."""
 
 
 class SynthesisEngine(base.Engine[Capabilities], Protocol):
@@ -51,7 +53,7 @@ class SynthesisEngine(base.Engine[Capabilities], Protocol):
     async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
         """
         The line as samples: mono, 16-bit little endian, `sample_rate` a second. `text` is one line without control
-        characters and is spoken as it stands; `rate` 1.0 is natural.
+        characters, in words unless the engine `normalises`, and is spoken as it stands; `rate` 1.0 is natural.
 
         Raises `Unavailable` where another attempt may help, `DeadlineExceeded`. Cancelling gives up the work.
         """

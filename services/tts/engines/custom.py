@@ -40,6 +40,7 @@ class Custom:
             info=EngineInfo(NAME, version=version),
             voices=() if missing else multilingual(NAME, settings.custom_tts_voices, settings.custom_tts_languages),
             sample_rate=settings.custom_tts_sample_rate,
+            normalises=settings.custom_tts_normalises,
             missing=missing,
         )
 

@@ -40,6 +40,7 @@ class Deepgram:
             sample_rate=SAMPLE_RATE,
             min_rate=1.0,
             max_rate=1.0,
+            normalises=True,
             missing=missing,
         )
 

@@ -42,6 +42,7 @@ class ElevenLabs:
             sample_rate=SAMPLE_RATE,
             min_rate=_SLOWEST,
             max_rate=_FASTEST,
+            normalises=True,
             missing=missing,
         )
 

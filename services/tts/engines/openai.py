@@ -47,6 +47,7 @@ class OpenAi:
             info=EngineInfo(NAME, settings.openai_tts_model, version, shutdown_date=None if own else _ENDS),
             voices=() if missing else multilingual(NAME, settings.openai_tts_voices, _LANGUAGES.split()),
             sample_rate=SAMPLE_RATE,
+            normalises=True,
             missing=missing,
         )
 

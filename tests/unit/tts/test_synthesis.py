@@ -108,8 +108,21 @@ async def key_with(file_storage, registry_of, info: EngineInfo) -> str:
 
 
 async def test_the_engine_gets_one_clean_line(synthesizer, engine):
-    await synthesizer.synthesize(asked("ho\x00la\r\n\u202eamigo\u200b\x1b[31m"))
-    assert engine.spoken[0][0] == "ho la amigo [31m"
+    await synthesizer.synthesize(asked("ho\x00la\r\n\u202eamigo\u200b\x1b[K"))
+    assert engine.spoken[0][0] == "ho la amigo [K"
+
+
+async def test_the_engine_gets_numbers_as_words_of_the_lines_language(synthesizer, engine):
+    await synthesizer.synthesize(asked("21 km, 3,5 %"))
+    await synthesizer.synthesize(asked("on 3/4/2026", language="en-GB"))
+    texts = [text for text, _, _ in engine.spoken]
+    assert texts == ["veintiún kilómetros, tres coma cinco por ciento", "on the third of April twenty twenty-six"]
+
+
+async def test_an_engine_that_reads_numbers_itself_gets_them_as_written(file_storage, registry_of):
+    engine = FakeEngine(normalises=True)
+    await Synthesizer(file_storage, registry_of(fake=engine), limit(1, 1)).synthesize(asked("21 km"))
+    assert [text for text, _, _ in engine.spoken] == ["21 km"]
 
 
 async def test_the_rate_is_passed_on(synthesizer, engine):
@@ -164,7 +177,7 @@ async def test_a_line_that_the_engine_renders_as_silence_is_refused_for_the_same
 
 async def test_a_number_alone_is_spoken(synthesizer, engine):
     await synthesizer.synthesize(asked("42"))
-    assert [text for text, _, _ in engine.spoken] == ["42"]
+    assert [text for text, _, _ in engine.spoken] == ["cuarenta y dos"]
 
 
 async def test_the_longest_text_is_spoken(synthesizer):
