@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -70,6 +70,15 @@ class GrpcServerSettings(GrpcIdentitySettings):
     """With all three set, the server requires certificates of its clients (mutual TLS)."""
 
 
+class EngineLimits(BaseModel):
+    """Limits of the calls to one engine, as the vendor grants them to a key; None: no limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at_once: int | None = Field(default=None, ge=1)
+    per_minute: int | None = Field(default=None, ge=1)
+
+
 class EngineSettings(Settings):
     """A process that runs engines."""
 
@@ -77,6 +86,15 @@ class EngineSettings(Settings):
     """
     Seconds in which the call of an engine is repeated here after a transient error, before another engine takes over;
     0 leaves every repetition to the caller, which is right for engines that need no network.
+    """
+    engine_rest_after: int = Field(default=5, ge=0)
+    """So many failures of an engine in a row, without one answer, begin its rest; 0: it never rests."""
+    engine_rest_s: float = Field(default=30.0, gt=0)
+    """For so long an engine that rests is passed over; then one call tries whether it is back."""
+    engine_limits: dict[str, EngineLimits] = Field(default_factory=dict)
+    """
+    By engine, as JSON: `{"elevenlabs": {"at_once": 5, "per_minute": 120}}`. They hold for each process: a key that
+    several processes use is divided among them.
     """
 
 

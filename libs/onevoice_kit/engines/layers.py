@@ -125,18 +125,5 @@ class Instrument:
                 histogram(ENGINE_SECONDS).labels(**self._labels).observe(time.monotonic() - began)
 
 
-def standard_layers(stage: str, retry_budget_s: float) -> Callable[[str], Sequence[Layer]]:
-    """
-    The wrappers of an engine by its name: every execution is counted and timed, and repeated within the budget where
-    it fails for a while. A budget of 0 repeats nothing.
-    """
-
-    def layers(engine: str) -> Sequence[Layer]:
-        instrument = Instrument(stage, engine)
-        return [RetryLayer(Retry(budget_s=retry_budget_s)), instrument] if retry_budget_s else [instrument]
-
-    return layers
-
-
 def _around(layer: Layer, start: Start[T]) -> Start[T]:
     return lambda: layer.run(start)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from onevoice_kit.engines.layers import standard_layers
 from onevoice_kit.engines.registry import Registry
+from onevoice_kit.engines.standard import standard_layers
 from services.asr.engines.base import (
     Capabilities,
     DetectionEngine,
@@ -36,23 +36,23 @@ DetectionEngines: TypeAlias = Registry[DetectionEngine, Capabilities]
 
 def transcription_engines(settings: AsrSettings, modules: Mapping[str, str] = TRANSCRIPTION) -> TranscriptionEngines:
     """The configured engines; raises `InvalidInput` (reason `unknown_engine`) for a configured name that is none."""
-    layers = standard_layers("transcription", settings.engine_retry_budget_s)
+    layers = standard_layers("transcription", settings)
     return Registry(modules, settings.asr_transcription_engines, settings, capabilities=Capabilities, layers=layers)
 
 
 def diarization_engines(settings: AsrSettings, modules: Mapping[str, str] = DIARIZATION) -> DiarizationEngines:
     """The configured engines, as `transcription_engines`."""
-    layers = standard_layers("diarization", settings.engine_retry_budget_s)
+    layers = standard_layers("diarization", settings)
     return Registry(modules, settings.asr_diarization_engines, settings, capabilities=Capabilities, layers=layers)
 
 
 def identification_engines(settings: AsrSettings, modules: Mapping[str, str] = IDENTIFICATION) -> IdentificationEngines:
     """The configured engines, as `transcription_engines`; there may be none."""
-    layers = standard_layers("identification", settings.engine_retry_budget_s)
+    layers = standard_layers("identification", settings)
     return Registry(modules, settings.asr_identification_engines, settings, capabilities=Capabilities, layers=layers)
 
 
 def detection_engines(settings: AsrSettings, modules: Mapping[str, str] = DETECTION) -> DetectionEngines:
     """The configured engines, as `transcription_engines`."""
-    layers = standard_layers("detection", settings.engine_retry_budget_s)
+    layers = standard_layers("detection", settings)
     return Registry(modules, settings.asr_detection_engines, settings, capabilities=Capabilities, layers=layers)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from onevoice_kit.engines.layers import standard_layers
 from onevoice_kit.engines.registry import Registry
+from onevoice_kit.engines.standard import standard_layers
 from services.translate.engines.base import Capabilities, TranslationEngine
 from services.translate.settings import TranslateSettings
 
@@ -22,5 +22,5 @@ Engines: TypeAlias = Registry[TranslationEngine, Capabilities]
 
 def translation_engines(settings: TranslateSettings, modules: Mapping[str, str] = ENGINES) -> Engines:
     """The configured engines; raises `InvalidInput` (reason `unknown_engine`) for a configured name that is none."""
-    layers = standard_layers("translation", settings.engine_retry_budget_s)
+    layers = standard_layers("translation", settings)
     return Registry(modules, settings.translate_engines, settings, capabilities=Capabilities, layers=layers)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from onevoice_kit.engines.layers import standard_layers
 from onevoice_kit.engines.registry import Candidate, Registry
+from onevoice_kit.engines.standard import standard_layers
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.languages import distance, ranked
 from services.tts.engines.base import Capabilities, SynthesisEngine, Voice
@@ -29,7 +29,7 @@ Choice: TypeAlias = Candidate[SynthesisEngine, Capabilities, Voice]
 
 def synthesis_engines(settings: TtsSettings, modules: Mapping[str, str] = ENGINES) -> Engines:
     """The configured engines; raises `InvalidInput` (reason `unknown_engine`) for a configured name that is none."""
-    layers = standard_layers("synthesis", settings.engine_retry_budget_s)
+    layers = standard_layers("synthesis", settings)
     return Registry(modules, settings.tts_engines, settings, capabilities=Capabilities, layers=layers)
 
 
