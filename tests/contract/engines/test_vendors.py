@@ -63,6 +63,7 @@ async def test_each_failure_of_the_vendor_is_an_error_of_ours_without_the_key(ve
     fault, error, reason = FAILURES[failure]
     async with served(vendor, timeout_s=0.4 if failure in SLOW else 20.0) as (engine, server):
         object.__setattr__(engine._vendor, "max_bytes", 1 << 20)
+        await engine.warm()
         server.fault = fault
         with pytest.raises(OneVoiceError) as caught:
             await call(vendor[0], engine)
@@ -70,7 +71,8 @@ async def test_each_failure_of_the_vendor_is_an_error_of_ours_without_the_key(ve
         assert caught.value.retryable == error.retryable
         assert caught.value.retry_after == (7 if failure in ASKS_TO_WAIT else None)
         assert KEY not in "".join(traceback.format_exception(caught.value)) + repr(caught.value.details)
-        assert len(server.requests) == 1
+        # On a busy machine a short deadline may pass before the request has come.
+        assert len(server.requests) == 1 or (failure in SLOW and not server.requests)
 
 
 @pytest.mark.parametrize("body", GARBAGE)
