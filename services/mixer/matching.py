@@ -6,16 +6,12 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
-Samples = NDArray[np.float32]
+from services.mixer.sounds import RATE, Samples, Sound, Span
 
-RATE = 16_000
-"""Samples a second of everything that is matched: enough to place a sound within a tenth of a millisecond."""
 REACH = RATE * 3 // 2
 """Samples before and after its planned place within which a line is searched for."""
 AT_PLACE = RATE // 20
@@ -24,7 +20,6 @@ MIN_CORRELATION = 0.3
 """Under this the likeness may be chance: tonal music and a vowel of the same pitch reach 0.2."""
 MIN_GAIN = 0.2
 """A line that is 14 dB weaker than in the stem is not there."""
-_EMPHASIS = 0.95
 _FRAME = RATE // 100
 _SOUNDING = 10**-2.5
 """A line begins and ends with the first and last 10 ms within 25 dB of its loudest 10 ms."""
@@ -35,43 +30,6 @@ _PATTERN = 30 * RATE
 """Of a longer line the beginning is searched for."""
 _REGION = 10 * RATE
 _NOTHING_DB = -100.0
-
-
-class Sound:
-    """Mono samples in a file, 16-bit, of which only what is read takes memory."""
-
-    def __init__(self, path: Path) -> None:
-        """`path` holds raw little-endian samples at `RATE`; an empty file is silence."""
-        self._path = path
-        self._length = path.stat().st_size // 2
-
-    def read(self, begin: int, end: int) -> Samples:
-        """The samples, −1 to 1; silence before the start and after the end."""
-        low, high = max(0, begin), max(0, min(end, self._length))
-        samples = np.zeros(max(0, end - begin), dtype=np.float32)
-        if low < high:
-            # Read, not mapped: the pages of a mapped file would count as memory of the process.
-            part = np.fromfile(self._path, dtype="<i2", count=high - low, offset=2 * low)
-            samples[low - begin : high - begin] = part / np.float32(32768)
-        return samples
-
-    def bright(self, begin: int, end: int) -> Samples:
-        """The samples with the low notes turned down, in which speech is more itself and less like music."""
-        samples = self.read(begin - 1, end)
-        return samples[1:] - np.float32(_EMPHASIS) * samples[:-1]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A range of the timeline, samples: a planned line, a region."""
-
-    start: int
-    end: int
-
-    @staticmethod
-    def of(start_ms: int, end_ms: int) -> Span:
-        """The span between two times."""
-        return Span(start_ms * RATE // 1000, end_ms * RATE // 1000)
 
 
 @dataclass(frozen=True, slots=True)

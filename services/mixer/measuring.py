@@ -165,7 +165,8 @@ def _meter(running: Running, expected_s: float, report: Report) -> _Metered:
 
 def _match(job: MeasureJob, decoded: list[MediaFile], report: Report) -> tuple[tuple[MeasuredLine, ...], float]:
     """The lines, and the residue of the original; runs in a thread."""
-    from services.mixer.matching import Sound, Span, Track, find_lines, residue_db
+    from services.mixer.matching import Track, find_lines, residue_db
+    from services.mixer.sounds import Sound, Span
 
     sound, voice, original = (Sound(file.path) for file in decoded)
     track = Track(sound, voice)
