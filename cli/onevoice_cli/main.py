@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from onevoice_cli.client import settings as client_settings
+from onevoice_cli.models.commands import app as models_app
 from onevoice_kit.errors import InvalidInput, Kind, OneVoiceError
 
 T = TypeVar("T")
@@ -138,6 +139,7 @@ dlq = typer.Typer(
     help="Messages that were given up (dead letters), by the settings of the services.", no_args_is_help=True
 )
 app.add_typer(dlq, name="dlq")
+app.add_typer(models_app, name="models")
 
 LetterIds = Annotated[list[str] | None, typer.Argument(help="Ids, as `onevoice dlq list` shows them.")]
 EveryLetter = Annotated[bool, typer.Option("--all", help="Every dead letter.")]

@@ -25,6 +25,11 @@ from rich.table import Table
 
 from onevoice_cli.client.follow import JobView, Track
 
+BETTER_WORDS = (
+    "The words are a draft: Apertium translated them by rules, word by word. For better ones, fetch a neural model "
+    "once (`onevoice models get opus-mt-en-es`; `onevoice models list` shows others), or use a language model on your "
+    "own machine, or a key: see “Better words” in README.md."
+)
 _STYLE = {"completed": "green", "failed": "red", "cancelled": "yellow"}
 
 
@@ -88,10 +93,12 @@ class Show:
                 self.say(f"{line} ({track.percent:.0f}%)" if track.status == "processing" else line)
 
     def results(self, files: Mapping[str, Path], report: Mapping[str, Any]) -> None:
-        """Prints the measurements and the paths of the files."""
+        """Prints the measurements, the files, and the ways to better words where the words are a draft."""
         self._console.print(metrics_table(report))
         for path in sorted(files.values()):
             self.say(f"  {path}")
+        if any("apertium" in _engines(language, "translate") for language in report.get("languages") or []):
+            self.say(BETTER_WORDS)
 
 
 def _ignore(_count: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from onevoice_cli.client.follow import JobView
@@ -41,6 +42,14 @@ def test_the_summary_names_every_measure_and_a_missing_one_is_a_dash():
     text = text_of(metrics_table({"languages": [spanish, {"language": "ca"}]}))
     for expected in ("whisper base, whisper tiny", "es", "ca", "100%", "1.03", "88 ms", "-20.4 LUFS", "+0 ms", "–"):
         assert expected in text
+
+
+@pytest.mark.parametrize(("engine", "shown"), [("apertium", True), ("ct2", False)])
+def test_a_draft_names_the_ways_to_better_words(engine, shown):
+    out = io.StringIO()
+    used = {"name": engine, "model": "en-es", "version": "1"}
+    Show(Console(file=out)).results({}, {"languages": [{"language": "es", "lineage": {"translate": used}}]})
+    assert ("onevoice models get" in out.getvalue()) is shown
 
 
 def test_health_of_any_shape_becomes_rows():

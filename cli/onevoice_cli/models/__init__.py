@@ -1,0 +1,1 @@
+"""`onevoice models`: the models for the engine `ct2`, fetched from a model hub."""
