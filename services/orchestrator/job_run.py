@@ -143,7 +143,8 @@ class JobRun:
         retry = replace(STEP_RETRY, budget_s=self._settings.worker_retry_budget_s)
         executor = Executor(journal, self._settings.stage_limits, scope_end=scope_end, retry=retry, rng=self._rng)
         try:
-            outputs = await executor.run(dubbing(self._ctx))
+            async with journal:
+                outputs = await executor.run(dubbing(self._ctx))
         except LeaseLost:
             return Ending(Outcome.LOST)
         except OneVoiceError as error:

@@ -8,10 +8,9 @@ _LEASES, _STATEMENTS = "libs/onevoice_jobs/leases.py", "libs/onevoice_jobs/state
 _OUTBOX, _EXECUTOR = "libs/onevoice_kit/queue/outbox.py", "services/orchestrator/pipeline/executor.py"
 _TEST_LEASES, _TEST_STORE = "tests/contract/jobs/test_leases.py::", "tests/contract/jobs/test_store.py::"
 _TEST_CONTROL, _TEST_RACES = "tests/contract/jobs/test_control.py::", "tests/integration/jobs/test_concurrency.py::"
-_TEST_EXECUTOR, _TEST_WORKER = (
-    "tests/unit/orchestrator/test_executor.py::",
-    "tests/integration/orchestrator/test_worker.py::",
-)
+_JOURNAL, _TEST_JOURNAL = "services/orchestrator/journal.py", "tests/unit/orchestrator/test_journal.py::"
+_TEST_EXECUTOR = "tests/unit/orchestrator/test_executor.py::"
+_TEST_WORKER = "tests/integration/orchestrator/test_worker.py::"
 _TEST_OUTBOX, _TEST_QUEUE = "tests/integration/kit_data/test_outbox.py::", "tests/contract/queue/test_queue.py::"
 
 _FENCES = (
@@ -179,6 +178,27 @@ _CHECKPOINTS = (
             f"{_TEST_EXECUTOR}test_a_second_run_does_nothing_again_but_still_finds_what_follows",
             f"{_TEST_WORKER}test_a_stopped_worker_gives_its_job_to_another_which_does_only_what_is_left",
         ),
+    ),
+    Mutation(
+        "a result that stands for a payment waits for others",
+        _JOURNAL,
+        "if published.payment or self._unsure:",
+        "if self._unsure:",
+        (f"{_TEST_JOURNAL}test_a_result_that_stands_for_a_payment_is_stored_before_its_step_has_ended",),
+    ),
+    Mutation(
+        "steps go on after results could not be stored",
+        _JOURNAL,
+        "if published.payment or self._unsure:",
+        "if published.payment:",
+        (f"{_TEST_JOURNAL}test_after_a_write_that_failed_the_next_step_meets_the_error",),
+    ),
+    Mutation(
+        "a run that ends leaves its last results unstored",
+        _JOURNAL,
+        "                async with asyncio.timeout(_LAST_WRITE_S):\n                    await self._write_waiting()",
+        "                pass",
+        (f"{_TEST_JOURNAL}test_what_waits_is_written_however_the_run_ends",),
     ),
     Mutation(
         "a checkpoint of other inputs is taken",

@@ -1,4 +1,4 @@
-"""Runs a graph of steps: whatever is ready, bounded per stage, each result stored before anything depends on it."""
+"""Runs a graph of steps: whatever is ready, bounded per stage, each result stored no later than what depends on it."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Journal(Protocol):
 
     async def save(self, step: Step, checkpoint: Checkpoint, published: Published) -> None:
         """
-        Stores a result durably, and what users see of it. That of a pure step may wait for the next one of a step that
-        is not.
+        Stores a result durably, and what users see of it: at once where it stands for a payment, else soon, and never
+        later than one that depends on it. That of a pure step may wait for the next one of a step that is not.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The journal: one write for all that wait, and nothing is given up because a write of others failed."""
+"""The journal: one write for all of a short time, and nothing is given up because a write of others failed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import pytest
 
 from onevoice_jobs.records import NOTHING, Event, Published, StepResult
 from onevoice_kit.errors import Unavailable
+from onevoice_kit.testing.waiting import eventually
+from services.orchestrator import journal as journal_module
 from services.orchestrator.journal import JobJournal
 from services.orchestrator.pipeline.executor import Checkpoint
 from services.orchestrator.steps.context import JobContext
 from services.orchestrator.steps.graph import Inputs, Json, Step
 
 NEWS = Published(events=(Event("said"),))
+PAYMENT = Published(payment=True)
 
 
 class Store:
@@ -42,11 +45,20 @@ def journal(store: Store) -> JobJournal:
     return JobJournal(cast(JobContext, SimpleNamespace(store=store)))
 
 
-def saving(
-    under_test: JobJournal, key: str, *, pure: bool = False, published: Published = NOTHING
-) -> asyncio.Task[Any]:
-    step = Step(key, "store", unused, pure=pure)
-    return asyncio.create_task(under_test.save(step, Checkpoint("h", None), published))
+async def saved(under_test: JobJournal, key: str, *, pure: bool = False, published: Published = NOTHING) -> None:
+    await under_test.save(Step(key, "store", unused, pure=pure), Checkpoint("h", None), published)
+
+
+def saving(under_test: JobJournal, key: str) -> asyncio.Task[Any]:
+    """A result that is written at once."""
+    return asyncio.create_task(saved(under_test, key, published=PAYMENT))
+
+
+async def run_that_fails(under_test: JobJournal, error: Exception) -> None:
+    """It has one result before its error."""
+    async with under_test:
+        await saved(under_test, "a")
+        raise error
 
 
 async def under_way(*tasks: asyncio.Task[Any]) -> None:
@@ -69,27 +81,89 @@ async def test_what_comes_while_a_write_is_under_way_is_written_together() -> No
     assert store.writes == [(["a"], False), (["b", "c", "d"], False)]
 
 
+async def test_the_results_of_a_short_time_are_written_together() -> None:
+    store = Store()
+    store.may.release()
+    under_test = journal(store)
+    for key in "abc":
+        await saved(under_test, key)
+    assert store.writes == []
+    await eventually(lambda: store.writes == [(["a", "b", "c"], False)])
+
+
 async def test_a_pure_result_is_written_with_the_next_one_that_is_not() -> None:
     store = Store()
     under_test = journal(store)
-    await saving(under_test, "cut", pure=True)
-    assert store.writes == []
+    await saved(under_test, "cut", pure=True)
+    assert under_test._later is None
     store.may.release()
-    await saving(under_test, "speak")
-    assert store.writes == [(["cut", "speak"], False)]
+    await saved(under_test, "speak")
+    await eventually(lambda: store.writes == [(["cut", "speak"], False)])
 
 
-async def test_a_pure_result_with_news_is_written_at_once() -> None:
+async def test_a_pure_result_with_news_does_not_wait_for_another() -> None:
     store = Store()
     store.may.release()
-    await saving(journal(store), "cut", pure=True, published=NEWS)
-    assert store.writes == [(["cut"], False)]
+    await saved(journal(store), "cut", pure=True, published=NEWS)
+    await eventually(lambda: store.writes == [(["cut"], False)])
+
+
+async def test_a_result_that_stands_for_a_payment_is_stored_before_its_step_has_ended() -> None:
+    store = Store()
+    under_test = journal(store)
+    await saved(under_test, "mux")
+    manifest = saving(under_test, "manifest")
+    await under_way(manifest)
+    store.may.release()
+    await manifest
+    assert store.writes == [(["mux", "manifest"], False)]
+
+
+async def test_after_a_write_that_failed_the_next_step_meets_the_error() -> None:
+    store = Store()
+    under_test, store.trouble = journal(store), [Unavailable(), Unavailable()]
+    await saved(under_test, "a")
+    store.may.release()
+    await eventually(lambda: len(store.trouble) == 1)
+    store.may.release()
+    with pytest.raises(Unavailable):
+        await saved(under_test, "b")
+    store.may.release()
+    await saved(under_test, "b")
+    assert store.writes == [(["a", "b"], True)]
+
+
+async def test_a_write_that_failed_is_repeated_though_no_other_result_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "_AGAIN_S", 0.01)
+    store = Store()
+    under_test, store.trouble = journal(store), [Unavailable()]
+    await saved(under_test, "a")
+    store.may.release()
+    store.may.release()
+    await eventually(lambda: store.writes == [(["a"], True)])
+
+
+async def test_what_waits_is_written_however_the_run_ends() -> None:
+    store = Store()
+    store.may.release()
+    with pytest.raises(Unavailable):
+        await run_that_fails(journal(store), Unavailable())
+    assert store.writes == [(["a"], False)]
+
+
+async def test_the_error_of_the_last_write_does_not_hide_that_of_the_run() -> None:
+    store = Store()
+    store.trouble = [Unavailable(reason="database_unavailable")]
+    store.may.release()
+    with pytest.raises(Unavailable) as caught:
+        await run_that_fails(journal(store), Unavailable(reason="tts_down"))
+    assert caught.value.reason == "tts_down"
 
 
 async def test_a_write_that_failed_is_left_to_the_next_which_marks_it_as_perhaps_stored() -> None:
     store = Store()
     under_test, store.trouble = journal(store), [Unavailable()]
-    await saving(under_test, "pure", pure=True)
+    await saved(under_test, "pure", pure=True)
     first, second = saving(under_test, "a"), saving(under_test, "b")
     await under_way(first, second)
     store.may.release()
