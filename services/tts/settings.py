@@ -96,7 +96,7 @@ class VendorSettings(OpenAiSettings, ElevenLabsSettings, DeepgramSettings):
 class TtsSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSettings):
     """Settings of this service."""
 
-    tts_engines: Names = ("kokoro", "espeak")
+    tts_engines: Names = ("kokoro", "hibari", "espeak")
     """Engines in order of preference, separated by commas."""
     tts_workers: int = Field(default=0, ge=0, le=256)
     """Lines spoken at once; 0: one per core this process may use."""

@@ -14,6 +14,7 @@ from services.tts.settings import TtsSettings
 
 ENGINES: Mapping[str, str] = {
     "kokoro": "services.tts.engines.kokoro",
+    "hibari": "services.tts.engines.hibari",
     "espeak": "services.tts.engines.espeak",
     "openai": "services.tts.engines.openai",
     "elevenlabs": "services.tts.engines.elevenlabs",

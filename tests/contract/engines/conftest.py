@@ -23,7 +23,7 @@ from services.asr.engines.registry import (
 from services.asr.settings import AsrSettings
 from services.translate.engines import registry as translation
 from services.translate.settings import TranslateSettings
-from services.tts.engines import kokoro_model
+from services.tts.engines import hibari, kokoro_model
 from services.tts.engines import registry as synthesis
 from services.tts.settings import TtsSettings
 from tests.contract.engines.vendors import VENDORS, served
@@ -46,6 +46,7 @@ ENGINES: Mapping[str, Mapping[str, str]] = {
 _STAYS_LOADED = {
     "whisper": lambda: whisper_model.MODELS.get(whisper.loading(AsrSettings(asr_workers=1))),
     "kokoro": lambda: kokoro_model.MODELS.get(TtsSettings().kokoro_voices),
+    "hibari": lambda: hibari.MODELS.get(hibari.NAME),
 }
 FAKES = {"transcription": FakeTranscription, "translation": FakeTranslation, "synthesis": FakeSynthesis}
 

@@ -13,14 +13,16 @@ from services.tts.engines.registry import voices_for
 KIND = "synthesis"
 
 
-async def spanish(engine: SynthesisEngine) -> list[Voice]:
-    return voices_for((await engine.describe()).voices, "es")
+async def speaking(engine: SynthesisEngine) -> list[Voice]:
+    """The voices of one language: Spanish where the engine has it."""
+    voices = (await engine.describe()).voices
+    return voices_for(voices, "es") or voices_for(voices, voices[0].language)
 
 
 async def seconds(engine: SynthesisEngine, text: str, rate: float = 1.0) -> float:
     """Length of the line without the silence around it."""
     sample_rate = (await engine.describe()).sample_rate
-    samples = await engine.speak(text, (await spanish(engine))[0], rate)
+    samples = await engine.speak(text, (await speaking(engine))[0], rate)
     return len(trim(samples, sample_rate)) / 2 / sample_rate
 
 
@@ -42,12 +44,12 @@ async def test_voices_have_ids_of_their_own_that_begin_with_the_engine(engine):
 
 
 async def test_two_voices_of_a_language_sound_different(engine):
-    first, second = [await engine.speak("Hola.", voice, 1.0) for voice in (await spanish(engine))[:2]]
-    assert first != second
+    voices = (await speaking(engine))[:2]
+    assert len({await engine.speak("Hola.", voice, 1.0) for voice in voices}) == len(voices)
 
 
 async def test_the_same_line_sounds_the_same_again(engine):
-    voice = (await spanish(engine))[0]
+    voice = (await speaking(engine))[0]
     assert await engine.speak("Hola.", voice, 1.0) == await engine.speak("Hola.", voice, 1.0)
 
 
@@ -66,13 +68,13 @@ async def test_the_rate_scales_the_length(engine):
 @pytest.mark.parametrize("text", ["♪", "…", "😀", "¿?", "\u200d"])
 async def test_a_line_without_sound_is_silence_or_a_sound_and_never_a_crash(engine, text):
     sample_rate = (await engine.describe()).sample_rate
-    samples = await engine.speak(text, (await spanish(engine))[0], 1.0)
+    samples = await engine.speak(text, (await speaking(engine))[0], 1.0)
     assert len(samples) % 2 == 0
     assert len(trim(samples, sample_rate)) <= 30 * 2 * sample_rate
 
 
 async def test_after_a_cancelled_call_it_still_works(engine):
-    voice = (await spanish(engine))[0]
+    voice = (await speaking(engine))[0]
     task = asyncio.create_task(engine.speak("Hola, esto es una prueba.", voice, 1.0))
     await asyncio.sleep(0)
     task.cancel()
@@ -81,7 +83,7 @@ async def test_after_a_cancelled_call_it_still_works(engine):
 
 
 async def test_lines_spoken_at_the_same_time_sound_as_they_do_alone(engine):
-    voice = (await spanish(engine))[0]
+    voice = (await speaking(engine))[0]
     lines = ["Hola.", "Sí.", "Adiós."]
     alone = [await engine.speak(line, voice, 1.0) for line in lines]
     assert await asyncio.gather(*(engine.speak(line, voice, 1.0) for line in lines)) == alone

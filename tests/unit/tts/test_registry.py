@@ -28,7 +28,7 @@ async def reason(registry, **asked) -> str:
 def test_a_configured_name_that_is_no_engine_is_refused_at_once():
     with pytest.raises(InvalidInput, match="espeak"):
         synthesis_engines(TtsSettings(tts_engines=("nonsense",)))
-    assert list(ENGINES)[:2] == ["kokoro", "espeak"]
+    assert list(ENGINES)[:3] == ["kokoro", "hibari", "espeak"]
 
 
 def test_the_engines_and_their_order_come_from_the_environment(monkeypatch):
