@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from onevoice_kit.engines.base import Prices
+
 
 def _split(value: object) -> object:
     if isinstance(value, str):
@@ -96,6 +98,15 @@ class EngineSettings(Settings):
     By engine, as JSON: `{"elevenlabs": {"at_once": 5, "per_minute": 120}}`. They hold for each process: a key that
     several processes use is divided among them.
     """
+    engine_prices: dict[str, Prices] = Field(default_factory=dict)
+    """
+    List prices by service and engine, as JSON: `{"tts.openai": [{"usd": "15", "unit": "1M characters"}]}`. Units:
+    `1k characters`, `1M characters`, `minute of audio`, `hour of audio`, `1M input tokens`, `1M output tokens`.
+    """
+
+    def prices(self, service: str, engine: str, listed: Prices | None = None) -> Prices | None:
+        """The prices of an engine: the deployment's own, else those listed; None where they are not known."""
+        return self.engine_prices.get(f"{service}.{engine}", listed)
 
 
 OPENAI_URL = "https://api.openai.com/v1"

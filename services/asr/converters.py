@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from onevoice.asr.v1 import asr_service_pb2, transcript_pb2
 from onevoice.common.v1 import engine_pb2, media_pb2, progress_pb2
-from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.grpc.converters import engine_to_proto, engine_use_to_proto
 from services.asr.detection import SpeechMap
 from services.asr.diarization import Speakers
 from services.asr.engines.base import Capabilities, TimeRange, Turn, Utterance, Word
 from services.asr.identification import Identified
+from services.asr.transcription import Recognised
 
 
 def ranges_from_proto(messages: Iterable[media_pb2.TimeRange]) -> list[TimeRange]:
@@ -89,9 +89,11 @@ def transcription_utterance(utterance: Utterance) -> asr_service_pb2.TranscribeR
     return asr_service_pb2.TranscribeResponse(utterance=utterance_to_proto(utterance))
 
 
-def transcription_result(engine: EngineInfo) -> asr_service_pb2.TranscribeResponse:
+def transcription_result(found: Recognised) -> asr_service_pb2.TranscribeResponse:
     """Result of Transcribe."""
-    result = asr_service_pb2.TranscribeResult(engine=engine_use_to_proto(engine))
+    result = asr_service_pb2.TranscribeResult(
+        engine=engine_use_to_proto(found.engine), cost_microusd=found.cost_microusd
+    )
     return asr_service_pb2.TranscribeResponse(result=result)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import grpc
 
 from onevoice.asr.v1 import asr_service_pb2, asr_service_pb2_grpc
-from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.grpc.converters import ref_from_proto
 from onevoice_kit.grpc.interceptors import Access
 from onevoice_kit.grpc.streams import Report, with_events, with_progress
@@ -24,7 +23,7 @@ from services.asr.engines.registry import (
     TranscriptionEngines,
 )
 from services.asr.identification import Identification
-from services.asr.transcription import Transcription
+from services.asr.transcription import Recognised, Transcription
 
 SERVICE = "onevoice.asr.v1.AsrService"
 
@@ -81,13 +80,13 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
     def Transcribe(
         self, request: asr_service_pb2.TranscribeRequest, _context: _Context
     ) -> AsyncIterator[asr_service_pb2.TranscribeResponse]:
-        """Utterances, then the engine."""
+        """Utterances, then the engine and the cost."""
         audio = ref_from_proto(request.audio)
         regions = converters.ranges_from_proto(request.regions)
 
         async def work(
             report: Report, emit: Callable[[asr_service_pb2.TranscribeResponse], Awaitable[None]]
-        ) -> EngineInfo:
+        ) -> Recognised:
             async def send(utterance: Utterance) -> None:
                 await emit(converters.transcription_utterance(utterance))
 

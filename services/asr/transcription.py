@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 
-from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.base import EngineInfo, Measure
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.engines.registry import Candidate, fallback
 from onevoice_kit.errors import InvalidInput
@@ -22,6 +23,15 @@ RECOGNISED_SECONDS = Metric(
 )
 
 _Candidate = Candidate[TranscriptionEngine, Capabilities, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """The engine that recognised the regions of a call, and the cost."""
+
+    engine: EngineInfo
+    cost_microusd: int | None
+    """At list price, millionths of a US dollar; None where it is not known."""
 
 
 class Transcription:
@@ -41,7 +51,7 @@ class Transcription:
         engine_name: str,
         report: Callable[[float], None],
         emit: Callable[[Utterance], Awaitable[None]],
-    ) -> EngineInfo:
+    ) -> Recognised:
         """
         Passes one utterance for each region to `emit`, in time order, and the share of speech done to `report`.
 
@@ -65,7 +75,8 @@ class Transcription:
                 counter(RECOGNISED_SECONDS).labels(engine=used.capabilities.info.name).inc(length_ms / 1000)
                 done += length_ms
                 report(done / total)
-        return used.capabilities.info
+        info = used.capabilities.info
+        return Recognised(info, info.microusd({Measure.AUDIO_SECONDS: total / 1000}))
 
     async def _candidates(self, name: str, language: str, regions: Sequence[TimeRange]) -> list[_Candidate]:
         """The engines that serve the language and take regions as long as these."""

@@ -28,7 +28,9 @@ def translation_progress(fraction: float) -> translate_service_pb2.TranslateResp
 def translation_result(result: Result) -> translate_service_pb2.TranslateResponse:
     """Result of Translate."""
     message = translate_service_pb2.TranslateResult(
-        segments=map(_segment_to_proto, result.segments), engine=engine_use_to_proto(result.engine)
+        segments=map(_segment_to_proto, result.segments),
+        engine=engine_use_to_proto(result.engine),
+        cost_microusd=result.cost_microusd,
     )
     return translate_service_pb2.TranslateResponse(result=message)
 

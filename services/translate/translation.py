@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.base import EngineInfo, Measure, Use
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.engines.registry import first_result
 from onevoice_kit.errors import InvalidInput
@@ -62,6 +62,8 @@ class Result:
 
     segments: tuple[TranslatedSegment, ...]
     engine: EngineInfo
+    cost_microusd: int | None
+    """At list price, millionths of a US dollar; None where it is not known."""
 
 
 class Translator:
@@ -100,7 +102,16 @@ class Translator:
         by_index = dict(zip(spoken, answers, strict=True))
         finished = [_finished(one, texts[i], by_index.get(i)) for i, one in enumerate(request.segments)]
         segments = await asyncio.to_thread(_checked, finished, texts, request.glossary)
-        return Result(segments, served.engine.used_for(served.served))
+        used = served.engine.used_for(served.served)
+        return Result(segments, used, used.microusd(_use(lines, answers)))
+
+
+def _use(lines: Sequence[Line], answers: Sequence[Translation]) -> Use:
+    tokens = {
+        measure: sum(answer.use.get(measure, 0) for answer in answers)
+        for measure in (Measure.INPUT_TOKENS, Measure.OUTPUT_TOKENS)
+    }
+    return {**tokens, Measure.CHARACTERS: sum(len(line.text) for line in lines)}
 
 
 def _finished(segment: Segment, text: str, answer: Translation | None) -> TranslatedSegment:

@@ -36,6 +36,7 @@ def speech_to_proto(speech: Speech) -> tts_service_pb2.SynthesizeResponse:
         cached=speech.cached,
         engine=engine_use_to_proto(speech.engine),
         voice=speech.voice,
+        cost_microusd=speech.cost_microusd,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.base import EngineInfo, Measure
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.storage.base import ObjectRef, Storage, check_key
@@ -55,6 +55,8 @@ class Speech:
     """True where it had been spoken before."""
     engine: EngineInfo
     voice: str
+    cost_microusd: int | None
+    """At list price, millionths of a US dollar, also where it had been spoken before; None where it is not known."""
 
 
 class _KeyLocks:
@@ -107,10 +109,10 @@ class Synthesizer:
         async with self._spoken_now.hold(key):
             found = await self._storage.head(key)
             if found is not None and found.sha256:
-                return _speech(choice, found, cached=True)
+                return _speech(choice, text, found, cached=True)
             async with self._limit.place():
                 wav = await self._speak(choice, text, request.rate)
-            return _speech(choice, await self._storage.put_bytes(key, wav, _CONTENT_TYPE), cached=False)
+            return _speech(choice, text, await self._storage.put_bytes(key, wav, _CONTENT_TYPE), cached=False)
 
     async def _speak(self, choice: Choice, text: str, rate: float) -> bytes:
         sample_rate = choice.capabilities.sample_rate
@@ -143,6 +145,7 @@ def _key(request: Request, text: str, choice: Choice) -> str:
     return f"{request.output_prefix}/tts-{hashlib.sha256(canonical.encode()).hexdigest()}.wav"
 
 
-def _speech(choice: Choice, audio: ObjectRef, *, cached: bool) -> Speech:
-    natural_ms = length_ms(audio.size, choice.capabilities.sample_rate)
-    return Speech(audio, natural_ms, cached, choice.capabilities.info, choice.served.id)
+def _speech(choice: Choice, text: str, audio: ObjectRef, *, cached: bool) -> Speech:
+    natural_ms, info = length_ms(audio.size, choice.capabilities.sample_rate), choice.capabilities.info
+    use = {Measure.CHARACTERS: len(text), Measure.AUDIO_SECONDS: natural_ms / 1000}
+    return Speech(audio, natural_ms, cached, info, choice.served.id, info.microusd(use))

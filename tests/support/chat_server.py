@@ -45,11 +45,16 @@ def failure(status: int, code: str = "", **headers: str) -> Reply:
     return Reply(json.dumps({"error": error}).encode(), status, named)
 
 
+INPUT_TOKENS, OUTPUT_TOKENS = 100, 20
+"""Those that every completion reports."""
+
+
 def completion(content: str | None, finish: str = "stop", refusal: str | None = None) -> Reply:
     """A completion with one choice, checked against the vendor's type."""
     message = {"role": "assistant", "content": content, "refusal": refusal}
     choice = {"index": 0, "finish_reason": finish, "logprobs": None, "message": message}
     body = {"id": "c1", "object": "chat.completion", "created": 1, "model": "test-model", "choices": [choice]}
+    body["usage"] = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS, "total_tokens": 120}
     ChatCompletion.model_validate(body)
     return Reply(json.dumps(body).encode())
 

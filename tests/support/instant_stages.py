@@ -36,6 +36,8 @@ LINE_MS = 2_000
 SPOKEN_MS = 1_500
 LINES_PER_CHUNK = 10
 TARGETS = ("es", "ca")
+CHUNK_COST, LINE_COST = 7_000, 300
+"""Of recognition and of speech, millionths of a US dollar; that of translation is not known."""
 ENGINE = EngineUse(name="instant", model="none", version="1")
 
 
@@ -141,7 +143,7 @@ class Asr(asr_grpc.AsrServiceServicer):
                 for n, word in enumerate(("one", "two", "three"))
             ]
             yield asr.TranscribeResponse(utterance=Utterance(range=region, words=words))
-        yield asr.TranscribeResponse(result=asr.TranscribeResult(engine=ENGINE))
+        yield asr.TranscribeResponse(result=asr.TranscribeResult(engine=ENGINE, cost_microusd=CHUNK_COST))
 
     async def Diarize(self, request: asr.DiarizeRequest, _: object) -> AsyncIterator[asr.DiarizeResponse]:
         await self.script.enter("Diarize", request)
@@ -195,7 +197,9 @@ class Tts(tts_grpc.TtsServiceServicer):
     async def Synthesize(self, request: tts.SynthesizeRequest, _: object) -> tts.SynthesizeResponse:
         await self.script.enter("Synthesize", request)
         audio = ref(f"{request.output_prefix}/{hashlib.sha256(request.text.encode()).hexdigest()[:8]}.wav")
-        return tts.SynthesizeResponse(audio=audio, natural_ms=1_400, engine=ENGINE, voice=request.voice)
+        return tts.SynthesizeResponse(
+            audio=audio, natural_ms=1_400, engine=ENGINE, voice=request.voice, cost_microusd=LINE_COST
+        )
 
     async def ListVoices(self, request: tts.ListVoicesRequest, _: object) -> tts.ListVoicesResponse:
         await self.script.enter("ListVoices", request)

@@ -2,21 +2,67 @@
 
 from __future__ import annotations
 
+import enum
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
-    """The vendor's list price."""
+class Measure(enum.Enum):
+    """The measures of use that vendors price."""
 
-    amount: Decimal
+    CHARACTERS = enum.auto()
+    AUDIO_SECONDS = enum.auto()
+    INPUT_TOKENS = enum.auto()
+    OUTPUT_TOKENS = enum.auto()
+
+
+class Unit(enum.StrEnum):
+    """Amounts for which vendors state prices."""
+
+    THOUSAND_CHARACTERS = "1k characters"
+    MILLION_CHARACTERS = "1M characters"
+    MINUTE = "minute of audio"
+    HOUR = "hour of audio"
+    MILLION_INPUT = "1M input tokens"
+    MILLION_OUTPUT = "1M output tokens"
+
+
+_AMOUNTS: Mapping[Unit, tuple[Measure, int]] = {
+    Unit.THOUSAND_CHARACTERS: (Measure.CHARACTERS, 1_000),
+    Unit.MILLION_CHARACTERS: (Measure.CHARACTERS, 1_000_000),
+    Unit.MINUTE: (Measure.AUDIO_SECONDS, 60),
+    Unit.HOUR: (Measure.AUDIO_SECONDS, 3_600),
+    Unit.MILLION_INPUT: (Measure.INPUT_TOKENS, 1_000_000),
+    Unit.MILLION_OUTPUT: (Measure.OUTPUT_TOKENS, 1_000_000),
+}
+Use: TypeAlias = Mapping[Measure, float]
+"""The use that a call made of an engine."""
+
+
+class Price(BaseModel):
+    """A list price of a vendor."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    usd: Decimal = Field(ge=0)
     """US dollars for one `unit`."""
-    unit: str
-    """For example `1M characters` or `hour of audio`."""
+    unit: Unit
+
+    def microusd(self, use: Use) -> Decimal:
+        """The price of a use, millionths of a US dollar."""
+        measure, amount = _AMOUNTS[self.unit]
+        return self.usd * 1_000_000 * Decimal(str(use.get(measure, 0))) / amount
+
+
+Prices: TypeAlias = tuple[Price, ...]
+FREE: Prices = ()
+"""The prices of an engine whose calls cost nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +80,17 @@ class EngineInfo:
     version: str = ""
     shutdown_date: date | None = None
     """Day on which the vendor ends the model, where it has announced one."""
-    price: Price | None = None
-    """None for an engine that costs nothing per call."""
+    prices: Prices | None = FREE
+    """The sum of them is paid; None where calls cost money and the price is not known."""
 
     @property
     def identity(self) -> Mapping[str, str]:
         """Name, model and version: the part that belongs into the key of a stored result."""
         return {"name": self.name, "model": self.model, "version": self.version}
+
+    def microusd(self, use: Use) -> int | None:
+        """The cost of a use at list price, millionths of a US dollar, rounded up; None where it is not known."""
+        return None if self.prices is None else math.ceil(sum(price.microusd(use) for price in self.prices))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

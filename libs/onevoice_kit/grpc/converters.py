@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from onevoice.common.v1 import engine_pb2, media_pb2
-from onevoice_kit.engines.base import Capabilities, EngineInfo
+from onevoice_kit.engines.base import FREE, Capabilities, EngineInfo
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.storage.base import ObjectRef
 
@@ -25,6 +25,7 @@ def ref_from_proto(message: media_pb2.ObjectRef) -> ObjectRef:
 def engine_to_proto(capabilities: Capabilities, languages: Iterable[str]) -> engine_pb2.Engine:
     """An engine for the catalogue, with the languages that it serves."""
     info = capabilities.info
+    prices = [engine_pb2.EnginePrice(usd=str(price.usd), unit=price.unit) for price in info.prices or ()]
     return engine_pb2.Engine(
         name=info.name,
         model=info.model,
@@ -33,7 +34,9 @@ def engine_to_proto(capabilities: Capabilities, languages: Iterable[str]) -> eng
         available=capabilities.available,
         missing=capabilities.missing,
         shutdown_date=info.shutdown_date.isoformat() if info.shutdown_date else "",
-        price=engine_pb2.EnginePrice(usd=str(info.price.amount), unit=info.price.unit) if info.price else None,
+        price=prices[0] if prices else None,
+        prices=prices,
+        paid=info.prices != FREE,
     )
 
 

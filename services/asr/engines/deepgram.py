@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import ClassVar
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.base import EngineInfo, Price, Unit
 from onevoice_kit.engines.clients import deepgram_client
 from onevoice_kit.engines.vendor import variant
 from services.asr.engines.base import Capabilities
@@ -16,6 +17,8 @@ from services.asr.engines.whisper_model import TimedWord
 from services.asr.settings import AsrSettings
 
 NAME = "deepgram"
+_PRICES = {"nova-3": (Price(usd=Decimal("0.0077"), unit=Unit.MINUTE),)}
+"""By model; without a plan's discount, as of 2026-11."""
 _CODES = "bg ca cs da nl en et fi fr de el hi hu id it ja ko lv lt ms no pl pt ro ru sk es sv tr uk vi"
 LANGUAGES = tuple(_CODES.split())
 """Of the model `nova-3`: BCP-47, which are the vendor's own codes."""
@@ -63,7 +66,12 @@ class Deepgram(VendorRecognition):
 
     async def describe(self) -> Capabilities:
         return Capabilities(
-            info=EngineInfo(NAME, self._settings.deepgram_asr_model, variant()),
+            info=EngineInfo(
+                NAME,
+                self._settings.deepgram_asr_model,
+                variant(),
+                prices=self._settings.prices("asr", NAME, _PRICES.get(self._settings.deepgram_asr_model)),
+            ),
             languages=LANGUAGES,
             missing=self._vendor.missing(self._settings.deepgram_api_key, "DEEPGRAM_API_KEY", "deepgram"),
         )

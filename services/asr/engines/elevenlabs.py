@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import ClassVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.base import EngineInfo, Price, Unit
 from onevoice_kit.engines.clients import NO_RETRY, elevenlabs_client
 from onevoice_kit.engines.vendor import variant
 from services.asr.engines.base import Capabilities
@@ -17,6 +18,8 @@ from services.asr.engines.whisper_model import TimedWord
 from services.asr.settings import AsrSettings
 
 NAME = "elevenlabs"
+_PRICES = (Price(usd=Decimal("0.22"), unit=Unit.HOUR),)
+"""As of 2026-11."""
 _CODES = (
     "af am ar hy as ast az be bn bs bg my yue ca ceb ny hr cs da nl en et fil fi fr ff gl lg ka de el gu ha he hi hu "
     "is ig id ga it ja jv kea kn kk km ko ku ky lo lv ln lt luo lb mk ms ml mt mi mr mn ne nso no oc or ps fa pl pt pa "
@@ -56,7 +59,12 @@ class ElevenLabs(VendorRecognition):
 
     async def describe(self) -> Capabilities:
         return Capabilities(
-            info=EngineInfo(NAME, self._settings.elevenlabs_asr_model, variant()),
+            info=EngineInfo(
+                NAME,
+                self._settings.elevenlabs_asr_model,
+                variant(),
+                prices=self._settings.prices("asr", NAME, _PRICES),
+            ),
             languages=LANGUAGES,
             missing=self._vendor.missing(self._settings.elevenlabs_api_key, "ELEVENLABS_API_KEY", "elevenlabs"),
         )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 from typing import ClassVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.base import FREE, EngineInfo, Price, Unit
 from onevoice_kit.engines.clients import openai_client
 from onevoice_kit.engines.vendor import variant
 from onevoice_kit.settings import OPENAI_URL
@@ -27,6 +28,8 @@ from services.asr.engines.whisper_model import TimedWord
 from services.asr.settings import AsrSettings
 
 NAME = "openai"
+_PRICES = {"gpt-transcribe": (Price(usd=Decimal("0.0045"), unit=Unit.MINUTE),)}
+"""By model, as of 2026-11."""
 _ENDS = date(2027, 2, 26)
 """Of every model of OpenAI's but `gpt-transcribe`."""
 
@@ -71,7 +74,13 @@ class OpenAi(VendorRecognition):
         own = url != OPENAI_URL
         ends = None if own or self._model == "gpt-transcribe" else _ENDS
         return Capabilities(
-            info=EngineInfo(NAME, self._model, variant(url=url if own else ""), shutdown_date=ends),
+            info=EngineInfo(
+                NAME,
+                self._model,
+                variant(url=url if own else ""),
+                shutdown_date=ends,
+                prices=self._settings.prices("asr", NAME, FREE if own else _PRICES.get(self._model)),
+            ),
             languages=tuple(LANGUAGES),
             missing=self._vendor.missing(self._settings.openai_api_key, "OPENAI_API_KEY", "openai"),
         )

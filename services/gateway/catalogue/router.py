@@ -57,7 +57,7 @@ class Voices(Output):
 
 
 class PriceOut(Output):
-    """The vendor's list price of an engine."""
+    """A list price of an engine."""
 
     usd: str = Field(description="US dollars for one unit, a decimal number.", examples=["15.00"])
     unit: str = Field(examples=["1M characters"])
@@ -77,7 +77,8 @@ class EngineOut(Output):
     shutdown_date: str | None = Field(
         description="Day on which the vendor ends the model, where announced.", examples=["2027-01-31"]
     )
-    price: PriceOut | None = Field(description="Null for an engine that costs nothing per call.")
+    paid: bool = Field(description="True where calls cost money, also where the price is not known.")
+    prices: list[PriceOut] = Field(description="Their sum is paid.")
 
     @classmethod
     def of(cls, engine: EngineInfo) -> Self:
@@ -90,7 +91,8 @@ class EngineOut(Output):
             available=engine.available,
             missing=engine.missing or None,
             shutdown_date=engine.shutdown_date or None,
-            price=PriceOut(usd=engine.price_usd, unit=engine.price_unit) if engine.price_usd else None,
+            paid=engine.paid,
+            prices=[PriceOut(usd=usd, unit=unit) for usd, unit in engine.prices],
         )
 
 

@@ -34,8 +34,9 @@ class EngineInfo:
     pairs: frozenset[tuple[str, str]] = frozenset()
     missing: str = ""
     shutdown_date: str = ""
-    price_usd: str = ""
-    price_unit: str = ""
+    prices: tuple[tuple[str, str], ...] = ()
+    """US dollars and the unit of each."""
+    paid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,8 @@ def _engine(item: engine_pb2.Engine, pairs: frozenset[tuple[str, str]] = frozens
         pairs,
         missing=item.missing,
         shutdown_date=item.shutdown_date,
-        price_usd=item.price.usd,
-        price_unit=item.price.unit,
+        prices=tuple((price.usd, price.unit) for price in item.prices),
+        paid=item.paid,
     )
 
 

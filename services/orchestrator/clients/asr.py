@@ -18,7 +18,7 @@ from onevoice_kit.storage.base import ObjectRef
 
 from ..policy.line import EngineUse
 from ..policy.segmentation import Turn
-from .base import SHORT_S, Recent, candidates, engine_from_proto, for_media
+from .base import SHORT_S, Recent, candidates, cost_from_proto, engine_from_proto, for_media
 
 DETECTION = "detection"
 """Kinds of engines."""
@@ -52,6 +52,8 @@ class Transcript:
 
     utterances: tuple[tuple[Word, ...], ...]
     engine: EngineUse
+    cost_microusd: int | None = 0
+    """At list price, millionths of a US dollar; None where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class AsrClient:
             utterances.append(tuple(_word(word) for word in message.utterance.words))
 
         result: pb.TranscribeResult = await final_result(call, on_other=keep)
-        return Transcript(tuple(utterances), engine_from_proto(result.engine))
+        return Transcript(tuple(utterances), engine_from_proto(result.engine), cost_from_proto(result))
 
     async def identify(self, audio: ObjectRef, regions: Sequence[Region]) -> tuple[str, float]:
         """The language that is spoken in the regions, BCP-47, and its probability, 0 to 1."""

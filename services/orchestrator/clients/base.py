@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
+from onevoice.asr.v1.asr_service_pb2 import TranscribeResult
 from onevoice.common.v1.engine_pb2 import Engine as EngineMessage
 from onevoice.common.v1.engine_pb2 import EngineUse as EngineUseMessage
+from onevoice.translate.v1.translate_service_pb2 import TranslateResult
+from onevoice.tts.v1.tts_service_pb2 import SynthesizeResponse
 
 from ..policy.line import EngineUse
 
@@ -26,6 +29,11 @@ def for_media(duration_ms: int, per_second: float, base_s: float = 120.0) -> flo
 def engine_from_proto(message: EngineUseMessage) -> EngineUse:
     """The engine's name, model and version."""
     return EngineUse(message.name, message.model, message.version)
+
+
+def cost_from_proto(message: TranscribeResult | TranslateResult | SynthesizeResponse) -> int | None:
+    """The cost of a result, millionths of a US dollar; None where the service does not know it."""
+    return message.cost_microusd if message.HasField("cost_microusd") else None
 
 
 def candidates(engines: Iterable[EngineMessage], named: str) -> list[EngineUse]:

@@ -13,8 +13,9 @@ from onevoice_jobs.options import GlossaryTerm
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.languages import distance
 
+from ..policy.costs import shares
 from ..policy.line import EngineUse, Translation
-from .base import SHORT_S, Recent, candidates, engine_from_proto
+from .base import SHORT_S, Recent, candidates, cost_from_proto, engine_from_proto
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class TranslateClient:
         call = self._stub.Translate(request, timeout=SHORT_S * 4)
         result: pb.TranslateResult = await final_result(call)
         engine_used = engine_from_proto(result.engine)
+        costs = shares(cost_from_proto(result), len(result.segments))
         return {
             line.id: Translation(
                 line.text,
@@ -60,8 +62,9 @@ class TranslateClient:
                 line.within_budget,
                 engine_used,
                 missed_terms=tuple(line.missed_terms),
+                cost_microusd=cost,
             )
-            for line in result.segments
+            for line, cost in zip(result.segments, costs, strict=True)
         }
 
 

@@ -11,7 +11,7 @@ from onevoice_kit.languages import best
 
 from ..policy.line import EngineUse, Speech
 from ..policy.voices import Voice
-from .base import SHORT_S, Recent, candidates, engine_from_proto, for_media
+from .base import SHORT_S, Recent, candidates, cost_from_proto, engine_from_proto, for_media
 
 
 class TtsClient:
@@ -43,5 +43,9 @@ class TtsClient:
         # Lines wait for each other in the service, and a natural voice takes seconds for each.
         response = await self._stub.Synthesize(request, timeout=for_media(0, 0, base_s=600))
         return Speech(
-            ref_from_proto(response.audio), response.natural_ms, response.voice, engine_from_proto(response.engine)
+            ref_from_proto(response.audio),
+            response.natural_ms,
+            response.voice,
+            engine_from_proto(response.engine),
+            cost_from_proto(response),
         )

@@ -275,6 +275,7 @@ class Dubbing:
             media=handles.PROBE,
             language=handles.LANGUAGE,
             speech_regions=handles.DETECT,
+            transcripts=tuple(map(handles.transcribe, range(len(cuts)))),
             cuts=cuts,
             ends=ends,
         )

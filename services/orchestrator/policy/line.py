@@ -61,6 +61,8 @@ class Translation:
     """True where the text is the user's."""
     missed_terms: tuple[str, ...] = ()
     """Terms of the glossary, in the source language, whose fixed translation the text lacks."""
+    cost_microusd: int | None = 0
+    """Its share of what its translation cost at list price; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Speech:
     """Length at speed 1; 0 where silent."""
     voice: str
     engine: EngineUse | None
+    cost_microusd: int | None = 0
+    """At list price, millionths of a US dollar; None where it is not known."""
 
 
 SILENCE = Speech(None, 0, "", None)

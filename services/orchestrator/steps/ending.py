@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any, ClassVar
@@ -13,7 +13,8 @@ from onevoice_kit.storage.base import ObjectRef
 
 from ..clients.asr import DetectedSpeech, Speakers, Transcript
 from ..clients.mixer import Media, Sound
-from ..policy import quality
+from ..policy import costs, quality
+from ..policy.costs import Cost
 from ..policy.line import EngineUse, Line, Placement, Source, Speech, Translation, join
 from .assembly import Captions, Measurements, Muxed
 from .context import JobContext, Tools
@@ -30,6 +31,8 @@ class LanguageEnd:
     section: dict[str, Any]
     """Its part of the report."""
     files: tuple[Artifact, ...]
+    costs: tuple[Cost, ...] = ()
+    """Of its translation and synthesis."""
 
     @property
     def completed(self) -> bool:
@@ -65,15 +68,20 @@ class Finish(Task[LanguageEnd]):
         media = given(self.muxed).media
         suffix = _SUFFIX.get(media.content_type, "mp4")
         video = Artifact("video", self.target, f"{self.name}.{self.target}.{suffix}", media)
-        end = LanguageEnd(self._section(given), (video, *given(self.captions).files))
+        lines = self._lines(given)
+        spent = costs.of_lines(lines)
+        section = self._section(given, lines) | {"cost": costs.report(spent)}
+        end = LanguageEnd(section, (video, *given(self.captions).files), tuple(spent))
         tools.progress.ended(self.target)
         completed = CompletedLanguage(self.target, end.section["metrics"])
         return Result(end, Published(artifacts=(video,), completed=(completed,)))
 
-    def _section(self, given: Given) -> dict[str, Any]:
-        cuts, translations = given.each(self.cuts), given.each(self.translations)
+    def _lines(self, given: Given) -> list[Line]:
+        facts = given.each(self.cuts), given.each(self.translations), given.each(self.speech)
+        return join(*facts, given(self.placements), given(self.measurements).dub.lines)
+
+    def _section(self, given: Given, lines: Sequence[Line]) -> dict[str, Any]:
         found = given(self.measurements)
-        lines = join(cuts, translations, given.each(self.speech), given(self.placements), found.dub.lines)
         sound = quality.Sound(
             found.dub.loudness_lufs,
             given(self.sound).loudness_lufs,
@@ -111,6 +119,7 @@ def failed_language(language: str, error: JobError) -> Json:
         "segments": [],
         "metrics": {},
         "lineage": {},
+        "cost": [],
     }
     return dump(LanguageEnd, LanguageEnd(section, ()))
 
@@ -131,19 +140,27 @@ class Report(Task[Artifact]):
     media: Handle[Media]
     language: Handle[str]
     speech_regions: Handle[DetectedSpeech]
+    transcripts: tuple[Handle[Transcript], ...]
     cuts: tuple[Handle[dict[str, Source]], ...]
     ends: tuple[Handle[LanguageEnd], ...]
 
     async def run(self, tools: Tools, given: Given) -> Artifact:
         """Returns the file; the manifest publishes it."""
+        heard = costs.added(
+            Cost("asr", transcript.engine.name, transcript.cost_microusd) for transcript in given.each(self.transcripts)
+        )
         unheard = quality.unheard(given(self.speech_regions).regions, join(given.each(self.cuts)))
         source = {
             "language": given(self.language),
             "duration_ms": given(self.media).duration_ms,
             "unheard": [{"start_ms": start, "end_ms": end} for start, end in unheard],
+            "cost": costs.report(heard),
         }
         sections = [end.section for end in given.each(self.ends)]
-        text = _json({"job_id": self.job_id, "source": source, "languages": sections})
+        spent = [*heard, *(cost for end in given.each(self.ends) for cost in end.costs)]
+        text = _json(
+            {"job_id": self.job_id, "source": source, "languages": sections, "cost_usd": costs.total_usd(spent)}
+        )
         return await tools.save("report", None, "report.json", text, "application/json")
 
 

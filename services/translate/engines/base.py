@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from onevoice_kit.engines import base
-from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.base import EngineInfo, Use
 from onevoice_kit.languages import best, ranked
 
 
@@ -62,6 +62,8 @@ class Translation:
     """A sentence as people write it in the target language; empty where the engine found no translation."""
     unknown_words: tuple[str, ...] = ()
     """Words passed through as they were, each once."""
+    use: Use = field(default_factory=dict)
+    """Its share of what the call used of a model that counts tokens."""
 
 
 class TranslationEngine(base.Engine[Capabilities], Protocol):

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.base import FREE, EngineInfo
 from onevoice_kit.errors import DeadlineExceeded, PreconditionFailed
 from onevoice_kit.settings import OPENAI_URL
 from services.translate.engines.base import Capabilities, LanguagePair, Line, Term, Translation
@@ -40,7 +40,9 @@ class OpenAi:
         self._client: ChatClient | None = None
         options = f"{settings.translate_openai_style}|{settings.translate_openai_summary}"
         version = f"{_PROMPTS}.{hashlib.sha256(options.encode()).hexdigest()[:8]}"
-        self._info = EngineInfo(NAME, settings.translate_openai_model, version)
+        own = settings.translate_openai_base_url != OPENAI_URL
+        prices = settings.prices("translate", NAME, FREE if own else None)
+        self._info = EngineInfo(NAME, settings.translate_openai_model, version, prices=prices)
         self._pairs = tuple(LanguagePair(*pair) for pair in permutations(settings.translate_openai_languages, 2))
 
     async def describe(self) -> Capabilities:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -37,6 +38,24 @@ class _TooLarge(OpenAIError):
     """The body passed the bound, or is compressed, so that its length cannot be known."""
 
 
+@dataclass(slots=True)
+class Meter:
+    """The tokens that answers report; unusable answers cost as well."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def read(self, body: bytes) -> None:
+        """Adds those of an answer; a server of one's own may report none."""
+        try:
+            usage = json.loads(body)["usage"]
+            given = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return
+        self.input_tokens += max(0, given[0])
+        self.output_tokens += max(0, given[1])
+
+
 class ChatClient:
     """Requests to one model, at most `concurrency` at once. Neither they nor the answers are ever logged."""
 
@@ -54,9 +73,12 @@ class ChatClient:
             api_key=key or _NO_KEY, base_url=base_url, max_retries=0, timeout=timeout_s, http_client=http
         )
 
-    async def ask(self, system: str, data: Mapping[str, object], name: str, schema: Mapping[str, object]) -> Any:
+    async def ask(
+        self, system: str, data: Mapping[str, object], name: str, schema: Mapping[str, object], meter: Meter
+    ) -> Any:
         """
-        The value of an answer in the form of `schema`, as far as the server enforces it; check what comes.
+        The value of an answer in the form of `schema`, as far as the server enforces it; check what comes. `meter`
+        reads what it cost.
 
         Raises `Unusable`, and `PreconditionFailed`, `Busy`, `Unavailable` or `DeadlineExceeded` for what the endpoint
         reports.
@@ -74,6 +96,7 @@ class ChatClient:
         except (OpenAIError, httpx2.HTTPError) as error:
             # The vendor's message may repeat the request, so it is not part of our error nor of its traceback.
             raise _error(error) from None
+        meter.read(raw.content)
         return _value(_content(raw.content))
 
     async def close(self) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from onevoice_kit.engines.base import Measure
 from onevoice_kit.errors import OneVoiceError, PreconditionFailed, Unavailable
 from services.translate.engines.base import LanguagePair, Line, Term, Translation
 from services.translate.engines.openai_choice import chosen, faults, overrun
-from services.translate.engines.openai_client import ChatClient, Unusable
+from services.translate.engines.openai_client import ChatClient, Meter, Unusable
 from services.translate.engines.openai_prompt import (
     LINES_SCHEMA,
     SUMMARY_SCHEMA,
@@ -45,6 +47,7 @@ class Work:
     ) -> None:
         self._client, self._pair, self._lines, self._terms = client, pair, lines, terms
         self._rules = rules(pair, style)
+        self._meter = Meter()
         self._about = About()
         self._found: dict[int, Translation] = {}
         self._wrong: dict[int, tuple[str, ...]] = {}
@@ -56,8 +59,13 @@ class Work:
         return len(self._found) == len(self._lines)
 
     def translations(self) -> list[Translation]:
-        """One for each line; an empty one where the model gave none."""
-        return [self._found.get(index, Translation("")) for index in range(len(self._lines))]
+        """One for each line, with an equal share of the tokens; an empty one where the model gave none."""
+        count = len(self._lines)
+        share = {
+            Measure.INPUT_TOKENS: self._meter.input_tokens / max(1, count),
+            Measure.OUTPUT_TOKENS: self._meter.output_tokens / max(1, count),
+        }
+        return [replace(self._found.get(index, Translation("")), use=share) for index in range(count)]
 
     async def describe_all(self) -> None:
         """Requests a description of the lines, if there are enough; the work goes on without one that is unusable."""
@@ -66,7 +74,7 @@ class Work:
         text = "\n".join(line.text for line in self._lines)[:_SUMMARY_CHARS]
         data = {"text": text, "glossary": [{"source": term.source, "target": term.target} for term in self._terms]}
         try:
-            answer = await self._client.ask(summary_rules(self._pair), data, "description", SUMMARY_SCHEMA)
+            answer = await self._client.ask(summary_rules(self._pair), data, "description", SUMMARY_SCHEMA, self._meter)
         except Unusable:
             return
         self._about = description(answer)
@@ -110,7 +118,8 @@ class Work:
         terms = terms_in("\n".join(one.line.text for one in asked), self._terms)
         data = document(asked, context, terms, self._about)
         try:
-            given = proposals(await self._client.ask(self._rules, data, "translations", LINES_SCHEMA), asked)
+            answer = await self._client.ask(self._rules, data, "translations", LINES_SCHEMA, self._meter)
+            given = proposals(answer, asked)
         except Unusable as error:
             self._refused |= error.refused
             return

@@ -6,7 +6,7 @@ import io
 import wave
 from typing import Any
 
-from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.base import FREE, EngineInfo
 from onevoice_kit.engines.clients import Client
 from onevoice_kit.engines.vendor import Vendor, variant
 from services.tts.engines.base import Capabilities, Voice
@@ -37,7 +37,7 @@ class Custom:
             missing = "The engine “custom” needs the address of a server; set CUSTOM_TTS_URL."
         version = variant(url=settings.custom_tts_url, version=settings.custom_tts_version)
         return Capabilities(
-            info=EngineInfo(NAME, version=version),
+            info=EngineInfo(NAME, version=version, prices=settings.prices("tts", NAME, FREE)),
             voices=() if missing else multilingual(NAME, settings.custom_tts_voices, settings.custom_tts_languages),
             sample_rate=settings.custom_tts_sample_rate,
             normalises=settings.custom_tts_normalises,

@@ -35,7 +35,7 @@ class Deepgram:
             for voice in multilingual(NAME, [setting], [setting.partition(":")[0].rpartition("-")[2]])
         )
         return Capabilities(
-            info=EngineInfo(NAME, "aura-2", variant()),
+            info=EngineInfo(NAME, "aura-2", variant(), prices=self._settings.prices("tts", NAME)),
             voices=() if missing else voices,
             sample_rate=SAMPLE_RATE,
             min_rate=1.0,

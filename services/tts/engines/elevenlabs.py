@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from onevoice_kit.engines.base import EngineInfo
+from decimal import Decimal
+
+from onevoice_kit.engines.base import EngineInfo, Price, Unit
 from onevoice_kit.engines.clients import NO_RETRY, elevenlabs_client
 from onevoice_kit.engines.vendor import Vendor, variant
 from services.tts.engines.base import Capabilities, Voice
@@ -10,6 +12,8 @@ from services.tts.engines.voices import VENDOR_BYTES, multilingual, vendor_id
 from services.tts.settings import TtsSettings
 
 NAME = "elevenlabs"
+_PRICES = (Price(usd=Decimal("0.10"), unit=Unit.THOUSAND_CHARACTERS),)
+"""Without a plan's discount, as of 2026-11."""
 SAMPLE_RATE = 24_000
 _FORMAT = "pcm_24000"
 """Mono, 16-bit little endian; part of every plan, which `pcm_44100` is not."""
@@ -37,7 +41,12 @@ class ElevenLabs:
         settings = self._settings
         missing = self._vendor.missing(settings.elevenlabs_api_key, "ELEVENLABS_API_KEY", "elevenlabs")
         return Capabilities(
-            info=EngineInfo(NAME, settings.elevenlabs_tts_model, variant(**self._sound())),
+            info=EngineInfo(
+                NAME,
+                settings.elevenlabs_tts_model,
+                variant(**self._sound()),
+                prices=settings.prices("tts", NAME, _PRICES),
+            ),
             voices=() if missing else multilingual(NAME, settings.elevenlabs_voices, _LANGUAGES.split()),
             sample_rate=SAMPLE_RATE,
             min_rate=_SLOWEST,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.base import FREE, EngineInfo
 from onevoice_kit.engines.clients import openai_client
 from onevoice_kit.engines.vendor import Vendor, variant
 from onevoice_kit.settings import OPENAI_URL
@@ -44,7 +44,13 @@ class OpenAi:
         url = settings.openai_audio_base_url if own else ""
         version = variant(url=url, instructions=settings.openai_tts_instructions)
         return Capabilities(
-            info=EngineInfo(NAME, settings.openai_tts_model, version, shutdown_date=None if own else _ENDS),
+            info=EngineInfo(
+                NAME,
+                settings.openai_tts_model,
+                version,
+                shutdown_date=None if own else _ENDS,
+                prices=settings.prices("tts", NAME, FREE if own else None),
+            ),
             voices=() if missing else multilingual(NAME, settings.openai_tts_voices, _LANGUAGES.split()),
             sample_rate=SAMPLE_RATE,
             normalises=True,

@@ -46,7 +46,7 @@ async def test_the_identity_is_text_for_lineage_and_keys(engine):
     assert isinstance(info, EngineInfo)
     assert set(info.identity) == {"name", "model", "version"}
     assert all(isinstance(value, str) for value in info.identity.values())
-    assert dataclasses.replace(info, shutdown_date=None, price=None).identity == info.identity
+    assert dataclasses.replace(info, shutdown_date=None, prices=None).identity == info.identity
 
 
 async def test_an_engine_may_be_warmed_twice(engine):

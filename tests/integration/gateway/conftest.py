@@ -29,7 +29,7 @@ from onevoice.translate.v1 import translate_service_pb2 as translate_pb
 from onevoice.translate.v1 import translate_service_pb2_grpc as translate_grpc
 from onevoice.tts.v1 import tts_service_pb2 as tts_pb
 from onevoice.tts.v1 import tts_service_pb2_grpc as tts_grpc
-from onevoice_kit.engines.base import Capabilities, EngineInfo, Price
+from onevoice_kit.engines.base import Capabilities, EngineInfo, Price, Unit
 from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.grpc.converters import engine_to_proto
 from onevoice_kit.grpc.server import GrpcServer
@@ -105,7 +105,9 @@ class Translate(translate_grpc.TranslateServiceServicer):
         self._world.count("translation_engines")
         pairs = [translate_pb.LanguagePair(source="en", target=target) for target in ("es", "ca", "eo")]
         engine = engine_pb2.Engine(name="apertium", version="3", languages=["en"], available=True)
-        vendor = EngineInfo("openai", "large", "1", date(2027, 1, 31), Price(Decimal("2.50"), "1M tokens"))
+        vendor = EngineInfo(
+            "openai", "large", "1", date(2027, 1, 31), (Price(usd=Decimal("2.50"), unit=Unit.MILLION_INPUT),)
+        )
         away = engine_to_proto(Capabilities(info=vendor, missing="The engine “openai” needs a key."), ["en"])
         french = [translate_pb.LanguagePair(source="en", target="fr")]
         return translate_pb.ListEnginesResponse(

@@ -193,10 +193,11 @@ async def test_an_engine_that_cannot_work_is_shown_with_what_is_missing_its_pric
         "available": False,
         "missing": "The engine “openai” needs a key.",
         "shutdown_date": "2027-01-31",
-        "price": {"usd": "2.50", "unit": "1M tokens"},
+        "paid": True,
+        "prices": [{"usd": "2.50", "unit": "1M input tokens"}],
     }
     assert works["available"]
-    assert (works["missing"], works["shutdown_date"], works["price"]) == (None, None, None)
+    assert (works["missing"], works["shutdown_date"], works["paid"], works["prices"]) == (None, None, False, [])
 
 
 async def test_health_reports_every_component(gateway: Gateway) -> None:

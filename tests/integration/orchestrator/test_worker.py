@@ -40,6 +40,9 @@ async def test_a_job_goes_from_its_message_to_its_results(deployment, script: Sc
     measured = first["metrics"]["measured"]
     assert (measured["coverage"], measured["dropped"], report["source"]["unheard"]) == (1.0, 0, [])
     assert first["lineage"]["tts"] == {"name": "instant", "model": "none", "version": "1"}
+    assert report["source"]["cost"] == [{"stage": "asr", "engine": "instant", "usd": "0.021000"}]
+    assert {cost["stage"]: cost["usd"] for cost in first["cost"]} == {"translate": None, "tts": "0.007500"}
+    assert report["cost_usd"] is None
     depth = await deployment.queue.depth()
     assert (depth.visible, depth.in_flight) == (0, 0)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
+from onevoice_kit.engines.base import Price, Unit
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import Busy, InvalidInput, Unavailable
 from onevoice_kit.testing.waiting import eventually
@@ -39,12 +41,15 @@ class Call:
         self._use_case = Transcription(AudioCache(storage), registry_of(*engines), limit)
         self.utterances = []
         self.fractions = []
+        self.cost_microusd = None
 
     async def __call__(self, regions=REGIONS, language="en", engine=""):
         async def emit(utterance):
             self.utterances.append(utterance)
 
-        return await self._use_case.transcribe(REF, regions, language, engine, self.fractions.append, emit)
+        found = await self._use_case.transcribe(REF, regions, language, engine, self.fractions.append, emit)
+        self.cost_microusd = found.cost_microusd
+        return found.engine
 
 
 async def test_utterances_come_in_time_order_with_progress_by_length(storage, engine):
@@ -127,6 +132,15 @@ async def test_an_engine_that_was_named_is_not_replaced(storage):
     with pytest.raises(Unavailable):
         await Call(storage, first, second)(engine="first")
     assert second.begun == []
+
+
+async def test_regions_cost_their_length(storage, engine):
+    prices = (Price(usd=Decimal("0.36"), unit=Unit.HOUR),)
+    info = replace(engine.capabilities.info, prices=prices)
+    engine.capabilities = replace(engine.capabilities, info=info)
+    call = Call(storage, engine)
+    await call()
+    assert call.cost_microusd == sum(region.length_ms for region in REGIONS) // 10
 
 
 async def test_regions_longer_than_an_engine_takes_go_to_one_that_takes_them(storage):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from onevoice_kit.engines.base import Capabilities, EngineInfo, Price
+from onevoice_kit.engines.base import Capabilities, EngineInfo, Price, Unit
 from onevoice_kit.engines.layers import Layer, Limit
 from onevoice_kit.engines.registry import Registry
 from onevoice_kit.errors import Busy, InvalidInput, OneVoiceError, PreconditionFailed, Unavailable
@@ -186,5 +186,7 @@ async def test_only_engines_that_were_used_are_closed(registry_of):
 
 def test_the_identity_of_an_engine_has_neither_price_nor_shutdown_date():
     plain = EngineInfo("vendor", "large", "2")
-    priced = dataclasses.replace(plain, shutdown_date=date(2027, 1, 1), price=Price(Decimal("0.5"), "hour of audio"))
+    priced = dataclasses.replace(
+        plain, shutdown_date=date(2027, 1, 1), prices=(Price(usd=Decimal("0.5"), unit=Unit.HOUR),)
+    )
     assert priced.identity == plain.identity == {"name": "vendor", "model": "large", "version": "2"}

@@ -9,13 +9,14 @@ import traceback
 
 import pytest
 
+from onevoice_kit.engines.base import Measure
 from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.telemetry.logging import configure
 from onevoice_kit.testing.waiting import eventually
 from services.translate.engines.base import LanguagePair, Line, Term
 from services.translate.engines.openai import OpenAi
 from services.translate.settings import TranslateSettings
-from tests.support.chat_server import Reply, chat_server, completion, failure, translated
+from tests.support.chat_server import INPUT_TOKENS, OUTPUT_TOKENS, Reply, chat_server, completion, failure, translated
 
 EN_ES = LanguagePair("en", "es")
 HOSTILE = (
@@ -67,6 +68,16 @@ async def test_lines_go_in_batches_with_their_neighbours_as_context(server):
     assert [ids(one)[::19] for one in server.documents] == [["1", "20"], ["21", "40"], ["41"]]
     around = [[one["id"] for one in document["context"]] for document in server.documents]
     assert around == [["21", "22", "23"], ["18", "19", "20", "41", "42", "43"], ["38", "39", "40"]]
+
+
+async def test_the_tokens_of_every_answer_are_shared_among_the_lines(server, engine):
+    server.script.append(lambda data: "no translation")
+    lines = [Line("one"), Line("two")]
+    done = await engine.translate(EN_ES, lines, (), lambda fraction: None)
+    answers = len(server.requests)
+    assert answers > 1
+    assert sum(one.use[Measure.INPUT_TOKENS] for one in done) == answers * INPUT_TOKENS
+    assert sum(one.use[Measure.OUTPUT_TOKENS] for one in done) == answers * OUTPUT_TOKENS
 
 
 async def test_answers_belong_to_lines_by_id_and_only_what_is_missing_is_asked_again(server, engine):

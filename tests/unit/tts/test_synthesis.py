@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from onevoice_kit.engines.base import EngineInfo, Price
+from onevoice_kit.engines.base import EngineInfo, Price, Unit
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import Busy, InvalidInput, Unavailable
 from onevoice_kit.testing.waiting import eventually
@@ -96,8 +96,20 @@ async def test_name_model_and_version_of_the_engine_are_part_of_the_key(file_sto
 
 async def test_a_price_and_a_shutdown_date_leave_the_key_as_it_is(file_storage, registry_of):
     plain = EngineInfo("fake", "large", "1")
-    priced = EngineInfo("fake", "large", "1", date(2027, 1, 1), Price(Decimal(15), "1M characters"))
+    priced = EngineInfo("fake", "large", "1", date(2027, 1, 1), (Price(usd=Decimal(15), unit=Unit.MILLION_CHARACTERS),))
     assert await key_with(file_storage, registry_of, plain) == await key_with(file_storage, registry_of, priced)
+
+
+@pytest.mark.parametrize(
+    ("prices", "cost"),
+    [((Price(usd=Decimal(15), unit=Unit.MILLION_CHARACTERS),), 15 * len("Hola.")), ((), 0), (None, None)],
+)
+async def test_a_line_costs_its_characters_also_where_it_is_found(file_storage, registry_of, prices, cost):
+    engine = FakeEngine()
+    engine.info = EngineInfo("fake", prices=prices)
+    synthesizer = Synthesizer(file_storage, registry_of(fake=engine), limit(1, 1))
+    both = [await synthesizer.synthesize(asked("Hola.")) for _ in range(2)]
+    assert [(speech.cached, speech.cost_microusd) for speech in both] == [(False, cost), (True, cost)]
 
 
 async def key_with(file_storage, registry_of, info: EngineInfo) -> str:

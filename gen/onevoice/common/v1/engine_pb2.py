@@ -24,17 +24,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fonevoice/common/v1/engine.proto\x12\x12onevoice.common.v1\"\xb4\x01\n\x06\x45ngine\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x11\n\tlanguages\x18\x04 \x03(\t\x12\x11\n\tavailable\x18\x05 \x01(\x08\x12\x0f\n\x07missing\x18\x06 \x01(\t\x12\x15\n\rshutdown_date\x18\x07 \x01(\t\x12.\n\x05price\x18\x08 \x01(\x0b\x32\x1f.onevoice.common.v1.EnginePrice\"(\n\x0b\x45nginePrice\x12\x0b\n\x03usd\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\"9\n\tEngineUse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fonevoice/common/v1/engine.proto\x12\x12onevoice.common.v1\"\xf7\x01\n\x06\x45ngine\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x11\n\tlanguages\x18\x04 \x03(\t\x12\x11\n\tavailable\x18\x05 \x01(\x08\x12\x0f\n\x07missing\x18\x06 \x01(\t\x12\x15\n\rshutdown_date\x18\x07 \x01(\t\x12\x32\n\x05price\x18\x08 \x01(\x0b\x32\x1f.onevoice.common.v1.EnginePriceB\x02\x18\x01\x12/\n\x06prices\x18\t \x03(\x0b\x32\x1f.onevoice.common.v1.EnginePrice\x12\x0c\n\x04paid\x18\n \x01(\x08\"(\n\x0b\x45nginePrice\x12\x0b\n\x03usd\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\"9\n\tEngineUse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'onevoice.common.v1.engine_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ENGINE'].fields_by_name['price']._loaded_options = None
+  _globals['_ENGINE'].fields_by_name['price']._serialized_options = b'\030\001'
   _globals['_ENGINE']._serialized_start=56
-  _globals['_ENGINE']._serialized_end=236
-  _globals['_ENGINEPRICE']._serialized_start=238
-  _globals['_ENGINEPRICE']._serialized_end=278
-  _globals['_ENGINEUSE']._serialized_start=280
-  _globals['_ENGINEUSE']._serialized_end=337
+  _globals['_ENGINE']._serialized_end=303
+  _globals['_ENGINEPRICE']._serialized_start=305
+  _globals['_ENGINEPRICE']._serialized_end=345
+  _globals['_ENGINEUSE']._serialized_start=347
+  _globals['_ENGINEUSE']._serialized_end=404
 # @@protoc_insertion_point(module_scope)

@@ -16,6 +16,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
@@ -32,6 +37,8 @@ class Engine(_message.Message):
     MISSING_FIELD_NUMBER: _builtins.int
     SHUTDOWN_DATE_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    PAID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name by which a job asks for it, for example `espeak`."""
     model: _builtins.str
@@ -44,13 +51,20 @@ class Engine(_message.Message):
     """A sentence about what to install or set where the engine is not available; else empty."""
     shutdown_date: _builtins.str
     """Day on which the vendor ends the model, as YYYY-MM-DD; empty where none is announced."""
+    paid: _builtins.bool
+    """True where calls cost money, whether or not the price is known."""
     @_builtins.property
     def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """BCP-47 languages it serves; for translation the source languages."""
 
     @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
     def price(self) -> Global___EnginePrice:
-        """List price; not set for an engine that costs nothing per call."""
+        """The first of `prices`."""
+
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnginePrice]:
+        """List prices; their sum is paid. Empty for an engine whose calls cost nothing, and where the price is not known."""
 
     def __init__(
         self,
@@ -63,10 +77,12 @@ class Engine(_message.Message):
         missing: _builtins.str = ...,
         shutdown_date: _builtins.str = ...,
         price: Global___EnginePrice | None = ...,
+        prices: _abc.Iterable[Global___EnginePrice] | None = ...,
+        paid: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "languages", b"languages", "missing", b"missing", "model", b"model", "name", b"name", "price", b"price", "shutdown_date", b"shutdown_date", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "languages", b"languages", "missing", b"missing", "model", b"model", "name", b"name", "paid", b"paid", "price", b"price", "prices", b"prices", "shutdown_date", b"shutdown_date", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -83,7 +99,7 @@ class EnginePrice(_message.Message):
     usd: _builtins.str
     """US dollars for one unit, as a decimal number."""
     unit: _builtins.str
-    """The unit, for example `1M characters` or `hour of audio`."""
+    """The unit: `1k characters`, `1M characters`, `minute of audio`, `hour of audio`, `1M input tokens`, `1M output tokens`."""
     def __init__(
         self,
         *,

@@ -158,6 +158,9 @@ class TranslateResult(_message.Message):
 
     SEGMENTS_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
+    COST_MICROUSD_FIELD_NUMBER: _builtins.int
+    cost_microusd: _builtins.int
+    """Cost of the call at list price, millionths of a US dollar; not set where the price is not known."""
     @_builtins.property
     def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___TranslatedSegment]:
         """One per segment of the request, same order."""
@@ -171,12 +174,15 @@ class TranslateResult(_message.Message):
         *,
         segments: _abc.Iterable[Global___TranslatedSegment] | None = ...,
         engine: _engine_pb2.EngineUse | None = ...,
+        cost_microusd: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_microusd", b"_cost_microusd", "cost_microusd", b"cost_microusd", "engine", b"engine"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "segments", b"segments"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_microusd", b"_cost_microusd", "cost_microusd", b"cost_microusd", "engine", b"engine", "segments", b"segments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__cost_microusd: _TypeAlias = _typing.Literal["cost_microusd"]  # noqa: Y015
+    _WhichOneofArgType__cost_microusd: _TypeAlias = _typing.Literal["_cost_microusd", b"_cost_microusd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_microusd) -> _WhichOneofReturnType__cost_microusd | None: ...
 
 Global___TranslateResult: _TypeAlias = TranslateResult  # noqa: Y015
 

@@ -102,12 +102,17 @@ class SynthesizeResponse(_message.Message):
     CACHED_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
     VOICE_FIELD_NUMBER: _builtins.int
+    COST_MICROUSD_FIELD_NUMBER: _builtins.int
     natural_ms: _builtins.int
     """Length of the audio, milliseconds: the natural length of the line."""
     cached: _builtins.bool
     """True where the audio had been made before and was found in the cache."""
     voice: _builtins.str
     """Id of the voice used."""
+    cost_microusd: _builtins.int
+    """Cost of the line at list price, millionths of a US dollar, also where it was found in the cache; not set where the
+    price is not known.
+    """
     @_builtins.property
     def audio(self) -> _media_pb2.ObjectRef:
         """The audio: WAV, mono, 16-bit; silence before and after the speech is trimmed."""
@@ -124,12 +129,15 @@ class SynthesizeResponse(_message.Message):
         cached: _builtins.bool = ...,
         engine: _engine_pb2.EngineUse | None = ...,
         voice: _builtins.str = ...,
+        cost_microusd: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "engine", b"engine"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_microusd", b"_cost_microusd", "audio", b"audio", "cost_microusd", b"cost_microusd", "engine", b"engine"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "cached", b"cached", "engine", b"engine", "natural_ms", b"natural_ms", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_microusd", b"_cost_microusd", "audio", b"audio", "cached", b"cached", "cost_microusd", b"cost_microusd", "engine", b"engine", "natural_ms", b"natural_ms", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__cost_microusd: _TypeAlias = _typing.Literal["cost_microusd"]  # noqa: Y015
+    _WhichOneofArgType__cost_microusd: _TypeAlias = _typing.Literal["_cost_microusd", b"_cost_microusd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_microusd) -> _WhichOneofReturnType__cost_microusd | None: ...
 
 Global___SynthesizeResponse: _TypeAlias = SynthesizeResponse  # noqa: Y015
 
