@@ -15,7 +15,6 @@ from services.mixer.mixing.blocks import RATE, Reader, blocks, read_block
 from services.mixer.mixing.clips import ClipPreparer
 from services.mixer.mixing.ducking import Ducker
 from services.mixer.mixing.levels import LevelMeter, Levels
-from services.mixer.mixing.loudness import HopMeter, integrated
 from services.mixer.mixing.passes import Gains, Measured, Outputs, Parts, measure, render
 from services.mixer.mixing.plan import Loudness, Mix, MixJob, check
 from services.mixer.mixing.truepeak import PeakMeter
@@ -138,7 +137,7 @@ class Mixer:
             measured = await self._encode(session, gains, rendered, report)
             if measured.true_peak_dbtp <= SAFE_DBTP:
                 break
-            measured = await self._measure_encoded(session, rendered.mix)
+            measured.true_peak_dbtp = await self._encoded_peak(session, rendered.mix)
             if measured.true_peak_dbtp <= PROMISED_DBTP:
                 break
             lower = gains.ceiling_dbtp - (measured.true_peak_dbtp - PROMISED_DBTP) - 0.1
@@ -186,10 +185,10 @@ class Mixer:
             await stem.wait()
             return measured
 
-    async def _measure_encoded(self, session: _Session, encoded: MediaFile) -> Measured:
-        """Measures the encoded mix."""
+    async def _encoded_peak(self, session: _Session, encoded: MediaFile) -> float:
+        """The true peak of the encoded mix, dBTP; its loudness is the one before the encoding."""
         async with self._decode(session, encoded) as decoder:
-            return await _beside(decoder, lambda pipe: _meter(pipe, session.total))
+            return await _beside(decoder, lambda pipe: _peak(pipe, session.total))
 
     @asynccontextmanager
     async def _decode(self, session: _Session, file: MediaFile) -> AsyncIterator[Running]:
@@ -200,8 +199,11 @@ class Mixer:
             yield decoder
 
 
-_AAC = ("-c:a", "aac", "-aac_coder", "fast", "-b:a", "192k", "-movflags", "+faststart", "-f", "mp4")
-"""ffmpeg's manual on the coder `fast`: better and much faster than `twoloop` at higher bit rates."""
+_AAC = ("-c:a", "aac", "-aac_coder", "fast", "-q:a", "2.5", "-movflags", "+faststart", "-f", "mp4")
+"""
+Of constant quality: no frame is encoded again and again to meet a rate; about 170 kbit/s (ADR 031). ffmpeg's manual on
+the coder `fast`: better and much faster than `twoloop` at higher bit rates.
+"""
 
 
 _STEM = ("-ar", "16000", "-c:a", "flac", "-compression_level", "1", "-sample_fmt", "s16", "-f", "flac")
@@ -243,13 +245,11 @@ def _metered(pipe: Reader, total: int, report: Report) -> Levels:
     return meter.levels()
 
 
-def _meter(pipe: Reader, total: int) -> Measured:
-    loudness, peak = HopMeter(channels=2), PeakMeter()
+def _peak(pipe: Reader, total: int) -> float:
+    peak = PeakMeter()
     for begin, end in blocks(total):
-        samples = read_block(pipe, end - begin)
-        loudness.add(samples)
-        peak.add(samples)
-    return Measured(integrated(loudness.energies()), peak.dbtp, limited=True)
+        peak.add(read_block(pipe, end - begin))
+    return peak.dbtp
 
 
 def _parameters(job: MixJob) -> dict[str, object]:

@@ -172,6 +172,21 @@ async def test_what_lies_between_the_lines_is_not_touched(desk):
         assert 20 * np.log10(found[part].std() / background[part].std()) == pytest.approx(0, abs=0.05)
 
 
+async def test_dense_music_keeps_its_quality_where_a_fixed_rate_would_run_out_of_bits(desk):
+    at = np.arange(8 * RATE) / RATE
+    sides = ((200, 431, 0.3), (150, 397, 0.2))
+    left, right = (
+        sum(np.sin(2 * np.pi * f * (1 + bend * n) * at + n) for n, f in enumerate(range(low, 9000, step)))
+        for low, step, bend in sides
+    )
+    dense = np.column_stack([left, right])
+    dense *= 0.6 / np.abs(dense).max()
+    mix = await desk.mix(dense, [])
+    error = (await desk.bench.samples(mix.audio))[RATE:-RATE] - dense[RATE:-RATE]
+    # At 192 kbit/s it was 0 dB.
+    assert 10 * np.log10((error**2).mean() / (dense[RATE:-RATE] ** 2).mean()) < -10
+
+
 async def test_the_background_is_lowered_by_the_requested_gain(desk):
     background = chord(9)
     mix = await desk.mix(background, [], duck_ranges=(Range(3000, 6000),), duck_gain_db=-15.0)
