@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # The serial script and the platform must use the same engines, and the script's are these.
     os.environ.setdefault("ASR_TRANSCRIPTION_ENGINES", "pocketsphinx")
     os.environ.setdefault("TTS_ENGINES", "espeak")
+    os.environ.setdefault("TRANSLATE_ENGINES", "apertium")
+    os.environ.setdefault("TRANSLATE_MEANING", "none")
     rows: list[Row] = []
     for part in parts or PARTS:
         print(f"measuring {part} …", file=sys.stderr, flush=True)

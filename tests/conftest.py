@@ -16,7 +16,12 @@ from onevoice_local.aws import Aws, AwsServer, aws_server
 from onevoice_local.databases import PostgresDatabases, postgres_server
 
 _POSTGRES_DIR = "ONEVOICE_TEST_POSTGRES_DIR"
-_LIGHT = {"ASR_TRANSCRIPTION_ENGINES": "pocketsphinx", "TTS_ENGINES": "espeak", "TRANSLATE_ENGINES": "apertium"}
+_LIGHT = {
+    "ASR_TRANSCRIPTION_ENGINES": "pocketsphinx",
+    "TTS_ENGINES": "espeak",
+    "TRANSLATE_ENGINES": "apertium",
+    "TRANSLATE_MEANING": "none",
+}
 """Engines of tests that judge no words: they start sooner than the neural ones, and what was fetched on this
 machine counts for nothing. A test may set others."""
 _is_worker = "PYTEST_XDIST_WORKER" in os.environ

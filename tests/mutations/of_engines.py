@@ -11,6 +11,20 @@ _CT2 = "tests/unit/translate/test_ct2"
 
 ENGINES = (
     Mutation(
+        "meaning: a translation of another line is not flagged",
+        "services/translate/translation.py",
+        "lost = similarity < self._lost_below",
+        "lost = False",
+        ("tests/unit/translate/test_meaning.py::test_a_translation_far_from_its_source_is_flagged",),
+    ),
+    Mutation(
+        "meaning: a check that fails takes the translation with it",
+        "services/translate/meaning.py",
+        "        except OneVoiceError:",
+        "        except ZeroDivisionError:",
+        ("tests/unit/translate/test_meaning.py::test_a_check_that_fails_costs_no_translation",),
+    ),
+    Mutation(
         "neural translation: a term that the model lost is missing from the line",
         "services/translate/engines/ct2_text.py",
         "if own or sorted(numbers) != list(range(len(masked.targets))):",

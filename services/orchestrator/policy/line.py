@@ -12,6 +12,8 @@ UNKNOWN_WORDS = "unknown_words"
 """Flag: the translator passed words through that it could not translate."""
 MISSED_TERMS = "missed_terms"
 """Flag: the translation lacks a fixed translation of the glossary."""
+MEANING_LOST = "meaning_lost"
+"""Flag: the translation hardly means what its source means."""
 OVER_BUDGET = "over_budget"
 """Flag: the translation is longer than its slot allows at a comfortable speed."""
 EDITED = "edited"
@@ -63,6 +65,10 @@ class Translation:
     """Terms of the glossary, in the source language, whose fixed translation the text lacks."""
     cost_microusd: int | None = 0
     """Its share of what its translation cost at list price; None where that is not known."""
+    similarity: float | None = None
+    """Likeness of its meaning to that of its source, -1 to 1; None where they were not compared."""
+    meaning_lost: bool = False
+    """True where the similarity is so low that the text hardly means what its source means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,7 @@ class Line:
         raised = (
             (UNKNOWN_WORDS, translation and translation.unknown_words),
             (MISSED_TERMS, translation and translation.missed_terms),
+            (MEANING_LOST, translation and translation.meaning_lost),
             (OVER_BUDGET, translation and not translation.within_budget),
             (EDITED, translation and translation.edited),
             (NOTHING_TO_SPEAK, speech and not speech.audio),

@@ -196,6 +196,7 @@ def report_line(index: int, line: Line) -> dict[str, Any]:
         "text": line.text,
         "slot_ms": placed.slot_ms if placed else source.slot_ms,
         "natural_ms": line.natural_ms,
+        "similarity": line.translation.similarity if line.translation else None,
         "flags": line.flags,
         "planned": {
             "start_ms": placed.start_ms,

@@ -128,7 +128,14 @@ class ApplyEdits(Task[dict[str, Translation]]):
     def _edited(self, translation: Translation, source: Source, text: str) -> Translation:
         within_budget = len(text) <= max_chars(source.slot_ms, self.target)
         return replace(
-            translation, text=text, unknown_words=(), missed_terms=(), within_budget=within_budget, edited=True
+            translation,
+            text=text,
+            unknown_words=(),
+            missed_terms=(),
+            within_budget=within_budget,
+            edited=True,
+            similarity=None,
+            meaning_lost=False,
         )
 
 

@@ -204,12 +204,18 @@ def test_an_edit_is_one_more_input_of_its_chunk_and_its_language_and_leaves_the_
 
 async def test_the_text_of_a_user_replaces_that_of_the_translator_and_the_other_lines_keep_theirs() -> None:
     task = whole(edits=Edits((Edit(2, "es", 1, "0.1", "una línea mucho más larga que su tiempo"),)))["edit:es:0"]
-    made = {line: Translation(f"hola {line}", ("x",), True, ENGINE, missed_terms=("y",)) for line in ("0.0", "0.1")}
+    found = Translation("hola", ("x",), True, ENGINE, missed_terms=("y",), similarity=0.5, meaning_lost=True)
+    made = {line: replace(found, text=f"hola {line}") for line in ("0.0", "0.1")}
     inputs = {"cut:0": dump(dict[str, Source], cut(0)), "translate:es:0": dump(dict[str, Translation], made)}
     edited = cast(dict[str, Translation], await task.run(cast(Any, None), Given(inputs, task.takes)))
     assert edited["0.0"] == made["0.0"]
     line = edited["0.1"]
-    assert Line("0.0", cut(0)["0.0"], edited["0.0"]).flags == ("unknown_words", "missed_terms")
+    assert Line("0.0", cut(0)["0.0"], edited["0.0"]).flags == (
+        "unknown_words",
+        "missed_terms",
+        "meaning_lost",
+    )
+    assert (line.similarity, line.meaning_lost) == (None, False)
     assert (line.text, line.unknown_words, line.missed_terms, line.within_budget, line.edited) == (
         "una línea mucho más larga que su tiempo",
         (),

@@ -117,6 +117,7 @@ def test_a_line_of_the_report_shows_plan_and_measurement_apart() -> None:
     assert (row["measured"]["onset_ms"], row["measured"]["onset_error_ms"]) == (2150, 150)
     assert row["measured"]["flags"] == ("late",)
     silent = report_line(5, line(3, None))
+    assert silent["similarity"] is None
     assert (silent["planned"], silent["measured"]) == (None, None)
     assert report_line(6, at(3, LOST))["measured"]["onset_error_ms"] is None
 

@@ -197,12 +197,20 @@ class TranslatedSegment(_message.Message):
     UNKNOWN_WORDS_FIELD_NUMBER: _builtins.int
     WITHIN_BUDGET_FIELD_NUMBER: _builtins.int
     MISSED_TERMS_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    MEANING_LOST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the segment in the request."""
     text: _builtins.str
     """The translation, with sentence case and end punctuation; never empty where the source was not."""
     within_budget: _builtins.bool
     """True where `text` is within the segment's `max_chars`."""
+    similarity: _builtins.float
+    """Likeness of the meanings of source and `text`, -1 to 1: the cosine of their sentence embeddings. Absent where they
+    were not compared.
+    """
+    meaning_lost: _builtins.bool
+    """True where `similarity` is so low that `text` hardly means what its source means."""
     @_builtins.property
     def unknown_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Words that the engine could not translate and passed through unchanged."""
@@ -219,12 +227,16 @@ class TranslatedSegment(_message.Message):
         unknown_words: _abc.Iterable[_builtins.str] | None = ...,
         within_budget: _builtins.bool = ...,
         missed_terms: _abc.Iterable[_builtins.str] | None = ...,
+        similarity: _builtins.float | None = ...,
+        meaning_lost: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_similarity", b"_similarity", "similarity", b"similarity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "missed_terms", b"missed_terms", "text", b"text", "unknown_words", b"unknown_words", "within_budget", b"within_budget"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_similarity", b"_similarity", "id", b"id", "meaning_lost", b"meaning_lost", "missed_terms", b"missed_terms", "similarity", b"similarity", "text", b"text", "unknown_words", b"unknown_words", "within_budget", b"within_budget"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__similarity: _TypeAlias = _typing.Literal["similarity"]  # noqa: Y015
+    _WhichOneofArgType__similarity: _TypeAlias = _typing.Literal["_similarity", b"_similarity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__similarity) -> _WhichOneofReturnType__similarity | None: ...
 
 Global___TranslatedSegment: _TypeAlias = TranslatedSegment  # noqa: Y015
 

@@ -1,0 +1,1 @@
+"""The check of meanings, measured on lines with right and with wrong translations."""
