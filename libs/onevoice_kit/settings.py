@@ -101,7 +101,8 @@ class EngineSettings(Settings):
     engine_prices: dict[str, Prices] = Field(default_factory=dict)
     """
     List prices by service and engine, as JSON: `{"tts.openai": [{"usd": "15", "unit": "1M characters"}]}`. Units:
-    `1k characters`, `1M characters`, `minute of audio`, `hour of audio`, `1M input tokens`, `1M output tokens`.
+    `1k characters`, `1M characters`, `1M UTF-8 bytes`, `minute of audio`, `hour of audio`, `1M input tokens`,
+    `1M output tokens`.
     """
 
     def prices(self, service: str, engine: str, listed: Prices | None = None) -> Prices | None:

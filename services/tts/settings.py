@@ -78,6 +78,11 @@ class VendorSettings(OpenAiSettings, ElevenLabsSettings, DeepgramSettings):
         "aura-2-fujin-ja:Fujin:male",
     )
     """`id:name:gender` of the voices; an id ends with its language."""
+    fish_api_key: SecretStr = SecretStr("")
+    fish_base_url: str = "https://api.fish.audio"
+    fish_tts_model: str = "s2-pro"
+    fish_voices: Names = ()
+    """`id:name:gender` of voices of its library, in the order in which speakers get them; there is no default."""
     custom_tts_url: str = ""
     """Address of a synthesizer of one's own, `docs/custom-synthesis.md`."""
     custom_tts_key: SecretStr = SecretStr("")

@@ -147,5 +147,9 @@ def _key(request: Request, text: str, choice: Choice) -> str:
 
 def _speech(choice: Choice, text: str, audio: ObjectRef, *, cached: bool) -> Speech:
     natural_ms, info = length_ms(audio.size, choice.capabilities.sample_rate), choice.capabilities.info
-    use = {Measure.CHARACTERS: len(text), Measure.AUDIO_SECONDS: natural_ms / 1000}
+    use = {
+        Measure.CHARACTERS: len(text),
+        Measure.UTF8_BYTES: len(text.encode()),
+        Measure.AUDIO_SECONDS: natural_ms / 1000,
+    }
     return Speech(audio, natural_ms, cached, info, choice.served.id, info.microusd(use))

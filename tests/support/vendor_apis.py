@@ -101,6 +101,26 @@ _CUSTOM_SPEECH = {
     },
 }
 """The contract of `docs/custom-synthesis.md`."""
+_FISH_SPEECH = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["text", "reference_id"],
+    "properties": {
+        "text": {"type": "string", "pattern": r"^[^<>|()\[\]]+$"},
+        "reference_id": {"type": "string"},
+        "prosody": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "speed": {"type": "number", "minimum": 0.5, "maximum": 2.0},
+                "volume": {"type": "number", "minimum": -20, "maximum": 20},
+            },
+        },
+        "format": {"const": "pcm"},
+        "sample_rate": {"type": "integer", "enum": [8000, 16000, 24000, 32000, 44100]},
+    },
+}
+"""Body of `POST /v1/tts` of the Fish Audio API, OpenAPI version 1, for one speaker and the format `pcm`."""
 _DEEPGRAM_SPEAK = {
     "type": "object",
     "additionalProperties": False,
@@ -179,6 +199,18 @@ def elevenlabs_transcription(request: Request) -> Reply:
     words.append({"text": "(laughs)", "type": "audio_event", "start": 0.0, "end": 0.1, "logprob": -0.1})
     text = "".join(word["text"] for word in words)
     return _json({"language_code": "eng", "language_probability": 0.9, "text": text, "words": words})
+
+
+def fish_speech(request: Request) -> Reply:
+    """`POST /v1/tts`, format `pcm`."""
+    _expect(request, "POST", "/v1/tts")
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert request.headers["model"] in ("s1", "s2-pro")
+    asked = request.json
+    jsonschema.validate(asked, _FISH_SPEECH)
+    return Reply(
+        _speech(asked["text"], asked["reference_id"], asked["prosody"]["speed"], asked["sample_rate"]), "audio/pcm"
+    )
 
 
 def custom_speech(request: Request) -> Reply:

@@ -17,6 +17,7 @@ class Measure(enum.Enum):
     """The measures of use that vendors price."""
 
     CHARACTERS = enum.auto()
+    UTF8_BYTES = enum.auto()
     AUDIO_SECONDS = enum.auto()
     INPUT_TOKENS = enum.auto()
     OUTPUT_TOKENS = enum.auto()
@@ -27,6 +28,7 @@ class Unit(enum.StrEnum):
 
     THOUSAND_CHARACTERS = "1k characters"
     MILLION_CHARACTERS = "1M characters"
+    MILLION_BYTES = "1M UTF-8 bytes"
     MINUTE = "minute of audio"
     HOUR = "hour of audio"
     MILLION_INPUT = "1M input tokens"
@@ -36,6 +38,7 @@ class Unit(enum.StrEnum):
 _AMOUNTS: Mapping[Unit, tuple[Measure, int]] = {
     Unit.THOUSAND_CHARACTERS: (Measure.CHARACTERS, 1_000),
     Unit.MILLION_CHARACTERS: (Measure.CHARACTERS, 1_000_000),
+    Unit.MILLION_BYTES: (Measure.UTF8_BYTES, 1_000_000),
     Unit.MINUTE: (Measure.AUDIO_SECONDS, 60),
     Unit.HOUR: (Measure.AUDIO_SECONDS, 3_600),
     Unit.MILLION_INPUT: (Measure.INPUT_TOKENS, 1_000_000),

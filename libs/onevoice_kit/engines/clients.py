@@ -74,5 +74,17 @@ def deepgram_client(settings: DeepgramSettings, vendor: Vendor) -> Client:
     return Client(make)
 
 
+def http_client(vendor: Vendor) -> Client:
+    """Plain HTTP, for a vendor without a package that is fit for use, and for servers of one's own."""
+
+    def make() -> tuple[Any, Any]:
+        import httpx
+
+        http = vendor.client(httpx)
+        return http, http
+
+    return Client(make)
+
+
 NO_RETRY = {"max_retries": 0}
 """For packages whose retries are an option of each call: a repeated upload of theirs loses its fields."""

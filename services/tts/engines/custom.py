@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import wave
-from typing import Any
 
 from onevoice_kit.engines.base import FREE, EngineInfo
-from onevoice_kit.engines.clients import Client
+from onevoice_kit.engines.clients import http_client
 from onevoice_kit.engines.vendor import Vendor, variant
 from services.tts.engines.base import Capabilities, Voice
 from services.tts.engines.voices import VENDOR_BYTES, multilingual, vendor_id
@@ -28,7 +27,7 @@ class Custom:
     def __init__(self, settings: TtsSettings) -> None:
         self._settings = settings
         self._vendor = Vendor(NAME, settings.tts_vendor_timeout_s, VENDOR_BYTES, _TYPES)
-        self._client = Client(self._make)
+        self._client = http_client(self._vendor)
 
     async def describe(self) -> Capabilities:
         settings = self._settings
@@ -75,9 +74,3 @@ class Custom:
         if form != (1, 2, self._settings.custom_tts_sample_rate):
             raise self._vendor.answer("is not mono, of 16 bits and of the requested rate")
         return samples
-
-    def _make(self) -> tuple[Any, Any]:
-        import httpx
-
-        http = self._vendor.client(httpx)
-        return http, http

@@ -19,6 +19,7 @@ ENGINES: Mapping[str, str] = {
     "openai": "services.tts.engines.openai",
     "elevenlabs": "services.tts.engines.elevenlabs",
     "deepgram": "services.tts.engines.deepgram",
+    "fish": "services.tts.engines.fish",
     "custom": "services.tts.engines.custom",
 }
 """Modules with a function `create(settings)`."""

@@ -41,6 +41,11 @@ VENDORS: Mapping[tuple[str, str], VendorEngine] = {
         },
         "custom_tts_key",
     ),
+    ("synthesis", "fish"): VendorEngine(
+        vendor_apis.fish_speech,
+        lambda url: {"fish_base_url": url, "fish_voices": ("ana:Ana:female", "bob")},
+        "fish_api_key",
+    ),
     ("synthesis", "deepgram"): VendorEngine(
         vendor_apis.deepgram_speech, lambda url: {"deepgram_base_url": url}, "deepgram_api_key"
     ),

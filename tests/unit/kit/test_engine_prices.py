@@ -21,6 +21,7 @@ TOKENS = (
     [
         ((Price(usd=Decimal("0.10"), unit=Unit.THOUSAND_CHARACTERS),), {Measure.CHARACTERS: 45}, 4_500),
         ((Price(usd=Decimal(15), unit=Unit.MILLION_CHARACTERS),), {Measure.CHARACTERS: 1}, 15),
+        ((Price(usd=Decimal(15), unit=Unit.MILLION_BYTES),), {Measure.UTF8_BYTES: 3}, 45),
         ((Price(usd=Decimal("0.0077"), unit=Unit.MINUTE),), {Measure.AUDIO_SECONDS: 90.0}, 11_550),
         ((Price(usd=Decimal("0.22"), unit=Unit.HOUR),), {Measure.AUDIO_SECONDS: 1.0}, 62),
         (TOKENS, {Measure.INPUT_TOKENS: 1_000, Measure.OUTPUT_TOKENS: 200}, 270),

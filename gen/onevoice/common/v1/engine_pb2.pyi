@@ -99,7 +99,7 @@ class EnginePrice(_message.Message):
     usd: _builtins.str
     """US dollars for one unit, as a decimal number."""
     unit: _builtins.str
-    """The unit: `1k characters`, `1M characters`, `minute of audio`, `hour of audio`, `1M input tokens`, `1M output tokens`."""
+    """The unit: `1k characters`, `1M characters`, `1M UTF-8 bytes`, `minute of audio`, `hour of audio`, `1M input tokens`, `1M output tokens`."""
     def __init__(
         self,
         *,
