@@ -150,7 +150,7 @@ class _Mixer(MixerClient):
         await _progress(on_progress)
         clips = [(clip.audio.sha256, clip.start_ms, clip.speed) for clip in order.clips]
         audio = _made(prefix, "mix", "audio/mp4", order.background.sha256, clips, order.duck_ranges)
-        voice = _made(prefix, "voice", "audio/flac", clips)
+        voice = _made(prefix, "voice", "audio/wav", clips)
         return await self._line.stage("mixer.mix", lambda _: Mix(audio, -20.1, -2.0, 1.0, voice))
 
     async def mux(self, order: MuxOrder, prefix: str) -> tuple[ObjectRef, int]:

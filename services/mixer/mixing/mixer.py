@@ -90,7 +90,7 @@ class Mixer:
             rendered, gains, measured = await self._produce(session, parts, part(report, 0.4, 0.97))
             mix = Mix(
                 audio=await self._results.put(work.key("m4a"), rendered.mix.path, "audio/mp4"),
-                voice=await self._results.put(work.key("flac", "voice"), rendered.voice.path, "audio/flac"),
+                voice=await self._results.put(work.key("wav", "voice"), rendered.voice.path, "audio/wav"),
                 loudness_lufs=measured.loudness_lufs,
                 true_peak_dbtp=measured.true_peak_dbtp,
                 voice_gain_db=gains.voice_db,
@@ -133,7 +133,7 @@ class Mixer:
         """
         gains = await self._aim(session, parts)
         for _ in range(_TRIES):
-            rendered = _Rendered(session.workspace.new("m4a"), session.workspace.new("flac"))
+            rendered = _Rendered(session.workspace.new("m4a"), session.workspace.new("wav"))
             measured = await self._encode(session, gains, rendered, report)
             if measured.true_peak_dbtp <= SAFE_DBTP:
                 break
@@ -168,21 +168,19 @@ class Mixer:
             )
 
     async def _encode(self, session: _Session, gains: Gains, rendered: _Rendered, report: Report) -> Measured:
-        mix, voice = _encoding(rendered.mix, 2, _AAC), _encoding(rendered.voice, 1, _STEM)
+        raw = Input("pipe", ("-ar", str(RATE), "-ac", "2"), own="f32le")
+        command = Command((raw,), (Output(rendered.mix, _AAC),))
         async with (
             self._decode(session, session.background) as decoder,
-            self._ffmpeg.stream(mix, session.workspace) as encoder,
-            self._ffmpeg.stream(voice, session.workspace) as stem,
+            self._ffmpeg.stream(command, session.workspace) as encoder,
         ):
-            out = Outputs(encoder.stdin, stem.stdin)
+            out = Outputs(encoder.stdin, rendered.voice.path)
             measured = await _beside(
                 decoder,
                 lambda pipe: render(pipe, session.ducker(), session.voice(), session.total, gains, out, report),
                 encoder,
-                stem,
             )
             await encoder.wait()
-            await stem.wait()
             return measured
 
     async def _encoded_peak(self, session: _Session, encoded: MediaFile) -> float:
@@ -204,16 +202,6 @@ _AAC = ("-c:a", "aac", "-aac_coder", "fast", "-q:a", "2.5", "-movflags", "+fasts
 Of constant quality: no frame is encoded again and again to meet a rate; about 170 kbit/s (ADR 031). ffmpeg's manual on
 the coder `fast`: better and much faster than `twoloop` at higher bit rates.
 """
-
-
-_STEM = ("-ar", "16000", "-c:a", "flac", "-compression_level", "1", "-sample_fmt", "s16", "-f", "flac")
-"""The rate at which lines are matched."""
-
-
-def _encoding(output: MediaFile, channels: int, options: tuple[str, ...]) -> Command:
-    """Encodes raw samples that come down a pipe."""
-    raw = Input("pipe", ("-ar", str(RATE), "-ac", str(channels)), own="f32le")
-    return Command((raw,), (Output(output, options),))
 
 
 async def _beside(decoder: Running, work: Callable[[Reader], T], *others: Running) -> T:

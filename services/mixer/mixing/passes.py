@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from services.mixer.mixing.levels import STEP, Levels
 from services.mixer.mixing.limiter import Limiter
 from services.mixer.mixing.loudness import HOP, SILENT, Energies, HopMeter, integrated
 from services.mixer.mixing.pipes import PipeWriter
+from services.mixer.mixing.stem import StemWriter
 from services.mixer.mixing.truepeak import PeakMeter
 from services.mixer.mixing.voice import Placed, Voice
 from services.mixer.progress import Report
@@ -65,12 +67,12 @@ class Measured:
 
 
 class Outputs(NamedTuple):
-    """The pipes that the pass writes, as float32; None: this part is dropped."""
+    """The outputs of the pass; None: this part is dropped."""
 
     mix: BinaryIO | None = None
-    """Stereo."""
-    voice: BinaryIO | None = None
-    """Mono: the voice alone, as loud as in the mix."""
+    """A pipe for stereo float32."""
+    voice: Path | None = None
+    """The file of the voice stem: the voice alone, as loud as in the mix."""
 
 
 def measure(background: Levels, ducker: Ducker, clips: Sequence[Placed], total: int) -> Parts:
@@ -101,7 +103,7 @@ def render(
     before the limiter, which acts on the mix as a whole.
     """
     limiter = Limiter(10 ** (gains.ceiling_dbtp / 20))
-    sink, stem = _Sink(out.mix), PipeWriter(out.voice)
+    sink, stem = _Sink(out.mix), StemWriter(out.voice)
     silence = np.zeros(BLOCK, dtype=np.float32)
     with sink.writer, stem:
         for begin, end in blocks(total):

@@ -62,7 +62,7 @@ class Mix:
     audio: ObjectRef
     """AAC in MP4, 48 kHz, stereo."""
     voice: ObjectRef
-    """The voice stem, on the timeline and as loud as in the mix: FLAC, 16 kHz, mono."""
+    """The voice stem, on the timeline and as loud as in the mix: WAV, 16 kHz, mono."""
     loudness_lufs: float
     true_peak_dbtp: float
     voice_gain_db: float

@@ -459,7 +459,7 @@ class MixResult(_message.Message):
 
     @_builtins.property
     def voice(self) -> _media_pb2.ObjectRef:
-        """The voice stem: the clips alone, on the timeline of the mix and as loud as in it. FLAC, 16 kHz, mono."""
+        """The voice stem: the clips alone, on the timeline of the mix and as loud as in it. WAV, 16 kHz, mono."""
 
     def __init__(
         self,
