@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import contextmanager
 
@@ -13,9 +14,13 @@ from onevoice_cli.models.catalogue import KNOWN, Known, find
 from onevoice_cli.models.commands import DEFAULT_FOLDER
 from onevoice_cli.models.fetch import _lock, fetch
 from onevoice_cli.models.hub import Hub
-from onevoice_kit.engines.model_store import stored_models
+from onevoice_kit.engines.model_store import FileRecord, StoredModel, stored_models
 from onevoice_kit.errors import Conflict, Forbidden, InvalidInput, NotFound, PreconditionFailed, Unavailable
+from services.translate.engines.base import LanguagePair, Line
+from services.translate.engines.ct2 import Ct2
+from services.translate.engines.ct2_files import routes
 from services.translate.settings import TranslateSettings
+from tests.support import ct2_models
 from tests.support.hub_server import hub_server
 
 MODEL = find("opus-mt-en-es")
@@ -207,6 +212,34 @@ def test_the_known_models_have_names_of_their_own():
 
 def test_the_service_looks_where_the_command_puts_models():
     assert TranslateSettings.model_fields["onevoice_models"].default == DEFAULT_FOLDER
+
+
+async def test_a_fetched_model_translates(hub, folder, tmp_path):
+    made = ct2_models.opus(tmp_path / "made")
+    hub.models[MODEL.id] = {path.name: path.read_bytes() for path in made.iterdir()}
+    fetched(hub, folder)
+    engine = Ct2(TranslateSettings(onevoice_models=folder))
+    pair = LanguagePair("en", "es")
+    assert (await engine.describe()).pairs == (pair,)
+    assert engine.used_for(pair).model == MODEL.id
+    [answer] = await engine.translate(pair, [Line("The dog is here.")], (), lambda _: None)
+    assert answer.text == "The dog is here."
+    await engine.close()
+
+
+@pytest.mark.parametrize("known", [one for one in KNOWN if one.name.startswith("opus-mt")], ids=lambda one: one.name)
+def test_each_known_model_for_one_source_names_its_languages(tmp_path, known):
+    tokens = ["</s>", ">>spa<<", ">>cat<<"] if "romance" in known.name else ["</s>"]
+    for name in ("model.bin", "source.spm", "target.spm"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "shared_vocabulary.json").write_text(json.dumps(tokens))
+    files = {"model.bin": FileRecord(0, "")}
+    StoredModel(tmp_path, known.id, "0123", known.licence, files).write()
+    served, problems = routes((known.id,), tmp_path.parent, ("en", "es", "ca", "fr"))
+    source, _, targets = known.languages.partition(" → ")
+    assert problems == []
+    assert {pair.source for pair in served} == {source}
+    assert {pair.target for pair in served} == ({"es", "ca"} if "romance" in known.name else {targets})
 
 
 def test_the_command_fetches_lists_and_verifies(hub, folder, monkeypatch):
