@@ -9,7 +9,7 @@ goes with the message, so that a receiver can recognize the repetition.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -94,12 +94,11 @@ async def take_due(engine: AsyncEngine, *, limit: int = 10, hold_s: float = 60.0
     ]
 
 
-async def mark_sent(engine: AsyncEngine, key: str) -> None:
-    """The notification is on its way."""
+async def mark_sent(engine: AsyncEngine, keys: Collection[str]) -> None:
+    """The notifications are on their way."""
+    sent = update(notifications).where(notifications.c.key.in_(keys)).values(sent_at=func.now(), error=None)
     async with transaction(engine) as connection:
-        await connection.execute(
-            update(notifications).where(notifications.c.key == key).values(sent_at=func.now(), error=None)
-        )
+        await connection.execute(sent)
 
 
 async def mark_failed(engine: AsyncEngine, key: str, error: str, *, max_attempts: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -120,4 +121,5 @@ def run(app: Any, settings: GatewaySettings) -> None:
     for stop in (signal.SIGTERM, signal.SIGINT):
         # After a graceful shutdown uvicorn raises the signal again; the exit code is to be 0.
         signal.signal(stop, lambda *_: None)
+    gc.freeze()  # what is there by now stays: the collector need not go through it again and again
     Server(config).run()

@@ -47,19 +47,22 @@ class NotificationSender:
                 await asyncio.sleep(self._poll_s)
 
     async def send_due(self) -> int:
-        """Sends one batch; returns how many notifications were due."""
+        """Sends one batch, all of it at the same time; returns how many notifications were due."""
         due = await notifications.take_due(self._engine, limit=BATCH)
-        for notification in due:
-            await self._send(notification)
+        sent = await asyncio.gather(*map(self._send, due))
+        if any(sent):
+            keys = [notification.key for notification, done in zip(due, sent, strict=True) if done]
+            await notifications.mark_sent(self._engine, keys)
         return len(due)
 
-    async def _send(self, notification: Notification) -> None:
+    async def _send(self, notification: Notification) -> bool:
+        """Returns whether it was sent."""
         try:
             await self._channels[notification.kind].send(note_of(notification))
         except Exception as error:  # noqa: BLE001 - one note's trouble must not hold up the others
             await self._not_sent(notification, error)
-        else:
-            await notifications.mark_sent(self._engine, notification.key)
+            return False
+        return True
 
     async def _not_sent(self, notification: Notification, error: Exception) -> None:
         hopeless = isinstance(error, InvalidInput)

@@ -8,6 +8,7 @@ import ipaddress
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic import SecretStr
@@ -24,6 +25,8 @@ CALLER_REASONS = frozenset({UNIDENTIFIED, INVALID, EXPIRED, NOT_ALLOWED, NOT_DEC
 """Reasons for which a server refuses a caller as such; the caller's deployment is wrong then, not its input."""
 
 _MIN_SECRET = 32
+_PAIRS = 64
+"""Pairs of service and caller whose derived keys are kept."""
 _VERSION = "v1"
 
 
@@ -60,7 +63,12 @@ def caller_key(key: bytes, caller: str) -> bytes:
 
 def derived_keys(secrets: Sequence[bytes]) -> Keys:
     """The keys of every pair, for a process that holds the secrets of the deployment."""
-    return lambda service, caller: [caller_key(server_key(secret, service), caller) for secret in secrets]
+
+    @lru_cache(maxsize=_PAIRS)  # the same few for every call; bounded, for a caller may give itself any name
+    def keys(service: str, caller: str) -> Sequence[bytes]:
+        return tuple(caller_key(server_key(secret, service), caller) for secret in secrets)
+
+    return keys
 
 
 def process_keys(secrets: Sequence[bytes], served: str, caller: str, called: Sequence[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -26,6 +27,7 @@ async def run(
     try:
         async with _signals() as stopping:
             await start()
+            gc.freeze()  # what is there by now stays: the collector need not go through it again and again
             try:
                 tasks = [asyncio.create_task(work()) for work in background]
                 await _until(stopping, tasks)

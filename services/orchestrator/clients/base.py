@@ -18,7 +18,7 @@ T = TypeVar("T")
 SHORT_S = 30.0
 """Deadline of a call whose work does not grow with the media."""
 KEEP_S = 30.0
-"""A service's list of engines changes with its deployment, so a worker fetches it no more often than this."""
+"""A service's lists of engines and voices change with its deployment, so a worker fetches them no more often."""
 
 
 def for_media(duration_ms: int, per_second: float, base_s: float = 120.0) -> float:

@@ -20,6 +20,8 @@ class TtsClient:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = TtsServiceStub(channel)
         self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=SHORT_S))
+        self._voices: dict[str, Recent[pb.ListVoicesResponse]] = {}
+        """By language."""
 
     async def engines(self, language: str, named: str) -> list[EngineUse]:
         """Lists the engines that a job in this language may get: the named one, or all that serve the language."""
@@ -28,10 +30,12 @@ class TtsClient:
 
     async def voices(self, language: str, engine: str) -> list[Voice]:
         """Voices of a language, of one engine where it is named."""
-        response = await self._stub.ListVoices(pb.ListVoicesRequest(language=language), timeout=SHORT_S)
+        if language not in self._voices:
+            request = pb.ListVoicesRequest(language=language)
+            self._voices[language] = Recent(lambda: self._stub.ListVoices(request, timeout=SHORT_S))
+        listed = await self._voices[language]()
         voices = [
-            Voice(voice.id, voice.language, pb.VoiceGender.Name(voice.gender), voice.engine)
-            for voice in response.voices
+            Voice(voice.id, voice.language, pb.VoiceGender.Name(voice.gender), voice.engine) for voice in listed.voices
         ]
         return [voice for voice in voices if engine in ("", voice.engine)]
 
