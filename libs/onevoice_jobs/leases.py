@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Double, bindparam, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from onevoice_jobs.events import JOB_STARTED, record_events
@@ -152,14 +152,9 @@ def superseded(sent_at: datetime | None, waiting_since: datetime | None, newest_
 
 async def renew(engine: AsyncEngine, lease: Lease, *, ttl_s: float = 120.0) -> Renewal:
     """Keeps the lease for `ttl_s` from now and returns whether the user has cancelled. Raises `LeaseLost`."""
-    statement = (
-        update(jobs)
-        .where(held_by(lease))
-        .values(lease_until=_in(ttl_s))
-        .returning(jobs.c.lease_until, jobs.c.cancel_requested_at)
-    )
+    parameters = {"job_id": lease.job_id, "epoch": lease.epoch, "ttl_s": ttl_s}
     async with transaction(engine) as connection:
-        row = (await connection.execute(statement)).one_or_none()
+        row = (await connection.execute(_RENEW, parameters)).one_or_none()
     if row is None:
         raise LeaseLost(lease.job_id)
     renewed = Lease(lease.job_id, lease.owner, lease.epoch, row.lease_until)
@@ -192,12 +187,12 @@ def held_by(lease: Lease) -> Any:
     return (jobs.c.id == lease.job_id) & (jobs.c.lease_epoch == lease.epoch)
 
 
-def _in(seconds: float) -> Any:
-    return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-
-
-async def _lock(connection: AsyncConnection, job_id: UUID) -> AnyRow | None:
-    columns = (
+# Built once (ADR 030): building a statement costs more than executing it.
+_ID = jobs.c.id == bindparam("job_id")
+_UNTIL = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("ttl_s", type_=Double))
+_JOB = select(*JOB_COLUMNS).where(_ID)
+_LOCK = (
+    select(
         jobs.c.id,
         jobs.c.status,
         jobs.c.lease_owner,
@@ -210,7 +205,34 @@ async def _lock(connection: AsyncConnection, job_id: UUID) -> AnyRow | None:
         (jobs.c.deadline_at <= func.clock_timestamp()).label("overdue"),
         text("COALESCE(EXTRACT(EPOCH FROM lease_until - clock_timestamp()), 0)::float8 AS held_s"),
     )
-    return (await connection.execute(select(*columns).where(jobs.c.id == job_id).with_for_update())).one_or_none()
+    .where(_ID)
+    .with_for_update()
+)
+_RENEW = (
+    update(jobs)
+    .where(_ID, jobs.c.lease_epoch == bindparam("epoch"))
+    .values(lease_until=_UNTIL)
+    .returning(jobs.c.lease_until, jobs.c.cancel_requested_at)
+)
+_KEEP = update(jobs).where(_ID).values(lease_until=_UNTIL).returning(jobs.c.lease_epoch, jobs.c.lease_until)
+_GRANT = (
+    update(jobs)
+    .where(_ID)
+    .values(
+        lease_owner=bindparam("owner"),
+        lease_until=_UNTIL,
+        edits_epoch=jobs.c.lease_epoch + 1,
+        lease_epoch=jobs.c.lease_epoch + 1,
+        attempts=jobs.c.attempts + 1,
+        updated_at=func.now(),
+    )
+    .returning(*JOB_COLUMNS, jobs.c.lease_until)
+)
+_GRANT_TO_RUN = _GRANT.values(status=JobStatus.PROCESSING, started_at=func.coalesce(jobs.c.started_at, func.now()))
+
+
+async def _lock(connection: AsyncConnection, job_id: UUID) -> AnyRow | None:
+    return (await connection.execute(_LOCK, {"job_id": job_id})).one_or_none()
 
 
 def _verdict(row: AnyRow, attempts_before: int, max_attempts: int) -> Verdict:
@@ -223,13 +245,7 @@ def _verdict(row: AnyRow, attempts_before: int, max_attempts: int) -> Verdict:
 
 async def _granted_before(connection: AsyncConnection, row: AnyRow, ttl_s: float, max_attempts: int) -> Claim:
     """The claim is a repetition: its lease goes on, and the attempt is counted already."""
-    statement = (
-        update(jobs)
-        .where(jobs.c.id == row.id)
-        .values(lease_until=_in(ttl_s))
-        .returning(jobs.c.lease_epoch, jobs.c.lease_until)
-    )
-    kept = (await connection.execute(statement)).one()
+    kept = (await connection.execute(_KEEP, {"job_id": row.id, "ttl_s": ttl_s})).one()
     lease = Lease(row.id, row.lease_owner, kept.lease_epoch, kept.lease_until)
     verdict = _verdict(row, row.attempts - 1, max_attempts)
     return Claim(lease, await _job(connection, row.id), verdict, _resumed(row))
@@ -242,26 +258,10 @@ def _resumed(row: AnyRow) -> bool:
 async def _grant(
     connection: AsyncConnection, job_id: UUID, owner: str, ttl_s: float, runs: bool
 ) -> tuple[Lease, JobRecord]:
-    started: dict[str, Any] = {}
-    if runs:
-        started = {"status": JobStatus.PROCESSING, "started_at": func.coalesce(jobs.c.started_at, func.now())}
-    statement = (
-        update(jobs)
-        .where(jobs.c.id == job_id)
-        .values(
-            lease_owner=owner,
-            lease_until=_in(ttl_s),
-            edits_epoch=jobs.c.lease_epoch + 1,
-            lease_epoch=jobs.c.lease_epoch + 1,
-            attempts=jobs.c.attempts + 1,
-            updated_at=func.now(),
-            **started,
-        )
-        .returning(*JOB_COLUMNS, jobs.c.lease_until)
-    )
-    row = (await connection.execute(statement)).one()
+    parameters = {"job_id": job_id, "owner": owner, "ttl_s": ttl_s}
+    row = (await connection.execute(_GRANT_TO_RUN if runs else _GRANT, parameters)).one()
     return Lease(job_id, owner, row.lease_epoch, row.lease_until), job_from_row(row)
 
 
 async def _job(connection: AsyncConnection, job_id: UUID) -> JobRecord:
-    return job_from_row((await connection.execute(select(*JOB_COLUMNS).where(jobs.c.id == job_id))).one())
+    return job_from_row((await connection.execute(_JOB, {"job_id": job_id})).one())

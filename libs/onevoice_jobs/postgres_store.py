@@ -129,13 +129,7 @@ class PostgresJobStore:
 
     async def cancel_requested(self) -> bool:
         """See `JobStore`."""
-        statement = select(jobs.c.cancel_requested_at).where(
-            jobs.c.id == self._lease.job_id, jobs.c.lease_epoch == self._lease.epoch
-        )
-        rows = await self._read(statement)
-        if not rows:
-            raise LeaseLost(self._lease.job_id)
-        return rows[0].cancel_requested_at is not None
+        return bool(await self._execute(statements.CANCEL_REQUESTED, {}))
 
     async def job_completed(self, *, spent_credits: int, metrics: Json) -> None:
         """See `JobStore`."""

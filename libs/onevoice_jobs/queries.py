@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Text, cast, func, select, tuple_
+from sqlalchemy import Select, Text, bindparam, cast, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from onevoice_jobs.models import (
@@ -49,10 +49,13 @@ class JobView:
     languages: tuple[LanguageRecord, ...]
 
 
+_JOB_OF = select(*JOB_COLUMNS).where(jobs.c.id == bindparam("job"), jobs.c.user_id == bindparam("user"))
+_LANGUAGES = select(*LANGUAGE_COLUMNS).where(language_tasks.c.job_id.in_(bindparam("jobs", expanding=True)))
+
+
 async def get_job(connection: AsyncConnection, user_id: UUID, job_id: UUID) -> JobView:
     """A job of the user; `NotFound` (reason `job_not_found`)."""
-    statement = select(*JOB_COLUMNS).where(jobs.c.id == job_id, jobs.c.user_id == user_id)
-    row = (await connection.execute(statement)).one_or_none()
+    row = (await connection.execute(_JOB_OF, {"job": job_id, "user": user_id})).one_or_none()
     if row is None:
         raise job_not_found()
     return (await _with_languages(connection, [job_from_row(row)]))[0]
@@ -193,8 +196,8 @@ def _of(table: Any, user_id: UUID, job_id: UUID) -> Select[Any]:
 
 
 async def _with_languages(connection: AsyncConnection, found: list[JobRecord]) -> list[JobView]:
-    statement = select(*LANGUAGE_COLUMNS).where(language_tasks.c.job_id.in_([job.id for job in found]))
-    records = [language_from_row(row) for row in await connection.execute(statement)]
+    rows = await connection.execute(_LANGUAGES, {"jobs": [job.id for job in found]})
+    records = [language_from_row(row) for row in rows]
     by_key = {(record.job_id, record.language): record for record in records}
     return [JobView(job, tuple(by_key[job.id, language] for language in job.target_languages)) for job in found]
 

@@ -159,6 +159,11 @@ FINISH_STEPS_WITH_LANGUAGE = _job("source_language = CAST(:source_language AS te
 LOCK = text("SELECT id, NULL AS result FROM jobs.jobs WHERE id = :job_id AND lease_epoch = :epoch FOR UPDATE")
 """Waits for whatever is being written to the job."""
 
+CANCEL_REQUESTED = text("""
+    SELECT id, cancel_requested_at IS NOT NULL AS result FROM jobs.jobs WHERE id = :job_id AND lease_epoch = :epoch
+""")
+"""Returns whether the user has cancelled."""
+
 FORGET_RESULTS = _fenced(
     "".join(
         f", no_{table} AS (DELETE FROM jobs.{table} USING fence WHERE {table}.job_id = fence.id)"  # noqa: S608

@@ -47,11 +47,13 @@ class NewJob:
     """From submission; a job that has not ended by then is failed."""
 
 
+_INSERT = insert(jobs).returning(jobs.c.enqueued_at)
+
+
 async def insert_job(connection: AsyncConnection, job: NewJob, job_id: UUID) -> None:
     """Inserts the job, its language tasks, its first event and its queue message."""
     now = datetime.now(UTC)
-    inserted = insert(jobs).values(_row(job, job_id, now)).returning(jobs.c.enqueued_at)
-    sent_at = (await connection.execute(inserted)).scalar_one()
+    sent_at = (await connection.execute(_INSERT, _row(job, job_id, now))).scalar_one()
     tasks = [{"job_id": job_id, "language": language} for language in job.target_languages]
     await connection.execute(insert(language_tasks), tasks)
     await record_events(connection, job_id, [Event(JOB_CREATED, {"languages": list(job.target_languages)})])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Row, Text, bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from onevoice_kit.db import uuid7
 from services.billing.models import (
@@ -31,12 +32,60 @@ _RESERVATION = (
 )
 _ENTRY = tuple(column for column in entries.c if column.name not in ("user_id", "job_id"))
 
+# Built once: building a statement costs more than executing it (ADR 030).
+_FIND_ACCOUNT = select(accounts.c.user_id, accounts.c.available, accounts.c.reserved).where(
+    accounts.c.user_id == bindparam("user")
+)
+_LOCK_ACCOUNT = _FIND_ACCOUNT.with_for_update()
+_FIND_RESERVATION = select(*_RESERVATION).where(reservations.c.reservation_id == bindparam("reservation"))
+_LOCK_RESERVATION = _FIND_RESERVATION.with_for_update()
+_INSERT_RESERVATION = upsert(reservations).on_conflict_do_nothing().returning(reservations.c.reservation_id)
+_CLOSE_RESERVATION = (
+    update(reservations)
+    .where(reservations.c.reservation_id == bindparam("reservation"), reservations.c.state == ReservationState.OPEN)
+    .values(state=bindparam("closed"), spent=bindparam("credits_spent"), closed_at=func.now())
+)
+
+
+def _movement(kind: EntryKind) -> ReturningUpdate[tuple[Any, ...]]:
+    """Writes an entry and moves the balances by it."""
+    debit, credit = MOVEMENTS[kind]
+    amount = bindparam("amount", type_=BigInteger)
+    entry = insert(entries).values(
+        id=bindparam("entry"),
+        user_id=bindparam("user", type_=Text),
+        kind=kind,
+        reservation_id=bindparam("reservation", type_=Text),
+        job=bindparam("for_job", type_=Text),
+        credits=amount,
+        debit_account=debit,
+        credit_account=credit,
+    )
+    return (
+        update(accounts)
+        .where(accounts.c.user_id == bindparam("user", type_=Text))
+        .values(
+            available=_moved(accounts.c.available, "available", debit, credit, amount),
+            reserved=_moved(accounts.c.reserved, "reserved", debit, credit, amount),
+        )
+        .returning(accounts.c.user_id, accounts.c.available, accounts.c.reserved)
+        .add_cte(entry.cte("entry"))
+    )
+
+
+def _moved(
+    balance: ColumnElement[int], name: str, debit: str, credit: str, amount: ColumnElement[int]
+) -> ColumnElement[int]:
+    return balance + amount * ((credit == name) - (debit == name))
+
+
+_MOVE = {kind: _movement(kind) for kind in EntryKind}
+
 
 async def find_account(connection: AsyncConnection, user_id: str, *, lock: bool = False) -> Account | None:
     """An account, locked until the end of the transaction where asked."""
-    statement = select(accounts.c.user_id, accounts.c.available, accounts.c.reserved)
-    statement = statement.where(accounts.c.user_id == user_id)
-    row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
+    statement = _LOCK_ACCOUNT if lock else _FIND_ACCOUNT
+    row = (await connection.execute(statement, {"user": user_id})).one_or_none()
     return Account(row.user_id, row.available, row.reserved) if row else None
 
 
@@ -55,28 +104,14 @@ async def record(
     job_id: str | None = None,
 ) -> Account:
     """Writes an entry and moves the balances by it, in one statement; returns the account afterwards."""
-    debit, credit = MOVEMENTS[kind]
-    entry = insert(entries).values(
-        id=uuid7(),
-        user_id=user_id,
-        kind=kind,
-        reservation_id=reservation_id,
-        job=job_id or None,
-        credits=credits_,
-        debit_account=debit,
-        credit_account=credit,
-    )
-    statement = (
-        update(accounts)
-        .where(accounts.c.user_id == user_id)
-        .values(
-            available=_moved(accounts.c.available, "available", debit, credit, credits_),
-            reserved=_moved(accounts.c.reserved, "reserved", debit, credit, credits_),
-        )
-        .returning(accounts.c.user_id, accounts.c.available, accounts.c.reserved)
-        .add_cte(entry.cte("entry"))
-    )
-    row = (await connection.execute(statement)).one()
+    parameters = {
+        "entry": uuid7(),
+        "user": user_id,
+        "reservation": reservation_id,
+        "for_job": job_id or None,
+        "amount": credits_,
+    }
+    row = (await connection.execute(_MOVE[kind], parameters)).one()
     return Account(row.user_id, row.available, row.reserved)
 
 
@@ -84,8 +119,8 @@ async def find_reservation(
     connection: AsyncConnection, reservation_id: str, *, lock: bool = False
 ) -> Reservation | None:
     """A reservation, locked until the end of the transaction where asked."""
-    statement = select(*_RESERVATION).where(reservations.c.reservation_id == reservation_id)
-    row = (await connection.execute(statement.with_for_update() if lock else statement)).one_or_none()
+    statement = _LOCK_RESERVATION if lock else _FIND_RESERVATION
+    row = (await connection.execute(statement, {"reservation": reservation_id})).one_or_none()
     return _reservation(row) if row else None
 
 
@@ -100,30 +135,22 @@ async def insert_reservation(
         "credits": credits_,
         "state": ReservationState.OPEN,
     }
-    return await _insert_reservation(connection, values)
+    return (await connection.execute(_INSERT_RESERVATION, values)).one_or_none() is not None
 
 
 async def insert_void(connection: AsyncConnection, reservation_id: str) -> bool:
     """Stores that a reservation was released before it was made; False where it exists."""
-    values = {
-        "reservation_id": reservation_id,
-        "credits": 0,
-        "state": ReservationState.RELEASED,
-        "closed_at": func.now(),
-    }
-    return await _insert_reservation(connection, values)
+    values = {"reservation_id": reservation_id, "credits": 0, "state": ReservationState.RELEASED}
+    statement = _INSERT_RESERVATION.values(closed_at=func.now())
+    return (await connection.execute(statement, values)).one_or_none() is not None
 
 
 async def close_reservation(
     connection: AsyncConnection, reservation_id: str, state: ReservationState, spent: int
 ) -> None:
     """Ends a reservation that the transaction has locked."""
-    statement = (
-        update(reservations)
-        .where(reservations.c.reservation_id == reservation_id, reservations.c.state == ReservationState.OPEN)
-        .values(state=state, spent=spent, closed_at=func.now())
-    )
-    await connection.execute(statement)
+    parameters = {"reservation": reservation_id, "closed": state, "credits_spent": spent}
+    await connection.execute(_CLOSE_RESERVATION, parameters)
 
 
 async def list_open(connection: AsyncConnection, min_age_s: int, after: str, limit: int) -> list[str]:
@@ -146,15 +173,6 @@ async def list_entries(connection: AsyncConnection, user_id: str, before: int | 
         statement = statement.where(entries.c.number < before)
     statement = statement.order_by(entries.c.number.desc()).limit(limit)
     return [_entry(row) for row in await connection.execute(statement)]
-
-
-async def _insert_reservation(connection: AsyncConnection, values: dict[str, Any]) -> bool:
-    statement = upsert(reservations).values(values).on_conflict_do_nothing().returning(reservations.c.reservation_id)
-    return (await connection.execute(statement)).one_or_none() is not None
-
-
-def _moved(balance: ColumnElement[int], name: str, debit: str, credit: str, credits_: int) -> ColumnElement[int]:
-    return balance + credits_ * ((credit == name) - (debit == name))
 
 
 def _reservation(row: Row[*tuple[Any, ...]]) -> Reservation:

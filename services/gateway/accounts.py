@@ -13,13 +13,13 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     Column,
-    ColumnElement,
     DateTime,
     ForeignKey,
     Index,
     Table,
     Text,
     Uuid,
+    bindparam,
     func,
     or_,
     select,
@@ -86,10 +86,12 @@ async def grant(connection: AsyncConnection, user_id: UUID, rights: Collection[R
     await connection.execute(update(users).where(mine).values(rights=sorted({*present, *rights})))
 
 
+_USER = select(*_COLUMNS).where(users.c.id == bindparam("user"), users.c.disabled_at.is_(None))
+
+
 async def get_user(connection: AsyncConnection, user_id: UUID) -> User | None:
     """The user with this id, unless disabled."""
-    found = await connection.execute(select(*_COLUMNS).where(users.c.id == user_id, users.c.disabled_at.is_(None)))
-    row = found.one_or_none()
+    row = (await connection.execute(_USER, {"user": user_id})).one_or_none()
     return None if row is None else User(*row)
 
 
@@ -146,6 +148,12 @@ class Caller:
 
 
 _USED_PRECISION = timedelta(minutes=1)
+_IS_STALE = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < func.now() - _USED_PRECISION)
+_CALLER = (
+    select(api_keys.c.user_id, api_keys.c.id, users.c.rights, _IS_STALE.label("stale"))
+    .join(users, users.c.id == api_keys.c.user_id)
+    .where(api_keys.c.key_hash == bindparam("hash"), api_keys.c.revoked_at.is_(None), users.c.disabled_at.is_(None))
+)
 
 
 async def add_key(connection: AsyncConnection, user_id: UUID, key: str, name: str) -> UUID:
@@ -158,21 +166,12 @@ async def add_key(connection: AsyncConnection, user_id: UUID, key: str, name: st
 
 async def find_caller(connection: AsyncConnection, key: str) -> Caller | None:
     """The owner of the key; None where it is unknown or revoked or its user disabled. Notes the use, to the minute."""
-    statement = (
-        select(api_keys.c.user_id, api_keys.c.id, users.c.rights, _is_stale().label("stale"))
-        .join(users, users.c.id == api_keys.c.user_id)
-        .where(api_keys.c.key_hash == hash_key(key), api_keys.c.revoked_at.is_(None), users.c.disabled_at.is_(None))
-    )
-    row = (await connection.execute(statement)).one_or_none()
+    row = (await connection.execute(_CALLER, {"hash": hash_key(key)})).one_or_none()
     if row is None:
         return None
     if row.stale:
         await connection.execute(update(api_keys).where(api_keys.c.id == row.id).values(last_used_at=func.now()))
     return Caller(user_id=row.user_id, key_id=row.id, rights=frozenset(row.rights))
-
-
-def _is_stale() -> ColumnElement[bool]:
-    return or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < func.now() - _USED_PRECISION)
 
 
 _ONCE_MORE = Retry(

@@ -109,8 +109,8 @@ MONEY = (
     Mutation(
         "the idempotency record is not checked",
         _KEYS,
-        "    return claimed.one_or_none() is not None",
-        "    return claimed.one_or_none() is not None or True",
+        "    return (await connection.execute(_CLAIM, row)).one_or_none() is not None",
+        "    return (await connection.execute(_CLAIM, row)).one_or_none() is not None or True",
         (
             f"{_TEST_IDEMPOTENCY}test_a_repeated_call_gets_the_first_answer_and_another_body_is_refused",
             f"{_TEST_IDEMPOTENCY}test_calls_at_the_same_time_happen_once",

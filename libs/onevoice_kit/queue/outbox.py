@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     DateTime,
+    Double,
     Identity,
     Index,
     Interval,
@@ -102,21 +103,44 @@ async def enqueue(
     Ten more `priority` double its group's share and go first within the group; so does waiting, within
     bounds (see `order.turns`).
     """
-    values = {
+    row = {
         "body": message.body,
         "attributes": dict(message.attributes),
         "group_id": message.group_id,
         "priority": priority,
     }
+    statement = insert(table)
     if delay_s > 0:
-        values["available_at"] = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, delay_s)
-    await connection.execute(insert(table).values(values))
+        statement = statement.values(available_at=func.now() + func.make_interval(0, 0, 0, 0, 0, 0, delay_s))
+    await connection.execute(statement, row)
     await notify(connection, channel_of(table))
+
+
+_NOTIFY = text("SELECT pg_notify(:channel, '')")
 
 
 async def notify(connection: AsyncConnection, channel: str) -> None:
     """Wakes the listeners of the channel, once the transaction commits."""
-    await connection.execute(select(func.pg_notify(channel, "")))
+    await connection.execute(_NOTIFY, {"channel": channel})
+
+
+class _Received:
+    """
+    Statements on a row that a receiver holds under its receipt, as long as it has not been received again since. Built
+    once, for building a statement costs more than executing it (ADR 030).
+    """
+
+    def __init__(self, table: Table) -> None:
+        received = and_(table.c.id == bindparam("message"), table.c.handle == bindparam("receipt"))
+        held = and_(received, table.c.claimed_until > func.now())
+        then = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("seconds", type_=Double))
+        given_up: dict[str, Any] = {"claimed_until": None, "handle": None}
+        self.extend = update(table).where(held).values(claimed_until=then)
+        self.release = update(table).where(received).values(available_at=then, **given_up)
+        self.delete = delete(table).where(received)
+        self.bury = (
+            update(table).where(received).values(dead_at=func.now(), dead_reason=bindparam("reason"), **given_up)
+        )
 
 
 class OutboxQueue:
@@ -153,6 +177,7 @@ class OutboxQueue:
         self._owns_listener = listener is None
         self._max_receives = max_receives
         self._claim = _claim_statement(table, age_s, most_per_group)
+        self._received = _Received(table)
 
     async def receive(self, *, max_messages: int = 1, wait_s: float = 20.0) -> Sequence[Delivery]:
         deadline = time.monotonic() + wait_s
@@ -165,22 +190,17 @@ class OutboxQueue:
                 await subscription.get(min(left, _POLL_S))
 
     async def extend(self, delivery: Delivery, seconds: int) -> None:
-        until = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-        statement = update(self._table).where(self._held(delivery)).values(claimed_until=until)
-        if not await self._execute(statement):
+        if not await self._execute(self._received.extend, delivery, {"seconds": seconds}):
             raise Conflict("The message is no longer held under this receipt.", reason="stale_receipt")
 
     async def release(self, delivery: Delivery, *, delay_s: int = 0) -> None:
-        available = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, delay_s)
-        values = {"claimed_until": None, "handle": None, "available_at": available}
-        await self._execute(update(self._table).where(self._received(delivery)).values(values), wake=delay_s == 0)
+        await self._execute(self._received.release, delivery, {"seconds": delay_s}, wake=delay_s == 0)
 
     async def delete(self, delivery: Delivery) -> None:
-        await self._execute(delete(self._table).where(self._received(delivery)))
+        await self._execute(self._received.delete, delivery)
 
     async def dead_letter(self, delivery: Delivery, reason: str) -> None:
-        values = {"claimed_until": None, "handle": None, "dead_at": func.now(), "dead_reason": reason}
-        await self._execute(update(self._table).where(self._received(delivery)).values(values))
+        await self._execute(self._received.bury, delivery, {"reason": reason})
 
     async def depth(self) -> QueueDepth:
         row = self._table.c
@@ -218,17 +238,13 @@ class OutboxQueue:
             for row in sorted(rows, key=lambda row: (row.turn, row.id))
         ]
 
-    def _received(self, delivery: Delivery) -> ColumnElement[bool]:
-        """The row, as long as it has not been received again since."""
-        return and_(self._table.c.id == int(delivery.id), self._table.c.handle == UUID(delivery.handle))
-
-    def _held(self, delivery: Delivery) -> ColumnElement[bool]:
-        return and_(self._received(delivery), self._table.c.claimed_until > func.now())
-
-    async def _execute(self, statement: Any, *, wake: bool = False) -> int:
-        """Runs a statement on one row; returns how many rows it changed."""
+    async def _execute(
+        self, statement: Any, delivery: Delivery, parameters: Mapping[str, Any] | None = None, *, wake: bool = False
+    ) -> int:
+        """Runs a statement on the row of a delivery; returns how many rows it changed."""
+        row = {"message": int(delivery.id), "receipt": UUID(delivery.handle)}
         async with transaction(self._engine) as connection:
-            hit: int = (await connection.execute(statement)).rowcount
+            hit: int = (await connection.execute(statement, {**row, **(parameters or {})})).rowcount
             if wake and hit:
                 await notify(connection, self._channel)
         return hit

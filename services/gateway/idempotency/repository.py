@@ -8,7 +8,23 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Column, DateTime, Index, Integer, Table, Text, Uuid, delete, false, func, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    Interval,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    delete,
+    false,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -52,18 +68,25 @@ class Record:
 _COLUMNS = [idempotency_keys.c[name] for name in Record.__dataclass_fields__]
 
 
+_CLAIM = (
+    insert(idempotency_keys)
+    .values(running_until=func.now() + bindparam("running", type_=Interval))
+    .on_conflict_do_nothing()
+    .returning(idempotency_keys.c.key)
+)
+
+
 async def insert_running(connection: AsyncConnection, record: Record, running: timedelta) -> bool:
     """Claims the key; False where it is taken."""
-    statement = insert(idempotency_keys).values(
-        user_id=record.user_id,
-        key=record.key,
-        operation=record.operation,
-        request_hash=record.request_hash,
-        resource_id=record.resource_id,
-        running_until=func.now() + running,
-    )
-    claimed = await connection.execute(statement.on_conflict_do_nothing().returning(idempotency_keys.c.key))
-    return claimed.one_or_none() is not None
+    row = {
+        "user_id": record.user_id,
+        "key": record.key,
+        "operation": record.operation,
+        "request_hash": record.request_hash,
+        "resource_id": record.resource_id,
+        "running": running,
+    }
+    return (await connection.execute(_CLAIM, row)).one_or_none() is not None
 
 
 async def find(connection: AsyncConnection, user_id: UUID, key: str) -> Record | None:
@@ -79,11 +102,24 @@ async def forget_expired(connection: AsyncConnection, record: Record, keep: time
     return (await connection.execute(delete(idempotency_keys).where(*mine, *_is_old(keep)))).rowcount == 1
 
 
+_ANSWER = (
+    update(idempotency_keys)
+    .where(
+        idempotency_keys.c.user_id == bindparam("user"),
+        idempotency_keys.c.key == bindparam("own_key"),
+        idempotency_keys.c.resource_id == bindparam("resource"),
+        idempotency_keys.c.response_status.is_(None),
+        idempotency_keys.c.abandoned.is_(False),
+    )
+    .values(response_status=bindparam("status"), response_body=bindparam("body"))
+)
+
+
 async def answer(connection: AsyncConnection, record: Record, status: int, body: Mapping[str, Any]) -> bool:
     """Stores the answer; False where the record is no longer ours."""
-    running = (*_is_unanswered(record), idempotency_keys.c.abandoned.is_(False))
-    statement = update(idempotency_keys).where(*running).values(response_status=status, response_body=dict(body))
-    return (await connection.execute(statement)).rowcount == 1
+    own = {"user": record.user_id, "own_key": record.key, "resource": record.resource_id}
+    answered = {"status": status, "body": dict(body)}
+    return (await connection.execute(_ANSWER, {**own, **answered})).rowcount == 1
 
 
 async def forget(connection: AsyncConnection, record: Record) -> bool:

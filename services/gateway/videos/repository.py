@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    bindparam,
     delete,
     func,
     insert,
@@ -95,12 +96,14 @@ async def add_video(connection: AsyncConnection, video: Video) -> None:
     await connection.execute(insert(videos).values({name: getattr(video, name) for name in Video.__dataclass_fields__}))
 
 
+_FIND = select(*_COLUMNS).where(videos.c.id == bindparam("video"), videos.c.user_id == bindparam("user"))
+_LOCK = _FIND.with_for_update()
+
+
 async def get_video(connection: AsyncConnection, user_id: UUID, video_id: UUID, *, lock: bool = False) -> Video | None:
     """A video of this user; with `lock`, no other transaction changes it until this one ends."""
-    statement = select(*_COLUMNS).where(videos.c.id == video_id, videos.c.user_id == user_id)
-    if lock:
-        statement = statement.with_for_update()
-    row = (await connection.execute(statement)).one_or_none()
+    parameters = {"video": video_id, "user": user_id}
+    row = (await connection.execute(_LOCK if lock else _FIND, parameters)).one_or_none()
     return None if row is None else _video(row)
 
 
