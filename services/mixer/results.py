@@ -14,7 +14,7 @@ from onevoice_kit.errors import InvalidInput
 from onevoice_kit.storage.base import ObjectRef, Storage
 
 _SHA256 = re.compile("[0-9a-f]{64}")
-VERSION = "mixer-6"
+VERSION = "mixer-7"
 """Part of every key; a new one when the same request gives another result."""
 
 

@@ -197,10 +197,11 @@ class Mixer:
             yield decoder
 
 
-_AAC = ("-c:a", "aac", "-aac_coder", "fast", "-q:a", "2.5", "-movflags", "+faststart", "-f", "mp4")
+_AAC = ("-c:a", "aac", "-aac_coder", "fast", "-q:a", "2.5", "-cutoff", "18000", "-movflags", "+faststart", "-f", "mp4")
 """
-Of constant quality: no frame is encoded again and again to meet a rate; about 170 kbit/s (ADR 031). ffmpeg's manual on
-the coder `fast`: better and much faster than `twoloop` at higher bit rates.
+Of constant quality: no frame is encoded again and again to meet a rate; about 170 kbit/s (ADR 031). The bandwidth is
+that of 192 kbit/s: without it notes up to 24 kHz are encoded. ffmpeg's manual on the coder `fast`: better and much
+faster than `twoloop` at higher bit rates.
 """
 
 
