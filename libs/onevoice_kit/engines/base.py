@@ -103,6 +103,8 @@ class Capabilities:
     info: EngineInfo
     missing: str = ""
     """A sentence about what to install or set before the engine can work; empty where it can."""
+    partly_missing: str = ""
+    """A sentence about languages that an engine that works would serve with more installed."""
 
     @property
     def available(self) -> bool:

@@ -33,6 +33,7 @@ def engine_to_proto(capabilities: Capabilities, languages: Iterable[str]) -> eng
         languages=sorted(set(languages)),
         available=capabilities.available,
         missing=capabilities.missing,
+        partly_missing=capabilities.partly_missing,
         shutdown_date=info.shutdown_date.isoformat() if info.shutdown_date else "",
         price=prices[0] if prices else None,
         prices=prices,

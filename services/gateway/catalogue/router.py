@@ -74,6 +74,10 @@ class EngineOut(Output):
     missing: str | None = Field(
         description="What to install or set where it cannot work.", examples=["The engine needs a key."]
     )
+    partly_missing: str | None = Field(
+        description="What to install for languages that it does not serve here.",
+        examples=["For “ja”: install the extra `onevoice[japanese]`."],
+    )
     shutdown_date: str | None = Field(
         description="Day on which the vendor ends the model, where announced.", examples=["2027-01-31"]
     )
@@ -90,6 +94,7 @@ class EngineOut(Output):
             languages=sorted(engine.languages),
             available=engine.available,
             missing=engine.missing or None,
+            partly_missing=engine.partly_missing or None,
             shutdown_date=engine.shutdown_date or None,
             paid=engine.paid,
             prices=[PriceOut(usd=usd, unit=unit) for usd, unit in engine.prices],

@@ -33,6 +33,7 @@ class EngineInfo:
     available: bool
     pairs: frozenset[tuple[str, str]] = frozenset()
     missing: str = ""
+    partly_missing: str = ""
     shutdown_date: str = ""
     prices: tuple[tuple[str, str], ...] = ()
     """US dollars and the unit of each."""
@@ -114,6 +115,7 @@ def _engine(item: engine_pb2.Engine, pairs: frozenset[tuple[str, str]] = frozens
         item.available,
         pairs,
         missing=item.missing,
+        partly_missing=item.partly_missing,
         shutdown_date=item.shutdown_date,
         prices=tuple((price.usd, price.unit) for price in item.prices),
         paid=item.paid,

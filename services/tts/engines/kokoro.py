@@ -1,4 +1,4 @@
-"""Engine `kokoro`: Kokoro-82M on ONNX Runtime, with natural voices in six languages."""
+"""Engine `kokoro`: Kokoro-82M on ONNX Runtime, with natural voices in eight languages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.errors import Unavailable
 from services.tts.engines.base import Capabilities, Gender, Voice
 from services.tts.engines.espeak_program import EspeakProgram
+from services.tts.engines.kokoro_asian import READERS, read, runs
 from services.tts.engines.kokoro_model import (
     KOKORO,
     MAX_PHONEMES,
@@ -23,14 +24,18 @@ from services.tts.engines.kokoro_phonemes import phonemes, pieces
 from services.tts.settings import TtsSettings
 
 NAME = "kokoro"
-_LANGUAGES = {"a": "en-US", "b": "en-GB", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt-BR"}
+_LANGUAGES = {
+    "a": "en-US", "b": "en-GB", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt-BR", "z": "zh",
+}  # fmt: skip
 """By the first letter of a voice's name; the second is its gender."""
 _GENDERS = {"f": Gender.FEMALE, "m": Gender.MALE}
 _VOICES = (
     "af_heart am_michael af_bella am_fenrir af_nicole am_puck af_aoede am_echo af_kore am_eric af_sarah am_liam "
     "af_alloy am_onyx af_nova am_adam af_sky af_jessica af_river "
     "bf_emma bm_george bf_isabella bm_fable bf_alice bm_lewis bf_lily bm_daniel "
-    "ef_dora em_alex em_santa ff_siwis hf_alpha hm_omega hf_beta hm_psi if_sara im_nicola pf_dora pm_alex pm_santa"
+    "ef_dora em_alex em_santa ff_siwis hf_alpha hm_omega hf_beta hm_psi if_sara im_nicola "
+    "jf_alpha jm_kumo jf_gongitsune jf_tebukuro jf_nezumi pf_dora pm_alex pm_santa "
+    "zf_xiaobei zm_yunjian zf_xiaoni zm_yunxi zf_xiaoxiao zm_yunxia zf_xiaoyi zm_yunyang"
 )
 """By language; within one women and men in turn, each by the grade that the model's author gives."""
 
@@ -49,14 +54,22 @@ class Kokoro:
     async def describe(self) -> Capabilities:
         missing = await asyncio.to_thread(self._missing)
         info = EngineInfo(NAME, "82M v1.0 int8", "1")
-        return Capabilities(info=info, voices=VOICES, sample_rate=SAMPLE_RATE, missing=missing)
+        lacking = {language: sentence for language, one in READERS.items() if (sentence := one.missing())}
+        voices = tuple(voice for voice in VOICES if voice.language not in lacking)
+        return Capabilities(
+            info=info,
+            voices=voices,
+            sample_rate=SAMPLE_RATE,
+            missing=missing,
+            partly_missing=" ".join(f"For “{language}”: {sentence}" for language, sentence in lacking.items()),
+        )
 
     async def warm(self) -> None:
         """Loads the model."""
         await asyncio.to_thread(self._loaded)
 
     async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
-        found = await phonemes(self._program, text, voice.language)
+        found = await self._phonemes(text, voice.language)
         if self._closed:
             raise Unavailable("Speech synthesis is shutting down.", reason="shutting_down")
         stop = Stop()
@@ -73,6 +86,15 @@ class Kokoro:
         self._closed = True
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
         self._model = None
+
+    async def _phonemes(self, text: str, language: str) -> str:
+        if language not in READERS:
+            return await phonemes(self._program, text, language)
+        found = [
+            await (phonemes(self._program, piece, "en-US") if latin else asyncio.to_thread(read, piece, language))
+            for latin, piece in runs(text)
+        ]
+        return " ".join(found)
 
     def _missing(self) -> str:
         return KOKORO.missing() or voices_missing(self._folder) or self._program.missing(NAME)

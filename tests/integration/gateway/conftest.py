@@ -108,7 +108,10 @@ class Translate(translate_grpc.TranslateServiceServicer):
         vendor = EngineInfo(
             "openai", "large", "1", date(2027, 1, 31), (Price(usd=Decimal("2.50"), unit=Unit.MILLION_INPUT),)
         )
-        away = engine_to_proto(Capabilities(info=vendor, missing="The engine “openai” needs a key."), ["en"])
+        lacking = Capabilities(
+            info=vendor, missing="The engine “openai” needs a key.", partly_missing="For “ja”: more."
+        )
+        away = engine_to_proto(lacking, ["en"])
         french = [translate_pb.LanguagePair(source="en", target="fr")]
         return translate_pb.ListEnginesResponse(
             engines=[

@@ -192,12 +192,14 @@ async def test_an_engine_that_cannot_work_is_shown_with_what_is_missing_its_pric
         "languages": ["en"],
         "available": False,
         "missing": "The engine “openai” needs a key.",
+        "partly_missing": "For “ja”: more.",
         "shutdown_date": "2027-01-31",
         "paid": True,
         "prices": [{"usd": "2.50", "unit": "1M input tokens"}],
     }
     assert works["available"]
-    assert (works["missing"], works["shutdown_date"], works["paid"], works["prices"]) == (None, None, False, [])
+    assert (works["missing"], works["partly_missing"], works["shutdown_date"]) == (None, None, None)
+    assert (works["paid"], works["prices"]) == (False, [])
 
 
 async def test_health_reports_every_component(gateway: Gateway) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+
 import pytest
 
-from services.tts.engines import kokoro, kokoro_model
+from onevoice_kit.engines.weights import Weights
+from services.tts.engines import kokoro, kokoro_asian, kokoro_model
 from services.tts.engines.base import Gender
 from services.tts.engines.kokoro_phonemes import clauses, phonemes, pieces
 from services.tts.engines.registry import choose, list_voices, synthesis_engines
@@ -67,7 +71,8 @@ def test_a_long_line_is_cut_behind_marks_or_spaces():
 def test_neighbouring_voices_of_a_language_differ_in_gender_where_there_are_both():
     genders = [voice.gender for voice in kokoro.VOICES if voice.language == "es"]
     assert genders == [Gender.FEMALE, Gender.MALE, Gender.MALE]
-    assert {voice.language for voice in kokoro.VOICES} == {"en-US", "en-GB", "es", "fr", "hi", "it", "pt-BR"}
+    languages = {"en-US", "en-GB", "es", "fr", "hi", "it", "ja", "pt-BR", "zh"}
+    assert {voice.language for voice in kokoro.VOICES} == languages
 
 
 async def test_languages_without_a_natural_voice_stay_with_the_other_engine():
@@ -75,6 +80,35 @@ async def test_languages_without_a_natural_voice_stay_with_the_other_engine():
     chosen = [(await choose(engines, "", "", language)).served.id for language in ("es-MX", "ca", "pt", "de")]
     assert chosen == ["kokoro:ef_dora", "espeak:ca", "kokoro:pf_dora", "espeak:de"]
     assert [voice.engine for voice in await list_voices(engines, "es")][:4] == ["kokoro", "kokoro", "kokoro", "espeak"]
+
+
+async def test_a_language_whose_packages_are_missing_is_served_by_the_next_engine_and_the_catalogue_names_them(
+    monkeypatch,
+):
+    absent = Weights("kokoro", "japanese", ("a_package_of_nobody",))
+    monkeypatch.setattr(kokoro, "READERS", {"ja": absent, "zh": Weights("kokoro", "tts", ())})
+    engines = synthesis_engines(TtsSettings(tts_engines=("kokoro", "espeak")))
+    chosen = [(await choose(engines, "", "", language)).served.id for language in ("ja", "zh", "zh-Hant-TW")]
+    assert chosen == ["espeak:ja", "kokoro:zf_xiaobei", "kokoro:zf_xiaobei"]
+    described, _ = await engines.describe()
+    assert described.available
+    assert "For “ja”" in described.partly_missing
+    assert "`onevoice[japanese]`" in described.partly_missing
+    assert "zh" not in described.partly_missing
+
+
+def test_chinese_becomes_phonemes_of_the_model_and_leaves_no_file_where_others_could_put_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = kokoro_asian.read("图书馆下午关门，2026年！", "zh")
+    vocabulary = json.loads(kokoro_model.KOKORO.read("vocab.json"))["vocab"]
+    assert set(found) <= set(vocabulary)
+    assert found.startswith("tʰu↗ʂu→kwa↓n")
+    assert [kokoro_asian.read(text, "zh") for text in ("，", "♪")] == ["，", "♪"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_latin_words_stand_apart_from_chinese_ones():
+    assert kokoro_asian.runs("我用 Open Voice，好") == [(False, "我用"), (True, "Open Voice"), (False, "，好")]
 
 
 @pytest.mark.parametrize("content", [None, b"other"])

@@ -39,6 +39,7 @@ class Engine(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     PRICES_FIELD_NUMBER: _builtins.int
     PAID_FIELD_NUMBER: _builtins.int
+    PARTLY_MISSING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name by which a job asks for it, for example `espeak`."""
     model: _builtins.str
@@ -53,6 +54,8 @@ class Engine(_message.Message):
     """Day on which the vendor ends the model, as YYYY-MM-DD; empty where none is announced."""
     paid: _builtins.bool
     """True where calls cost money, whether or not the price is known."""
+    partly_missing: _builtins.str
+    """A sentence about languages that the engine would serve with more installed; empty where it serves all it can."""
     @_builtins.property
     def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """BCP-47 languages it serves; for translation the source languages."""
@@ -79,10 +82,11 @@ class Engine(_message.Message):
         price: Global___EnginePrice | None = ...,
         prices: _abc.Iterable[Global___EnginePrice] | None = ...,
         paid: _builtins.bool = ...,
+        partly_missing: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "languages", b"languages", "missing", b"missing", "model", b"model", "name", b"name", "paid", b"paid", "price", b"price", "prices", b"prices", "shutdown_date", b"shutdown_date", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "languages", b"languages", "missing", b"missing", "model", b"model", "name", b"name", "paid", b"paid", "partly_missing", b"partly_missing", "price", b"price", "prices", b"prices", "shutdown_date", b"shutdown_date", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
