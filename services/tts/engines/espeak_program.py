@@ -19,7 +19,7 @@ class EspeakProgram:
 
     def __init__(self, timeout_s: float, program: str = PROGRAM) -> None:
         """A text that takes longer than `timeout_s` is given up. `program` is espeak-ng, by name or path."""
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._program = program
 
     def missing(self, engine: str) -> str:
@@ -28,12 +28,10 @@ class EspeakProgram:
             return ""
         return f"The engine “{engine}” needs the program espeak-ng; install the Debian package `espeak-ng`."
 
-    async def run(self, options: Sequence[str], given: bytes = b"") -> bytes:
-        """
-        The output. Raises `Unavailable` (reason `engine_failed`), `DeadlineExceeded` (reason `engine_timeout`).
-        """
+    async def start(self, options: Sequence[str]) -> asyncio.subprocess.Process:
+        """A running program with pipes for its input and output; raises `Unavailable` (reason `engine_failed`)."""
         try:
-            program = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 self._program,
                 *options,
                 stdin=asyncio.subprocess.PIPE,
@@ -43,8 +41,14 @@ class EspeakProgram:
             )
         except OSError as error:
             raise Unavailable("The speech synthesizer did not start.", reason="engine_failed") from error
+
+    async def run(self, options: Sequence[str], given: bytes = b"") -> bytes:
+        """
+        The output. Raises `Unavailable` (reason `engine_failed`), `DeadlineExceeded` (reason `engine_timeout`).
+        """
+        program = await self.start(options)
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self.timeout_s):
                 output, _ = await program.communicate(given)
         except TimeoutError as error:
             raise DeadlineExceeded("The speech synthesizer took too long.", reason="engine_timeout") from error

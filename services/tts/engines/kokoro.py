@@ -9,6 +9,7 @@ from pathlib import Path
 from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.errors import Unavailable
 from services.tts.engines.base import Capabilities, Gender, Voice
+from services.tts.engines.espeak_kept import KeptEspeak
 from services.tts.engines.espeak_program import EspeakProgram
 from services.tts.engines.kokoro_asian import READERS, read, runs
 from services.tts.engines.kokoro_model import (
@@ -46,7 +47,7 @@ class Kokoro:
     def __init__(self, folder: Path, threads: int, program: EspeakProgram) -> None:
         """`folder` has the voices; as many lines as `threads` are computed at once."""
         self._folder = folder
-        self._program = program
+        self._program = KeptEspeak(program)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=NAME)
         self._model: KokoroModel | None = None
         self._closed = False
@@ -69,9 +70,11 @@ class Kokoro:
         await asyncio.to_thread(self._loaded)
 
     async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
+        if self._closed:
+            raise _shutting_down()
         found = await self._phonemes(text, voice.language)
         if self._closed:
-            raise Unavailable("Speech synthesis is shutting down.", reason="shutting_down")
+            raise _shutting_down()
         stop = Stop()
         try:
             return await asyncio.get_running_loop().run_in_executor(
@@ -84,6 +87,7 @@ class Kokoro:
     async def close(self) -> None:
         """Lets running lines end, lets go of the model."""
         self._closed = True
+        await self._program.close()
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
         self._model = None
 
@@ -108,6 +112,10 @@ class Kokoro:
     def _spoken(self, found: str, voice: str, rate: float, stop: Stop) -> bytes:
         model = self._loaded()
         return b"".join(model.speak(piece, voice, rate, stop) for piece in pieces(found, MAX_PHONEMES))
+
+
+def _shutting_down() -> Unavailable:
+    return Unavailable("Speech synthesis is shutting down.", reason="shutting_down")
 
 
 def create(settings: TtsSettings) -> Kokoro:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from services.tts.engines.espeak_program import EspeakProgram, without_phonemes
+from services.tts.engines.espeak_kept import KeptEspeak
+from services.tts.engines.espeak_program import without_phonemes
 
 _TIE = "^"
 _CLAUSE = re.compile(r"([.,;:!?…—]+)(?=\s|$)|([()“”«»\"—])")
@@ -54,8 +55,8 @@ model's author wrote (Apache-2.0).
 PROGRAM_VOICES = {"en-US": "en-us", "en-GB": "en-gb", "fr": "fr-fr", "pt-BR": "pt-br"}
 
 
-async def phonemes(program: EspeakProgram, text: str, language: str) -> str:
-    """The phonemes of a line, its punctuation between them; errors are those of `EspeakProgram.run`."""
+async def phonemes(program: KeptEspeak, text: str, language: str) -> str:
+    """The phonemes of a line, its punctuation between them; errors are those of `KeptEspeak.run`."""
     options = ["-q", "--ipa", f"--tie={_TIE}", "-b", "1", "-v", PROGRAM_VOICES.get(language, language), "--stdin"]
     found = ""
     for words, mark in clauses(text):
@@ -80,8 +81,8 @@ def clauses(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _converted(ipa: str, language: str) -> str:
-    # The program names a change of language in parentheses: “(en)wˈiːkɛnd(es)”.
-    ipa = re.sub(r"\([a-z-]+\)", "", ipa)
+    # The program names a change of language in parentheses, with ties where they are on: “(^e^n)wˈiːkɛnd(^e^s)”.
+    ipa = re.sub(r"\([a-z^-]+\)", "", ipa)
     for sign, other in PHONEMES[language].items():
         ipa = ipa.replace(sign, other)
     return re.sub(r"(\S)\u0329", r"ᵊ\1", ipa).replace("\u0329", "")

@@ -158,7 +158,8 @@ class Rules:
 
     def _form(self, number: Written, word: str) -> Form:
         words = self._words
-        if not word or word.lower() in self._aside or (not words.inflected and number.whole != "1"):
+        alone = word.lower() in self._aside or number.is_year or (not words.inflected and number.whole != "1")
+        if not word or alone:
             return Form.ALONE
         if words.feminine and re.fullmatch(words.feminine, word) and word.lower() not in self._masculine:
             return Form.FEMININE

@@ -47,6 +47,7 @@ def test_a_line_is_cut_where_the_model_expects_a_mark(text, expected):
     [
         ("es", "t^ʃˈiko", "ʧˈiko"),
         ("es", "el (en)wˈiːkɛnd(es)", "el wˈiːkɛnd"),
+        ("fr", "lə (^e^n)wˈiːk(^f^r)", "lə wˈiːk"),
         ("en-US", "ɡˈo^ʊ nˈɜːs wˈɔːɾɚ", "ɡˈO nˈɜɹs wˈɔTəɹ"),
         ("en-GB", "ɡˈə^ʊ ðˈe^ə", "ɡˈQ ðˈɛː"),
         ("en-US", "bˈʌtn\u0329", "bˈʌtᵊn"),
