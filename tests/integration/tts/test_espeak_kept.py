@@ -40,12 +40,12 @@ async def alone(line: str) -> list[str]:
     return (await EspeakProgram(60.0).run(OPTIONS, line.encode())).decode().split()
 
 
-async def said(kept: KeptEspeak, line: str) -> list[str]:
+async def phonemes(kept: KeptEspeak, line: str) -> list[str]:
     return (await kept.run(OPTIONS, line.encode())).decode().split()
 
 
 async def test_lines_at_once_get_what_a_program_of_their_own_gives_by_one_process(kept):
-    found = await asyncio.gather(*(said(kept, line) for line in LINES if len(line) < 100))
+    found = await asyncio.gather(*(phonemes(kept, line) for line in LINES if len(line) < 100))
     assert found == [await alone(line) for line in LINES if len(line) < 100]
     assert len(children()) == 1
     assert kept._program.started == 1
@@ -53,22 +53,22 @@ async def test_lines_at_once_get_what_a_program_of_their_own_gives_by_one_proces
 
 async def test_a_line_longer_than_the_program_reads_at_once_gets_a_process_of_its_own(kept):
     [long] = [line for line in LINES if len(line) > 900]
-    assert await said(kept, long) == await alone(long)
+    assert await phonemes(kept, long) == await alone(long)
     assert children() == []
 
 
 async def test_after_a_cancelled_line_the_next_gets_its_own_phonemes(kept):
-    await said(kept, "hola")
-    task = asyncio.create_task(said(kept, "hola mundo"))
+    await phonemes(kept, "hola")
+    task = asyncio.create_task(phonemes(kept, "hola mundo"))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
-    assert await said(kept, "uno") == ["ˈuno"]
+    assert await phonemes(kept, "uno") == ["ˈuno"]
 
 
 async def test_a_program_that_died_is_started_again(kept):
-    await said(kept, "hola")
+    await phonemes(kept, "hola")
     [child] = children()
     child.kill()
     await kept._kept[tuple(OPTIONS[:-1])].wait()
-    assert await said(kept, "uno") == ["ˈuno"]
+    assert await phonemes(kept, "uno") == ["ˈuno"]
