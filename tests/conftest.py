@@ -21,9 +21,10 @@ _LIGHT = {
     "TTS_ENGINES": "espeak",
     "TRANSLATE_ENGINES": "apertium",
     "TRANSLATE_MEANING": "none",
+    "ASR_DIARIZATION_ENGINES": "single",
 }
-"""Engines of tests that judge no words: they start sooner than the neural ones, and what was fetched on this
-machine counts for nothing. A test may set others."""
+"""Engines of tests that judge neither words nor speakers: they start sooner than the neural ones, and what was fetched
+on this machine counts for nothing. A test may set others."""
 _is_worker = "PYTEST_XDIST_WORKER" in os.environ
 
 

@@ -9,7 +9,7 @@ from onevoice.common.v1 import engine_pb2, media_pb2, progress_pb2
 from onevoice_kit.grpc.converters import engine_to_proto, engine_use_to_proto
 from services.asr.detection import SpeechMap
 from services.asr.diarization import Speakers
-from services.asr.engines.base import Capabilities, TimeRange, Turn, Utterance, Word
+from services.asr.engines.base import Capabilities, Gender, Speaker, TimeRange, Turn, Utterance, Word
 from services.asr.identification import Identified
 from services.asr.transcription import Recognised
 
@@ -43,6 +43,18 @@ def _word_to_proto(word: Word) -> transcript_pb2.Word:
 def turn_to_proto(turn: Turn) -> transcript_pb2.Turn:
     """A turn."""
     return transcript_pb2.Turn(range=range_to_proto(turn.range), speaker=turn.speaker)
+
+
+_GENDERS = {
+    Gender.UNKNOWN: transcript_pb2.SPEAKER_GENDER_UNSPECIFIED,
+    Gender.FEMALE: transcript_pb2.SPEAKER_GENDER_FEMALE,
+    Gender.MALE: transcript_pb2.SPEAKER_GENDER_MALE,
+}
+
+
+def speaker_to_proto(speaker: Speaker) -> transcript_pb2.Speaker:
+    """A speaker."""
+    return transcript_pb2.Speaker(name=speaker.name, gender=_GENDERS[speaker.gender], pitch_hz=speaker.pitch_hz)
 
 
 def identified_to_proto(found: Identified) -> asr_service_pb2.IdentifyLanguageResponse:
@@ -102,9 +114,11 @@ def diarization_progress(fraction: float) -> asr_service_pb2.DiarizeResponse:
     return asr_service_pb2.DiarizeResponse(progress=_progress(fraction))
 
 
-def diarization_result(speakers: Speakers) -> asr_service_pb2.DiarizeResponse:
+def diarization_result(found: Speakers) -> asr_service_pb2.DiarizeResponse:
     """Result of Diarize."""
     result = asr_service_pb2.DiarizeResult(
-        turns=[turn_to_proto(turn) for turn in speakers.turns], engine=engine_use_to_proto(speakers.engine)
+        turns=map(turn_to_proto, found.turns),
+        engine=engine_use_to_proto(found.engine),
+        speakers=map(speaker_to_proto, found.speakers),
     )
     return asr_service_pb2.DiarizeResponse(result=result)

@@ -97,11 +97,11 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
     def Diarize(
         self, request: asr_service_pb2.DiarizeRequest, _context: _Context
     ) -> AsyncIterator[asr_service_pb2.DiarizeResponse]:
-        """Turns."""
+        """Turns and speakers."""
         audio = ref_from_proto(request.audio)
         regions = converters.ranges_from_proto(request.regions)
         return with_progress(
-            lambda _report: self._diarization.diarize(audio, regions, request.engine),
+            lambda _report: self._diarization.diarize(audio, regions, request.speakers, request.engine),
             converters.diarization_progress,
             converters.diarization_result,
         )

@@ -36,8 +36,8 @@ class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSet
 
     asr_transcription_engines: Names = ("whisper", "pocketsphinx")
     """Engines in order of preference, separated by commas; the first that can work serves."""
-    asr_diarization_engines: Names = ("single",)
-    """Engines in order of preference, separated by commas."""
+    asr_diarization_engines: Names = ("speakers", "single")
+    """Engines in order of preference, separated by commas; `single` has one speaker for everything."""
     asr_identification_engines: Names = ("whisper",)
     """Engines in order of preference, separated by commas; empty: a job must name the language that is spoken."""
     asr_detection_engines: Names = ("silero",)

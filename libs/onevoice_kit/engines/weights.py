@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +35,8 @@ class Weights:
     modules: tuple[str, ...]
     """Modules without which the engine cannot work; those of the files among them."""
     files: tuple[WeightFile, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """Name by which a package is installed, by its module, where it is not the module's with hyphens."""
 
     def missing(self) -> str:
         """
@@ -43,7 +45,7 @@ class Weights:
         """
         absent = [module for module in self.modules if find_spec(module) is None]
         if absent:
-            listed = " and ".join(f"“{module.replace('_', '-')}”" for module in absent)
+            listed = " and ".join(f"“{self.packages.get(module, module.replace('_', '-'))}”" for module in absent)
             return f"The engine “{self.engine}” needs the Python package {listed}; {self._install}."
         broken = next((file.name for file in self.files if not _is_whole(file)), "")
         return broken and self._broken(broken)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,35 @@ class Turn:
     """`speaker_1`, `speaker_2`, …"""
 
 
+class Gender(enum.Enum):
+    """The sound of a speaker's voice."""
+
+    UNKNOWN = enum.auto()
+    FEMALE = enum.auto()
+    MALE = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """The voice of a speaker."""
+
+    name: str
+    """As in the turns."""
+    gender: Gender = Gender.UNKNOWN
+    pitch_hz: int = 0
+    """Median fundamental frequency; 0 where it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diarized:
+    """The turns of the speakers and what their voices are like."""
+
+    turns: tuple[Turn, ...]
+    """In time order, covering every region."""
+    speakers: tuple[Speaker, ...] = ()
+    """In the order in which they begin to speak; none where the engine describes no voice."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities(base.Capabilities):
     """The properties of an engine of this stage, of any of its three kinds."""
@@ -93,8 +123,12 @@ class DiarizationEngine(base.Engine[Capabilities], Protocol):
         """True where it needs the audio; the audio is fetched only then."""
         ...
 
-    async def diarize(self, audio: Path | None, regions: Sequence[TimeRange]) -> Sequence[Turn]:
-        """Turns in time order that cover every region. `audio` is None for an engine that does not read it."""
+    async def diarize(self, audio: Path | None, regions: Sequence[TimeRange], count: int) -> Diarized:
+        """
+        The speaker of every moment of the regions. `audio` is None for an engine that does not read it; `count` is the
+        number of speakers, 0 where it is not given. The same input has the same result. Raises `Unavailable` where
+        another attempt may help.
+        """
         ...
 
 

@@ -24,7 +24,10 @@ TRANSCRIPTION: Mapping[str, str] = {
     "deepgram": "services.asr.engines.deepgram",
 }
 """Modules with a function `create(settings)`."""
-DIARIZATION: Mapping[str, str] = {"single": "services.asr.engines.single"}
+DIARIZATION: Mapping[str, str] = {
+    "speakers": "services.asr.engines.speakers",
+    "single": "services.asr.engines.single",
+}
 IDENTIFICATION: Mapping[str, str] = {"whisper": "services.asr.engines.whisper_language"}
 DETECTION: Mapping[str, str] = {"silero": "services.asr.engines.silero"}
 

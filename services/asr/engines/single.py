@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from onevoice_kit.engines.base import EngineInfo
-from services.asr.engines.base import Capabilities, TimeRange, Turn
+from services.asr.engines.base import Capabilities, Diarized, TimeRange, Turn
 from services.asr.settings import AsrSettings
 
 
@@ -21,9 +21,9 @@ class SingleSpeaker:
     async def warm(self) -> None:
         """Has nothing to load."""
 
-    async def diarize(self, audio: Path | None, regions: Sequence[TimeRange]) -> Sequence[Turn]:  # noqa: ARG002
+    async def diarize(self, audio: Path | None, regions: Sequence[TimeRange], count: int) -> Diarized:  # noqa: ARG002
         """One turn for each region."""
-        return [Turn(region, "speaker_1") for region in regions]
+        return Diarized(tuple(Turn(region, "speaker_1") for region in regions))
 
     async def close(self) -> None:
         """Holds nothing."""

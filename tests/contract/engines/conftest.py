@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from onevoice_kit.engines.registry import Registry
-from services.asr.engines import whisper, whisper_model
+from services.asr.engines import speakers, speakers_model, whisper, whisper_model
 from services.asr.engines.registry import (
     DETECTION,
     DIARIZATION,
@@ -45,6 +45,7 @@ ENGINES: Mapping[str, Mapping[str, str]] = {
 """Import paths by kind and name."""
 _STAYS_LOADED = {
     "whisper": lambda: whisper_model.MODELS.get(whisper.loading(AsrSettings(asr_workers=1))),
+    "speakers": lambda: speakers_model.MODELS.get(speakers.NAME),
     "kokoro": lambda: kokoro_model.MODELS.get(TtsSettings().kokoro_voices),
     "hibari": lambda: hibari.MODELS.get(hibari.NAME),
 }

@@ -153,7 +153,7 @@ async def test_regions_longer_than_an_engine_takes_go_to_one_that_takes_them(sto
 
 async def test_a_single_speaker_has_every_line_and_no_audio_is_fetched(storage):
     diarization = Diarization(AudioCache(storage), registry_of(SingleSpeaker()))
-    speakers = await diarization.diarize(REF, REGIONS, "")
+    speakers = await diarization.diarize(REF, REGIONS, 0, "")
     assert [turn.range for turn in speakers.turns] == REGIONS
     assert {turn.speaker for turn in speakers.turns} == {"speaker_1"}
     assert speakers.engine.name == "single"
@@ -163,7 +163,10 @@ async def test_a_single_speaker_has_every_line_and_no_audio_is_fetched(storage):
 async def test_diarization_checks_its_regions_and_its_engine(storage):
     diarization = Diarization(AudioCache(storage), registry_of(SingleSpeaker()))
     with pytest.raises(InvalidInput) as no_regions:
-        await diarization.diarize(REF, [], "")
+        await diarization.diarize(REF, [], 0, "")
     with pytest.raises(InvalidInput) as unknown:
-        await diarization.diarize(REF, REGIONS, "nonsense")
-    assert (no_regions.value.reason, unknown.value.reason) == ("invalid_regions", "unknown_engine")
+        await diarization.diarize(REF, REGIONS, 0, "nonsense")
+    with pytest.raises(InvalidInput) as many:
+        await diarization.diarize(REF, REGIONS, 21, "")
+    reasons = [caught.value.reason for caught in (no_regions, unknown, many)]
+    assert reasons == ["invalid_regions", "unknown_engine", "invalid_speakers"]

@@ -255,8 +255,11 @@ class DiarizeRequest(_message.Message):
     AUDIO_FIELD_NUMBER: _builtins.int
     REGIONS_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
+    SPEAKERS_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     """Name of the engine; empty takes the first configured."""
+    speakers: _builtins.int
+    """Number of speakers, at most 20; 0: the engine estimates it."""
     @_builtins.property
     def audio(self) -> _media_pb2.ObjectRef:
         """The audio: WAV or FLAC, 16 kHz, mono."""
@@ -271,10 +274,11 @@ class DiarizeRequest(_message.Message):
         audio: _media_pb2.ObjectRef | None = ...,
         regions: _abc.Iterable[_media_pb2.TimeRange] | None = ...,
         engine: _builtins.str = ...,
+        speakers: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "engine", b"engine", "regions", b"regions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "engine", b"engine", "regions", b"regions", "speakers", b"speakers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -320,6 +324,7 @@ class DiarizeResult(_message.Message):
 
     TURNS_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
+    SPEAKERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def turns(self) -> _containers.RepeatedCompositeFieldContainer[_transcript_pb2.Turn]:
         """Turns in time order; they cover every region asked about."""
@@ -328,15 +333,20 @@ class DiarizeResult(_message.Message):
     def engine(self) -> _engine_pb2.EngineUse:
         """The engine used."""
 
+    @_builtins.property
+    def speakers(self) -> _containers.RepeatedCompositeFieldContainer[_transcript_pb2.Speaker]:
+        """The speakers of the turns, in the order in which they begin to speak; empty where the engine describes none."""
+
     def __init__(
         self,
         *,
         turns: _abc.Iterable[_transcript_pb2.Turn] | None = ...,
         engine: _engine_pb2.EngineUse | None = ...,
+        speakers: _abc.Iterable[_transcript_pb2.Speaker] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "turns", b"turns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "speakers", b"speakers", "turns", b"turns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,17 +25,21 @@ _sym_db = _symbol_database.Default()
 from onevoice.common.v1 import media_pb2 as onevoice_dot_common_dot_v1_dot_media__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n onevoice/asr/v1/transcript.proto\x12\x0fonevoice.asr.v1\x1a\x1eonevoice/common/v1/media.proto\"J\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\x03\x12\x12\n\nconfidence\x18\x04 \x01(\x01\"_\n\tUtterance\x12,\n\x05range\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.TimeRange\x12$\n\x05words\x18\x02 \x03(\x0b\x32\x15.onevoice.asr.v1.Word\"E\n\x04Turn\x12,\n\x05range\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.TimeRange\x12\x0f\n\x07speaker\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n onevoice/asr/v1/transcript.proto\x12\x0fonevoice.asr.v1\x1a\x1eonevoice/common/v1/media.proto\"J\n\x04Word\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08start_ms\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_ms\x18\x03 \x01(\x03\x12\x12\n\nconfidence\x18\x04 \x01(\x01\"_\n\tUtterance\x12,\n\x05range\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.TimeRange\x12$\n\x05words\x18\x02 \x03(\x0b\x32\x15.onevoice.asr.v1.Word\"E\n\x04Turn\x12,\n\x05range\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.TimeRange\x12\x0f\n\x07speaker\x18\x02 \x01(\t\"Y\n\x07Speaker\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x06gender\x18\x02 \x01(\x0e\x32\x1e.onevoice.asr.v1.SpeakerGender\x12\x10\n\x08pitch_hz\x18\x03 \x01(\x05*c\n\rSpeakerGender\x12\x1e\n\x1aSPEAKER_GENDER_UNSPECIFIED\x10\x00\x12\x19\n\x15SPEAKER_GENDER_FEMALE\x10\x01\x12\x17\n\x13SPEAKER_GENDER_MALE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'onevoice.asr.v1.transcript_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_SPEAKERGENDER']._serialized_start=420
+  _globals['_SPEAKERGENDER']._serialized_end=519
   _globals['_WORD']._serialized_start=85
   _globals['_WORD']._serialized_end=159
   _globals['_UTTERANCE']._serialized_start=161
   _globals['_UTTERANCE']._serialized_end=256
   _globals['_TURN']._serialized_start=258
   _globals['_TURN']._serialized_end=327
+  _globals['_SPEAKER']._serialized_start=329
+  _globals['_SPEAKER']._serialized_end=418
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from onevoice.common.v1 import media_pb2 as _media_pb2
 import builtins as _builtins
 import sys
@@ -18,6 +19,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _SpeakerGender:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SpeakerGenderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SpeakerGender.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SPEAKER_GENDER_UNSPECIFIED: _SpeakerGender.ValueType  # 0
+    """Not known, or between the two."""
+    SPEAKER_GENDER_FEMALE: _SpeakerGender.ValueType  # 1
+    """Female."""
+    SPEAKER_GENDER_MALE: _SpeakerGender.ValueType  # 2
+    """Male."""
+
+class SpeakerGender(_SpeakerGender, metaclass=_SpeakerGenderEnumTypeWrapper):
+    """Gender a speaker sounds like."""
+
+SPEAKER_GENDER_UNSPECIFIED: SpeakerGender.ValueType  # 0
+"""Not known, or between the two."""
+SPEAKER_GENDER_FEMALE: SpeakerGender.ValueType  # 1
+"""Female."""
+SPEAKER_GENDER_MALE: SpeakerGender.ValueType  # 2
+"""Male."""
+Global___SpeakerGender: _TypeAlias = SpeakerGender  # noqa: Y015
 
 @_typing.final
 class Word(_message.Message):
@@ -110,3 +135,33 @@ class Turn(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Turn: _TypeAlias = Turn  # noqa: Y015
+
+@_typing.final
+class Speaker(_message.Message):
+    """The voice of a speaker of the source."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    GENDER_FIELD_NUMBER: _builtins.int
+    PITCH_HZ_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Label of the speaker, as its turns have it."""
+    gender: Global___SpeakerGender.ValueType
+    """Gender the voice sounds like."""
+    pitch_hz: _builtins.int
+    """Median pitch of the voice, hertz; 0 where it is not known."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        gender: Global___SpeakerGender.ValueType = ...,
+        pitch_hz: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gender", b"gender", "name", b"name", "pitch_hz", b"pitch_hz"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Speaker: _TypeAlias = Speaker  # noqa: Y015

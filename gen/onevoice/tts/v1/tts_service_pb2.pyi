@@ -198,6 +198,7 @@ class Voice(_message.Message):
     LANGUAGE_FIELD_NUMBER: _builtins.int
     GENDER_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
+    PITCH_HZ_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, unique within the deployment: `engine:name`."""
     name: _builtins.str
@@ -208,6 +209,8 @@ class Voice(_message.Message):
     """Gender it sounds like."""
     engine: _builtins.str
     """Name of its engine."""
+    pitch_hz: _builtins.int
+    """Median pitch of its speech, hertz; 0 where it is not known."""
     def __init__(
         self,
         *,
@@ -216,10 +219,11 @@ class Voice(_message.Message):
         language: _builtins.str = ...,
         gender: Global___VoiceGender.ValueType = ...,
         engine: _builtins.str = ...,
+        pitch_hz: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "gender", b"gender", "id", b"id", "language", b"language", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "gender", b"gender", "id", b"id", "language", b"language", "name", b"name", "pitch_hz", b"pitch_hz"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
