@@ -37,6 +37,8 @@ class JobOptions(BaseModel):
     """BCP-47; None: the language that the video states, or that recognition finds."""
     voices: dict[str, str | dict[str, str]] = Field(default_factory=dict)
     """By target language: one voice id for everyone, or a voice id for each speaker."""
+    speakers: int | None = Field(default=None, ge=1, le=20)
+    """Number of speakers; None: it is estimated."""
     glossary: tuple[GlossaryTerm, ...] = ()
     loudness: Loudness = "source"
     """`source` (within 1 LU of it), or LUFS."""

@@ -72,7 +72,8 @@ def _row(job: NewJob, job_id: UUID, now: datetime) -> dict[str, object]:
         "filename": job.filename,
         "source_language": job.source_language,
         "target_languages": list(job.target_languages),
-        "options": job.options.model_dump(mode="json"),
+        # Without what is not chosen: a worker of the last release refuses an option that it lacks.
+        "options": job.options.model_dump(mode="json", exclude_none=True),
         "duration_ms": job.duration_ms,
         "quoted_credits": job.quoted_credits,
         "traceparent": job.traceparent,

@@ -43,7 +43,12 @@ def speech_to_proto(speech: Speech) -> tts_service_pb2.SynthesizeResponse:
 def voice_to_proto(voice: Voice) -> tts_service_pb2.Voice:
     """A voice."""
     return tts_service_pb2.Voice(
-        id=voice.id, name=voice.name, language=voice.language, gender=_GENDERS[voice.gender], engine=voice.engine
+        id=voice.id,
+        name=voice.name,
+        language=voice.language,
+        gender=_GENDERS[voice.gender],
+        engine=voice.engine,
+        pitch_hz=voice.pitch_hz,
     )
 
 

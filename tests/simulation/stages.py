@@ -86,7 +86,7 @@ class _Asr(AsrClient):
         said = Transcript(tuple(words(start) for start, _ in regions), _ENGINE)
         return await self._line.stage("asr.transcribe", lambda _: said)
 
-    async def diarize(self, audio: ObjectRef, regions: Sequence[Region], duration_ms: int) -> Speakers:
+    async def diarize(self, audio: ObjectRef, regions: Sequence[Region], duration_ms: int, count: int) -> Speakers:
         speakers = Speakers((Turn(0, duration_ms, "speaker_1"),), _ENGINE)
         return await self._line.stage("asr.diarize", lambda _: speakers)
 

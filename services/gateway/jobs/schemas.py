@@ -58,6 +58,7 @@ class DubIn(Model):
     voices: Annotated[dict[Language, Name | dict[Name, Name]], Field(max_length=200)] = Field(
         default={}, description="By target language: a voice for everyone, or one for each speaker."
     )
+    speakers: int | None = Field(default=None, ge=1, le=20, description="Number of speakers; left out: estimated.")
     glossary: Annotated[tuple[TermIn, ...], Field(max_length=500)] = ()
     loudness: Loudness = Field(default="source", description="`source`, or LUFS.")
     burn_in_captions: bool = False
@@ -84,6 +85,7 @@ class DubIn(Model):
         return JobOptions(
             source_language=source_language,
             voices=dict(self.voices),
+            speakers=self.speakers,
             glossary=tuple(GlossaryTerm(source=term.source, target=term.target) for term in self.glossary),
             loudness=self.loudness,
             burn_in_captions=self.burn_in_captions,

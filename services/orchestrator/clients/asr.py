@@ -9,6 +9,7 @@ import grpc
 
 from onevoice.asr.v1 import asr_service_pb2 as pb
 from onevoice.asr.v1.asr_service_pb2_grpc import AsrServiceStub
+from onevoice.asr.v1.transcript_pb2 import SPEAKER_GENDER_FEMALE, SPEAKER_GENDER_MALE
 from onevoice.asr.v1.transcript_pb2 import Word as WordMessage
 from onevoice.common.v1.media_pb2 import TimeRange
 from onevoice_jobs.records import Word
@@ -17,7 +18,8 @@ from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.storage.base import ObjectRef
 
 from ..policy.line import EngineUse
-from ..policy.segmentation import Turn
+from ..policy.segmentation import DEFAULT_SPEAKER, Turn
+from ..policy.voices import Speaker
 from .base import SHORT_S, Recent, candidates, cost_from_proto, engine_from_proto, for_media
 
 DETECTION = "detection"
@@ -27,6 +29,7 @@ IDENTIFICATION = "identification"
 TRANSCRIPTION = "transcription"
 _IDENTIFY_S = 300.0
 """The model may have to be loaded first, and other calls may occupy the service."""
+_GENDERS = {SPEAKER_GENDER_FEMALE: "female", SPEAKER_GENDER_MALE: "male"}
 Region = tuple[int, int]
 """Start and end of speech, milliseconds from the start of the source."""
 
@@ -62,6 +65,15 @@ class Speakers:
 
     turns: tuple[Turn, ...]
     engine: EngineUse
+    voices: tuple[Speaker, ...] = ()
+    """Their gender and pitch, where the engine describes them."""
+
+    @property
+    def each(self) -> tuple[Speaker, ...]:
+        """Every speaker once, in the order of their numbers; the default one where there are no turns."""
+        described = {speaker.name: speaker for speaker in self.voices}
+        names = dict.fromkeys(turn.speaker for turn in self.turns) or [DEFAULT_SPEAKER]
+        return tuple(described.get(name, Speaker(name)) for name in names)
 
 
 class AsrClient:
@@ -114,13 +126,17 @@ class AsrClient:
         response = await self._stub.IdentifyLanguage(request, timeout=_IDENTIFY_S)
         return response.language, response.probability
 
-    async def diarize(self, audio: ObjectRef, regions: Sequence[Region], duration_ms: int) -> Speakers:
-        """Returns the turns of the speakers, found by the first engine that works."""
-        request = pb.DiarizeRequest(audio=ref_to_proto(audio), regions=_ranges(regions))
+    async def diarize(self, audio: ObjectRef, regions: Sequence[Region], duration_ms: int, count: int) -> Speakers:
+        """
+        Returns the turns of the speakers, found by the first engine that works. `count` is their number, 0 where it is
+        to be estimated.
+        """
+        request = pb.DiarizeRequest(audio=ref_to_proto(audio), regions=_ranges(regions), speakers=count)
         call = self._stub.Diarize(request, timeout=for_media(duration_ms, 1))
         result: pb.DiarizeResult = await final_result(call)
         turns = tuple(Turn(t.range.start_ms, t.range.end_ms, t.speaker) for t in result.turns)
-        return Speakers(turns, engine_from_proto(result.engine))
+        voices = tuple(Speaker(s.name, _GENDERS.get(s.gender, ""), s.pitch_hz) for s in result.speakers)
+        return Speakers(turns, engine_from_proto(result.engine), voices)
 
 
 def _regions(ranges: Sequence[TimeRange]) -> tuple[Region, ...]:

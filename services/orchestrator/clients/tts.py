@@ -13,6 +13,12 @@ from ..policy.line import EngineUse, Speech
 from ..policy.voices import Voice
 from .base import SHORT_S, Recent, candidates, cost_from_proto, engine_from_proto, for_media
 
+_GENDERS = {
+    pb.VOICE_GENDER_FEMALE: "female",
+    pb.VOICE_GENDER_MALE: "male",
+    pb.VOICE_GENDER_NEUTRAL: "neutral",
+}
+
 
 class TtsClient:
     """Speech synthesis."""
@@ -35,7 +41,8 @@ class TtsClient:
             self._voices[language] = Recent(lambda: self._stub.ListVoices(request, timeout=SHORT_S))
         listed = await self._voices[language]()
         voices = [
-            Voice(voice.id, voice.language, pb.VoiceGender.Name(voice.gender), voice.engine) for voice in listed.voices
+            Voice(voice.id, voice.language, _GENDERS.get(voice.gender, ""), voice.engine, voice.pitch_hz)
+            for voice in listed.voices
         ]
         return [voice for voice in voices if engine in ("", voice.engine)]
 

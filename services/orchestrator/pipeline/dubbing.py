@@ -64,7 +64,13 @@ class Dubbing:
             named=named,
             default=default,
         )
-        yield source.Diarize(gives=handles.DIARIZE, sound=handles.EXTRACT, speech=handles.DETECT, engines=diarizers)
+        yield source.Diarize(
+            gives=handles.DIARIZE,
+            sound=handles.EXTRACT,
+            speech=handles.DETECT,
+            engines=diarizers,
+            count=job.options.speakers or 0,
+        )
 
     def after_detection(self, speech: DetectedSpeech) -> Iterator[Task[Any]]:
         """Recognition by chunk; what follows from all chunks; the end of the job."""

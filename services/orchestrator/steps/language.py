@@ -16,7 +16,6 @@ from ..clients.mixer import Sound
 from ..clients.translate import SourceLine
 from ..policy.fitting import fit, max_chars
 from ..policy.line import NOTHING_TO_SPEAK, SILENCE, EngineUse, Line, Placement, Source, Speech, Translation, join
-from ..policy.segmentation import DEFAULT_SPEAKER
 from ..policy.voices import choose_voices
 from .context import Tools
 from .graph import Given, Handle, Result
@@ -61,6 +60,7 @@ class Voices(Task[dict[str, str]]):
     """Chooses a voice for each speaker."""
 
     stage: ClassVar = "tts"
+    version: ClassVar = 2
     language: str
     speakers: Handle[Speakers]
     engine: str
@@ -72,11 +72,9 @@ class Voices(Task[dict[str, str]]):
 
     async def run(self, tools: Tools, given: Given) -> dict[str, str]:
         """Returns the voice id by speaker; errors as of `choose_voices`."""
-        # Where diarization found no turns, segmentation gives every line to the default speaker.
-        names = sorted({turn.speaker for turn in given(self.speakers).turns}) or [DEFAULT_SPEAKER]
         available = await tools.clients.tts.voices(self.language, self.engine)
         chosen = {"*": self.chosen} if isinstance(self.chosen, str) else self.chosen
-        return choose_voices(names, self.language, available, chosen)
+        return choose_voices(given(self.speakers).each, self.language, available, chosen)
 
 
 @dataclass(frozen=True, kw_only=True)

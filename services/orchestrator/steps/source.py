@@ -151,12 +151,14 @@ class Diarize(Task[Speakers]):
     speech: Handle[DetectedSpeech]
     engines: Handle[list[EngineUse]]
     """Not read: another engine, or another version of one, finds other turns."""
+    count: int
+    """Number of speakers; 0 where it is to be estimated."""
 
     async def run(self, tools: Tools, given: Given) -> Speakers:
         """Returns the turns; there may be none."""
         sound = given(self.sound)
         regions = [region for chunk in given(self.speech).chunks for region in chunk]
-        return await tools.clients.asr.diarize(sound.speech, regions, sound.duration_ms)
+        return await tools.clients.asr.diarize(sound.speech, regions, sound.duration_ms, self.count)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,8 @@ class Voice:
     """BCP-47 language it speaks."""
     gender: Gender
     engine: str
+    pitch_hz: int = 0
+    """Median pitch of its speech; 0 where it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,16 +25,16 @@ _WORDS_PER_MINUTE = 175
 _WAV_HEADER_BYTES = 44
 
 _VARIANTS = (
-    ("", Gender.MALE, "male"),
-    ("f2", Gender.FEMALE, "female 2"),
-    ("m3", Gender.MALE, "male 3"),
-    ("f4", Gender.FEMALE, "female 4"),
-    ("m7", Gender.MALE, "male 7"),
-    ("f5", Gender.FEMALE, "female 5"),
-    ("m1", Gender.MALE, "male 1"),
-    ("f3", Gender.FEMALE, "female 3"),
+    ("", Gender.MALE, 101, "male"),
+    ("f2", Gender.FEMALE, 195, "female 2"),
+    ("m3", Gender.MALE, 105, "male 3"),
+    ("f4", Gender.FEMALE, 180, "female 4"),
+    ("m7", Gender.MALE, 107, "male 7"),
+    ("f5", Gender.FEMALE, 205, "female 5"),
+    ("m1", Gender.MALE, 94, "male 1"),
+    ("f3", Gender.FEMALE, 211, "female 3"),
 )
-"""In the order in which speakers get them: neighbours differ most."""
+"""Name, gender, median pitch in hertz, sound; in the order of choice: neighbours differ most."""
 _TAGS = {"piqd": "tlh", "chr-US-Qaaa-x-west": "chr-US-x-west", "en-us-nyc": "en-US-x-nyc"}
 """Languages that the program lists by another tag than BCP-47's."""
 
@@ -118,8 +118,8 @@ def parse_voices(listing: str, engine: str) -> list[ListedVoice]:
 
 
 def _variants(tag: str, file: str, name: str, engine: str) -> list[ListedVoice]:
-    suffixes = [(f"+{variant}" if variant else "", gender, sound) for variant, gender, sound in _VARIANTS]
+    suffixes = [(f"+{variant}" if variant else "", gender, pitch, sound) for variant, gender, pitch, sound in _VARIANTS]
     return [
-        ListedVoice(Voice(f"{engine}:{tag}{suffix}", f"{name}, {sound}", tag, gender, engine), file + suffix)
-        for suffix, gender, sound in suffixes
+        ListedVoice(Voice(f"{engine}:{tag}{suffix}", f"{name}, {sound}", tag, gender, engine, pitch), file + suffix)
+        for suffix, gender, pitch, sound in suffixes
     ]

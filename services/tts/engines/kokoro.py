@@ -39,6 +39,15 @@ _VOICES = (
     "zf_xiaobei zm_yunjian zf_xiaoni zm_yunxi zf_xiaoxiao zm_yunxia zf_xiaoyi zm_yunyang"
 )
 """By language; within one women and men in turn, each by the grade that the model's author gives."""
+_PITCHES = (
+    "af_heart:186 am_michael:106 af_bella:187 am_fenrir:116 af_nicole:140 am_puck:104 af_aoede:170 am_echo:102 "
+    "af_kore:143 am_eric:150 af_sarah:180 am_liam:116 af_alloy:137 am_onyx:83 af_nova:152 am_adam:108 af_sky:151 "
+    "af_jessica:198 af_river:165 bf_emma:176 bm_george:138 bf_isabella:198 bm_fable:113 bf_alice:205 bm_lewis:80 "
+    "bf_lily:180 bm_daniel:121 ef_dora:172 em_alex:125 em_santa:124 ff_siwis:205 hf_alpha:206 hm_omega:126 "
+    "hf_beta:182 hm_psi:133 if_sara:216 im_nicola:88 pf_dora:176 pm_alex:131 pm_santa:133"
+)
+"""Median pitch of one sentence of each voice, hertz."""
+_PITCH_HZ = {name: int(pitch) for name, _, pitch in (one.partition(":") for one in _PITCHES.split())}
 
 
 class Kokoro:
@@ -126,7 +135,7 @@ def create(settings: TtsSettings) -> Kokoro:
 def _voice(name: str) -> Voice:
     language, gender = _LANGUAGES[name[0]], _GENDERS[name[1]]
     shown = name[3:].capitalize()
-    return Voice(f"{NAME}:{name}", f"{shown}, {gender.name.lower()}", language, gender, NAME)
+    return Voice(f"{NAME}:{name}", f"{shown}, {gender.name.lower()}", language, gender, NAME, _PITCH_HZ.get(name, 0))
 
 
 VOICES = tuple(map(_voice, _VOICES.split()))

@@ -22,7 +22,7 @@ REGIONS = [(0, 20_000)]
 CALLS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "DetectSpeech": lambda asr: asr.detect(AUDIO, 20_000),
     "Transcribe": lambda asr: asr.transcribe(AUDIO, REGIONS, "en", "auto"),
-    "Diarize": lambda asr: asr.diarize(AUDIO, REGIONS, 20_000),
+    "Diarize": lambda asr: asr.diarize(AUDIO, REGIONS, 20_000, 0),
 }
 
 

@@ -47,13 +47,20 @@ def test_options_survive_the_database():
         keep_original_audio=False,
         engines=EngineChoice(tts="espeak"),
         duck_gain_db=-18,
+        speakers=2,
     )
     assert JobOptions.model_validate(options.model_dump(mode="json")) == options
 
 
 @pytest.mark.parametrize(
     "values",
-    [{"loudness": "-15"}, {"unknown": 1}, {"duck_gain_db": 1}, {"glossary": [{"source": "", "target": "x"}]}],
+    [
+        {"loudness": "-15"},
+        {"unknown": 1},
+        {"duck_gain_db": 1},
+        {"speakers": 0},
+        {"glossary": [{"source": "", "target": "x"}]},
+    ],
 )
 def test_options_that_make_no_sense_are_refused(values):
     with pytest.raises(ValidationError):

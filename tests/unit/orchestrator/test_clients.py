@@ -1,4 +1,4 @@
-"""Deadlines of the calls to the stages."""
+"""Calls to the stages: deadlines, and replies as the pipeline takes them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 import grpc
 import pytest
 
+from onevoice.asr.v1 import asr_service_pb2, transcript_pb2
+from onevoice.common.v1.media_pb2 import TimeRange
+from onevoice.tts.v1 import tts_service_pb2
+from onevoice_kit.storage.base import ObjectRef
+from services.orchestrator.clients.asr import AsrClient
 from services.orchestrator.clients.tts import TtsClient
+from services.orchestrator.policy.voices import Speaker, Voice
 
 
 class Stub:
@@ -26,3 +32,45 @@ async def test_a_line_may_wait_for_the_hundred_and_fifty_before_it_though_each_t
         with pytest.raises(ConnectionError):
             await client.speak("Hola.", "es", "kokoro:ef_dora", "users/a", "")
     assert stub.timeout >= 150 * 3
+
+
+class Answers:
+    """Gives the speakers of a source and the voices of a language."""
+
+    def Diarize(self, request, timeout):
+        self.speakers = request.speakers
+        return self
+
+    def cancel(self) -> bool:
+        return False
+
+    async def __aiter__(self):
+        turns = [
+            transcript_pb2.Turn(range=TimeRange(start_ms=0, end_ms=900), speaker=name)
+            for name in ("speaker_1", "speaker_2", "speaker_1")
+        ]
+        speakers = [transcript_pb2.Speaker(name="speaker_1", gender=transcript_pb2.SPEAKER_GENDER_FEMALE, pitch_hz=204)]
+        result = asr_service_pb2.DiarizeResult(turns=turns, speakers=speakers)
+        yield asr_service_pb2.DiarizeResponse(result=result)
+
+    async def ListVoices(self, request, timeout):
+        voice = tts_service_pb2.Voice(
+            id="a:b", language="es", gender=tts_service_pb2.VOICE_GENDER_MALE, engine="a", pitch_hz=101
+        )
+        return tts_service_pb2.ListVoicesResponse(voices=[voice])
+
+
+async def test_each_speaker_comes_once_with_the_voice_that_is_described():
+    async with grpc.aio.insecure_channel("localhost:1") as channel:
+        client, stub = AsrClient(channel), Answers()
+        client._stub = stub  # type: ignore[assignment]
+        found = await client.diarize(ObjectRef("file:///a", "0" * 64, 1, "audio/wav"), [(0, 900)], 900, 2)
+    assert found.each == (Speaker("speaker_1", "female", 204), Speaker("speaker_2"))
+    assert stub.speakers == 2
+
+
+async def test_voices_come_with_gender_and_pitch():
+    async with grpc.aio.insecure_channel("localhost:1") as channel:
+        client = TtsClient(channel)
+        client._stub = Answers()  # type: ignore[assignment]
+        assert await client.voices("es", "") == [Voice("a:b", "es", "male", "a", 101)]

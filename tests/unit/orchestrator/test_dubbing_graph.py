@@ -133,6 +133,7 @@ def with_engines(**engines: str) -> JobRecord:
         ),
         (with_options(voices={"es": "espeak:es"}), {"voices:es"}),
         (with_options(voices={"es": {"speaker_1": "espeak:es"}}), {"voices:es"}),
+        (with_options(speakers=2), {"diarize"}),
         (with_options(loudness="-16"), {"mix:es", "mix:ca"}),
         (with_options(duck_gain_db=-10.0), {"mix:es", "mix:ca"}),
         (with_options(burn_in_captions=True), {"mux:es", "mux:ca"}),
