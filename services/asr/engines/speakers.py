@@ -17,7 +17,7 @@ from onevoice_kit.errors import InvalidInput, Unavailable
 from services.asr.audio import SAMPLES_PER_MS, AudioFile, Samples
 from services.asr.engines.base import Capabilities, Diarized, Gender, Speaker, TimeRange, Turn
 from services.asr.engines.speakers_clusters import Floats, Rules, decide, voices
-from services.asr.engines.speakers_model import D_VECTOR, MODELS, WINDOW_MS, SpeakerModel
+from services.asr.engines.speakers_model import D_VECTOR, MODELS, WINDOW_MS, SpeakerModel, is_narrow
 from services.asr.engines.speakers_pitch import median_pitch_hz, voiced
 from services.asr.settings import AsrSettings
 
@@ -26,10 +26,12 @@ STEP_MS = 200
 _LEVEL_MS = 10
 _NEAR_MS = 300
 """A change of the voice is put into the weakest sound within this distance."""
+_JUDGED_MS = 20_000
+"""Speech by which a telephone is recognised."""
 _PITCH_MS = 60_000
 """Speech of a voice, from its longest turns, by which its pitch is measured."""
-HIGHEST_MALE_HZ, LOWEST_FEMALE_HZ = 150, 165
-"""The gender of a pitch between the two is not known."""
+HIGHEST_MALE_HZ, LOWEST_FEMALE_HZ = 140, 165
+"""The gender of a pitch between the two is not known: there are voices of both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class Speakers:
         if self._closed:
             raise Unavailable("Speech recognition is shutting down.", reason="shutting_down")
         loop = asyncio.get_running_loop()
-        running = [loop.run_in_executor(self._threads, self._hear, audio, region) for region in regions]
+        narrow = await loop.run_in_executor(self._threads, _narrow, audio, regions)
+        running = [loop.run_in_executor(self._threads, self._hear, audio, region, narrow) for region in regions]
         try:
             heard = await asyncio.gather(*running)
         finally:
@@ -88,12 +91,12 @@ class Speakers:
             model = self._model = MODELS.get(NAME)
         return model
 
-    def _hear(self, audio: Path, region: TimeRange) -> _Heard:
+    def _hear(self, audio: Path, region: TimeRange, narrow: bool) -> _Heard:
         with AudioFile(audio) as file:
             sound = file.range(region.start_ms, region.end_ms)
         if not sound.size:
             raise InvalidInput("A region begins after the audio ends.", reason="invalid_regions")
-        return _Heard(self._loaded().vectors(sound, STEP_MS), _levels(sound))
+        return _Heard(self._loaded().vectors(sound, STEP_MS, narrow), _levels(sound))
 
     def _diarized(self, audio: Path, regions: Sequence[TimeRange], heard: Sequence[_Heard], count: int) -> Diarized:
         vectors = [one.vectors for one in heard]
@@ -122,6 +125,18 @@ def _retrieve_error(future: asyncio.Future[_Heard]) -> None:
     """Retrieves the error of a region that is not awaited any more; asyncio would report it otherwise."""
     if not future.cancelled():
         future.exception()
+
+
+def _narrow(audio: Path, regions: Sequence[TimeRange]) -> bool:
+    """True where the first speech is that of a telephone."""
+    sounds: list[Samples] = []
+    with AudioFile(audio) as file:
+        for region in regions:
+            sounds.append(file.range(region.start_ms, region.end_ms))
+            if sum(sound.size for sound in sounds) >= _JUDGED_MS * SAMPLES_PER_MS:
+                break
+    sound = np.concatenate(sounds)
+    return is_narrow(np.resize(sound, max(sound.size, SAMPLES_PER_MS * WINDOW_MS)))
 
 
 def _levels(sound: Samples) -> Floats:

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-_BLOCK, _FEW = 1_000, 100
-"""Pieces that are grouped at once, and groups that they become: time grows with the cube of their number."""
+Labels = NDArray[np.intp]
 _SPAN = 3
 """Steps by which the sound of a vector is longer than one step."""
 _MOST = 20
 """Voices that are found where their number is not given."""
-_NEVER = -9.0
+_STARTS, _ROUNDS = 2, 10
+"""Directions along which a group is tried to be divided, and most corrections of each division."""
+_CHANGE, _CHANGE_BETWEEN = 0.2, 0.05
+"""Cost of a change between the parts of a group from piece to piece, and from region to region, in gaps (`_gap`)."""
+_RESERVE = 1.0
+"""Of a group of one piece; see `_alike`."""
 _INFINITE = float("inf")
 
 
@@ -27,71 +32,84 @@ class Rules:
     piece: int = 5
     """Vectors whose mean is one piece."""
     pure: float = 0.88
-    """Least length of that mean: a shorter one may hold two voices and founds no group."""
-    apart: float = 0.8
+    """Least length of that mean: a shorter one may hold two voices and counts for neither."""
+    apart: float = 0.94
     """Two groups that are less alike (`_alike`) are two voices."""
     least: float = 2.5
     """Least size of a voice, in pieces: a smaller group is a noise or a mixture."""
     least_share: float = 0.005
     """Least share of all pieces, for the same reason: long audio has more noises."""
-    change: float = 0.7
-    """Similarity that a change of the voice costs within a region."""
-    change_between: float = 0.2
+    change: float = 1.2
+    """Cost of a change of the voice within a region, in gaps between the voices (`_gap`)."""
+    change_between: float = 0.35
     """The same between two regions."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
-    """Some pieces of sound, and the two groups that they were joined from."""
+class _Pieces:
+    """Some pieces of sound, in time order."""
 
-    total: Floats
-    """The sum of the pieces' vectors of length 1, each times its weight: (256,)."""
-    weight: float
-    """The sum of the weights, each at most 1."""
-    squares: float
-    """The sum of their squares."""
-    parts: tuple[_Group, _Group] | None = None
+    vectors: Floats
+    """Of length 1: (pieces, 256)."""
+    weights: Floats
+    """Of each piece, at most 1; 0 for one that may hold two voices."""
+    regions: Labels
+    """The region of each piece."""
+
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> _Pieces:
+        return _Pieces(self.vectors[chosen], self.weights[chosen], self.regions[chosen])
+
+    @property
+    def weight(self) -> float:
+        return float(self.weights.sum())
+
+    @property
+    def total(self) -> Floats:
+        """The weighted sum of the vectors: (256,)."""
+        total: Floats = self.weights @ self.vectors
+        return total
 
     @property
     def within(self) -> float:
-        """The mean similarity (cosine) of two different pieces of the group; 1 where there is one piece."""
-        pairs = self.weight**2 - self.squares
-        return float(self.total @ self.total - self.squares) / pairs if pairs > 1e-3 else 1.0
+        """The mean similarity (cosine) of two different pieces; 1 where there is one piece."""
+        squares = float(self.weights @ self.weights)
+        pairs = self.weight**2 - squares
+        return float(self.total @ self.total - squares) / pairs if pairs > 1e-3 else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """Some pieces, and the two voices that they may be."""
+
+    pieces: _Pieces
+    parts: tuple[_Pieces, _Pieces] | None = None
+    alike: float = _INFINITE
 
 
 def voices(regions: Sequence[Floats], rules: Rules, count: int = 0) -> Floats:
     """
     The vector of each voice, of length 1: (voices, 256). `regions` has the vectors of each region, of length 1 and in
     equal steps: (windows, 256), not empty. `count` is the number of voices where it is given, else 0; fewer come back
-    where there are fewer pieces.
+    where the vectors cannot be divided further.
     """
-    tree = _tree(_pieces(regions, rules))
-    least = max(rules.least, rules.least_share * tree.weight)
-    found = _divided(tree, least, _INFINITE, count) if count else _divided(tree, least, rules.apart, _MOST)
+    pieces = _pieces(regions, rules)
+    least = max(rules.least, rules.least_share * pieces.weight)
+    found = _divided(pieces, least, _INFINITE, count) if count else _divided(pieces, least, rules.apart, _MOST)
     for size in (least / 2, least / 4, 0.0):
         if len(found) < count:
-            found = _divided(tree, size, _INFINITE, count)
+            found = _divided(pieces, size, _INFINITE, count)
     return unit(np.array([group.total for group in found]))
 
 
-def decide(regions: Sequence[Floats], found: Floats, rules: Rules) -> list[NDArray[np.intp]]:
+def decide(regions: Sequence[Floats], found: Floats, rules: Rules) -> list[Labels]:
     """
     The index of the voice of each vector, by region: the sequence with the greatest sum of similarities, less the cost
-    of its changes (Viterbi).
+    of its changes.
     """
-    scores = np.concatenate(regions) @ found.T
     starts = np.cumsum([0, *map(len, regions)])
-    costs = np.full(len(scores), rules.change, np.float32)
+    costs = np.full(starts[-1], rules.change, np.float32)
     costs[starts[:-1]] = rules.change_between
-    best, voice = scores[0], np.arange(len(found))
-    before = np.zeros(scores.shape, np.intp)
-    for step in range(1, len(scores)):
-        changed = best.max() - costs[step]
-        before[step] = np.where(best >= changed, voice, best.argmax())
-        best = np.maximum(best, changed) + scores[step]
-    path = np.full(len(scores), best.argmax())
-    for step in range(len(scores) - 1, 0, -1):
-        path[step - 1] = before[step, path[step]]
+    path = _path(np.concatenate(regions) @ found.T, costs * _gap(found))
     return [path[start:end] for start, end in pairwise(starts)]
 
 
@@ -101,80 +119,84 @@ def unit(vectors: Floats) -> Floats:
     return scaled
 
 
-def _pieces(regions: Sequence[Floats], rules: Rules) -> list[_Group]:
-    """Each piece that holds one voice, as a group of its own."""
-    parts = [part for region in regions for part in np.array_split(region, max(1, round(len(region) / rules.piece)))]
-    means = np.array([part.mean(axis=0) for part in parts])
+def _path(scores: Floats, costs: NDArray[np.floating[Any]]) -> Labels:
+    """The column of each row with the greatest sum, less the cost of each change (Viterbi)."""
+    best, column = scores[0], np.arange(scores.shape[1])
+    before = np.zeros(scores.shape, np.intp)
+    for step in range(1, len(scores)):
+        changed = best.max() - costs[step]
+        before[step] = np.where(best >= changed, column, best.argmax())
+        best = np.maximum(best, changed) + scores[step]
+    path = np.full(len(scores), best.argmax())
+    for step in range(len(scores) - 1, 0, -1):
+        path[step - 1] = before[step, path[step]]
+    return path
+
+
+def _gap(found: Floats) -> float:
+    """The mean difference between the similarities of a vector to its own voice and to another one."""
+    similarity = found @ found.T
+    return float(1 - similarity[~np.eye(len(found), dtype=bool)].mean()) if len(found) > 1 else 1.0
+
+
+def _pieces(regions: Sequence[Floats], rules: Rules) -> _Pieces:
+    parts = [np.array_split(region, max(1, round(len(region) / rules.piece))) for region in regions]
+    means = np.array([part.mean(axis=0) for region in parts for part in region])
+    sizes = np.array([len(part) + _SPAN for region in parts for part in region], np.float32)
     purity = np.linalg.norm(means, axis=1)
     pure = purity >= min(rules.pure, float(np.median(purity)))
-    weights = [min(1.0, (len(part) + _SPAN) / (rules.piece + _SPAN)) for part in parts]
-    return [
-        _Group(vector * np.float32(weight), weight, weight**2)
-        for vector, weight, kept in zip(unit(means), weights, pure, strict=True)
-        if kept
-    ]
+    weights = np.minimum(1, sizes / (rules.piece + _SPAN)) * pure
+    return _Pieces(unit(means), weights.astype(np.float32), np.repeat(np.arange(len(parts)), list(map(len, parts))))
 
 
-def _tree(groups: list[_Group]) -> _Group:
-    """All pieces as one group, by the groups they are joined to; many pieces in blocks first."""
-    while len(groups) > _BLOCK:
-        blocks = [groups[start : start + _BLOCK] for start in range(0, len(groups), _BLOCK)]
-        groups = [group for block in blocks for group in _joined(block, _FEW)]
-    [tree] = _joined(groups, 1)
-    return tree
-
-
-def _joined(groups: list[_Group], left: int) -> list[_Group]:
-    """Joins the two groups with the greatest mean similarity of their pieces (average linkage) until `left` remain."""
-    made: list[_Group | None] = [*groups]
-    totals = np.array([group.total for group in groups])
-    weights = np.array([group.weight for group in groups], np.float32)
-    similarity = totals @ totals.T / np.outer(weights, weights)
-    np.fill_diagonal(similarity, _NEVER)
-    for _ in range(len(groups) - left):
-        first, second = divmod(int(similarity.argmax()), len(groups))
-        one, other = made[first], made[second]
-        if one is None or other is None:
+def _divided(pieces: _Pieces, least: float, apart: float, most: int) -> list[_Pieces]:
+    """Divides the group whose parts are the least alike, while that is less than `apart`, into at most `most`."""
+    splits = [_split(pieces, least)]
+    while len(splits) < most:
+        place = min(range(len(splits)), key=lambda place: splits[place].alike)
+        parts = splits[place].parts
+        if parts is None or splits[place].alike >= apart:
             break
-        group = _Group(one.total + other.total, one.weight + other.weight, one.squares + other.squares, (one, other))
-        made[first], made[second] = group, None
-        totals[first], weights[first] = group.total, group.weight
-        alive = np.array([each is not None and each is not group for each in made])
-        row = np.where(alive, totals @ totals[first] / (weights * weights[first]), _NEVER)
-        similarity[first] = similarity[:, first] = row
-        similarity[second] = similarity[:, second] = _NEVER
-    return [group for group in made if group is not None]
+        splits[place : place + 1] = [_split(part, least) for part in parts]
+    return [split.pieces for split in splits]
 
 
-def _divided(tree: _Group, least: float, apart: float, most: int) -> list[_Group]:
-    """The groups of the tree that are less alike than `apart`, the least alike first, until there are `most`."""
-    found = [_trimmed(tree, least)]
-    while len(found) < most:
-        place = min(range(len(found)), key=lambda place: _alike(found[place]))
-        parts = found[place].parts
-        if parts is None or _alike(found[place]) >= apart:
+def _split(pieces: _Pieces, least: float) -> _Split:
+    """
+    The division into two voices, each at least of size `least`, that are the least alike. It begins along a direction
+    in which the pieces differ most, and is corrected like a hidden Markov model: means, then the best path, again.
+    """
+    best = _Split(pieces)
+    centred = pieces.vectors - pieces.total / max(pieces.weight, 1e-3)
+    _, directions = np.linalg.eigh((centred * pieces.weights[:, None]).T @ centred)
+    for direction in directions.T[: -_STARTS - 1 : -1]:
+        parts = _corrected(pieces, (centred @ direction > 0).astype(np.intp), least)
+        if parts and (alike := _alike(*parts)) < best.alike:
+            best = _Split(pieces, parts, alike)
+    return best
+
+
+def _corrected(pieces: _Pieces, labels: Labels, least: float) -> tuple[_Pieces, _Pieces] | None:
+    """The two parts of a division after its correction; None where one is too small."""
+    costs = np.where(np.diff(pieces.regions, prepend=-1) > 0, _CHANGE_BETWEEN, _CHANGE).astype(np.float32)
+    for _ in range(_ROUNDS):
+        one, other = pieces[labels == 0], pieces[labels == 1]
+        if min(one.weight, other.weight) <= max(least, 1e-3):
+            return None
+        means = unit(np.array([one.total, other.total]))
+        path = _path(pieces.vectors @ means.T, costs * _gap(means))
+        if np.array_equal(path, labels):
             break
-        found[place : place + 1] = [_trimmed(part, least) for part in parts]
-    return found
+        labels = path
+    return one, other
 
 
-def _trimmed(group: _Group, least: float) -> _Group:
-    """The group without parts that are too small for a voice."""
-    while group.parts:
-        small, large = sorted(group.parts, key=lambda part: part.weight)
-        if small.weight >= least:
-            return group
-        group = large
-    return group
-
-
-def _alike(group: _Group) -> float:
+def _alike(one: _Pieces, other: _Pieces) -> float:
     """
-    The mean similarity of pieces from the two parts, as a share of that within the parts: near 1 for one voice. A limit
-    for the similarity itself would not do, because over a telephone all voices are more similar.
+    The mean similarity of pieces from the two groups, as a share of that within the groups: near 1 for one voice. A
+    limit for the similarity itself would not do, because over a telephone all voices are more similar. The few words
+    of a small group differ from others by what they are, so a reserve is added that falls with its size.
     """
-    if not group.parts:
-        return _INFINITE
-    one, other = group.parts
     between = float(one.total @ other.total) / (one.weight * other.weight)
-    return between / float(np.sqrt(max(one.within * other.within, 1e-3)))
+    share = between / float(np.sqrt(max(one.within * other.within, 1e-3)))
+    return share + _RESERVE / min(one.weight, other.weight)

@@ -36,6 +36,12 @@ _FFT, _FRAME, _HOP, _BANDS = 512, 400, 160, 40
 _FRAMES = WINDOW_MS * SAMPLES_PER_MS // _HOP
 _BATCH = 64
 _FLOOR = 1e-10
+_LOST, _ABOVE = 29, np.array([-0.2, -0.3, -0.4, -0.5, -0.8, -1.0, -1.2, -1.3, -1.3, -1.3, -1.4], np.float32)
+"""First band above 3.3 kHz, and the mean distance of it and the next from the three below, measured on 15 voices."""
+_CUT, _BELOW = 4, np.array([-0.4, 0.4, 0.4, 0.0], np.float32)
+"""First band above 300 Hz, and the mean distance of those below from the next two."""
+_NARROW = -2.8
+"""Distance of the bands above 4 kHz from those of 1 to 3 kHz: -2.2 to -0.7 in whole speech, -4.1 to -3.4 in narrow."""
 
 
 class SpeakerModel:
@@ -55,14 +61,15 @@ class SpeakerModel:
         except (OSError, ValueError, RuntimeError) as error:
             raise Unavailable("The speaker model could not be loaded.", reason="engine_failed") from error
 
-    def vectors(self, sound: Samples, step_ms: int) -> Floats:
+    def vectors(self, sound: Samples, step_ms: int, narrow: bool = False) -> Floats:
         """
         One vector of length 1 for each window of `WINDOW_MS`, the windows `step_ms` apart (a multiple of 10): an array
-        of (windows, 256), at least one window.
+        of (windows, 256), at least one window. `narrow` is true for the sound of a telephone.
         """
         least = WINDOW_MS * SAMPLES_PER_MS + _FFT
         # Repeated, because with silence after it voices are separated less well: 68 % of pieces of 400 ms, not 95 %.
         features = log_mel(np.resize(sound, max(sound.size, least)))
+        features = widened(features) if narrow else features
         windows = np.lib.stride_tricks.sliding_window_view(features, _FRAMES, axis=0)
         windows = windows[:: step_ms * SAMPLE_RATE // 1000 // _HOP].transpose(0, 2, 1)
         try:
@@ -88,6 +95,27 @@ def log_mel(sound: Samples) -> Floats:
     power = np.square(np.abs(np.fft.rfft(frames * _window(), axis=1)))
     mel: Floats = np.log10(power @ _filters() + _FLOOR).astype(np.float32)
     return mel
+
+
+def is_narrow(sound: Samples) -> bool:
+    """True for speech without its upper half, as over a telephone. At least 32 ms of sound."""
+    features = log_mel(sound)
+    level = features.mean(axis=1)
+    profile = features[level >= np.median(level)].mean(axis=0)
+    return bool(profile[_LOST + 3 :].mean() - profile[15:26].mean() < _NARROW)
+
+
+def widened(features: Floats) -> Floats:
+    """
+    The features of speech over a telephone with the bands that it does not carry: they follow those beside them, at the
+    distance that they have in other speech. The model was trained on whole speech; without this it names the right one
+    of 15 voices for 63 % of windows, with it for 82 %, and for 93 % of whole speech.
+    """
+    wide = features.copy()
+    wide[:, _LOST:] = features[:, _LOST - 3 : _LOST].mean(axis=1, keepdims=True) + _ABOVE
+    low = features[:, _CUT : _CUT + 2].mean(axis=1, keepdims=True) + _BELOW
+    wide[:, :_CUT] = np.maximum(features[:, :_CUT], low)
+    return wide
 
 
 @cache

@@ -16,7 +16,7 @@ from services.asr.engines import speakers, speakers_model
 from services.asr.engines.base import Gender, TimeRange
 from services.asr.engines.registry import diarization_engines
 from services.asr.engines.speakers import create, gender
-from services.asr.engines.speakers_model import D_VECTOR, log_mel
+from services.asr.engines.speakers_model import D_VECTOR, is_narrow, log_mel, widened
 from services.asr.engines.speakers_pitch import median_pitch_hz, voiced
 from services.asr.settings import AsrSettings
 from tests.unit.asr import samples
@@ -70,6 +70,28 @@ async def test_two_real_voices_are_two_speakers(engine, tmp_path):
     expected = ["speaker_1", "speaker_2", "speaker_2", "speaker_1", "speaker_2"]
     assert [longest(found, region) for region in regions] == expected
     assert [speaker.gender for speaker in found.speakers] == [Gender.MALE, Gender.MALE]
+
+
+def narrow(sound: samples.Sound) -> samples.Sound:
+    """The sound over a telephone: 300 to 3,300 Hz."""
+    spectrum, hertz = np.fft.rfft(sound), np.fft.rfftfreq(sound.size, 1 / samples.RATE)
+    spectrum[(hertz < 300) | (hertz > 3300)] = 0
+    return np.asarray(np.fft.irfft(spectrum, sound.size))
+
+
+async def test_two_voices_over_a_telephone_are_separated_where_their_number_is_given(engine, tmp_path):
+    sounds = [sound for n in range(3) for sound in (samples.speech(samples.NAMES[n]), other(n))]
+    path, regions = placed(tmp_path / "a.wav", *map(narrow, sounds))
+    found = await engine.diarize(path, regions, 2)
+    assert [longest(found, region) for region in regions] == ["speaker_1", "speaker_2"] * 3
+
+
+def test_a_telephone_is_recognised_and_its_lost_bands_follow_the_others():
+    whole = (samples.speech(samples.NAMES[0]) * 32767).astype(np.int16)
+    lost = (narrow(samples.speech(samples.NAMES[0])) * 32767).astype(np.int16)
+    assert (is_narrow(whole), is_narrow(lost)) == (False, True)
+    features, truth = widened(log_mel(lost)), log_mel(whole)
+    assert np.abs(features - truth)[:, 30:].mean() < np.abs(log_mel(lost) - truth)[:, 30:].mean() / 2
 
 
 async def test_a_change_within_a_region_is_put_near_the_pause(engine, tmp_path):
