@@ -129,10 +129,10 @@ class Dates:
             yield re.compile(rf"{start}{_HOUR}(?::{_MINUTE})?{noon}", re.IGNORECASE), self._time
             yield re.compile(rf"{start}{_HOUR}:{_MINUTE}(?![\w:])"), self._time
             return
-        said = {"fr": "heures?|h", "de": "Uhr", "hi": "बजे"}.get(self._language, "h")
-        yield re.compile(rf"{start}{_HOUR}:{_MINUTE}(?: ?(?P<said>{said})(?![\w]))?(?![\w:])"), self._time
+        unit = {"fr": "heures?|h", "de": "Uhr", "hi": "बजे"}.get(self._language, "h")
+        yield re.compile(rf"{start}{_HOUR}:{_MINUTE}(?: ?(?P<unit>{unit})(?![\w]))?(?![\w:])"), self._time
         if self._language == "de":
-            yield re.compile(rf"{start}{_HOUR}(?:\.{_MINUTE})? (?P<said>Uhr)\b"), self._time
+            yield re.compile(rf"{start}{_HOUR}(?:\.{_MINUTE})? (?P<unit>Uhr)\b"), self._time
         else:
             yield re.compile(rf"{start}{_HOUR} ?h ?{_MINUTE}(?!\w)"), self._time
 
@@ -145,7 +145,7 @@ class Dates:
             template = "{h}"
         spoken = template.format(h=self._hour(int(match["h"])), m=self._minute(minute))
         # Hours in letters behind a time that has none of its own in words.
-        named = f" {self._hours}" if groups.get("said") == "h" and self._language not in ("fr", "pt") else ""
+        named = f" {self._hours}" if groups.get("unit") == "h" and self._language not in ("fr", "pt") else ""
         return spoken + named + noon
 
     def _hour(self, hour: int) -> str:

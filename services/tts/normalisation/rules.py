@@ -19,6 +19,8 @@ _ADDRESS = re.compile(
     r"|(?:[a-z0-9-]+\.)+(?:com|org|net|edu|gov|info|io|eu)(?:/[^\s<>\"“”«»]*)?)(?<![.,;:!?)…'’])(?!\w)",
     re.IGNORECASE,
 )
+_PHONE = re.compile(r"(?<![\w+])\+[0-9](?:[ -]?[0-9]){8,14}(?![0-9])")
+_VOWELS = "aeiou"
 _SIGN = r"(?:(?P<sign>[-−+])(?=[0-9€$£¥₹]))?"
 _START = r"(?<![\w.,:/@°-])"
 Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
@@ -39,7 +41,8 @@ class Rules:
         self._masculine = frozenset(self._words.masculine.split())
         dates = Dates(language, locale, self._words, self._numbers)
         self._rules: tuple[Rule, ...] = (
-            (_ADDRESS, self._address), *self._abbreviations(), *dates.rules(), *self._money(), self._unit_rule(),
+            (_ADDRESS, self._address), (_PHONE, self._phone), *self._abbreviations(), *dates.rules(), *self._money(),
+            self._unit_rule(),
             *self._ordinals(), *self._ranges(), self._plain_rule(),
         )  # fmt: skip
 
@@ -53,6 +56,10 @@ class Rules:
         shown = re.sub(r"^(?:https?://)?(?:www\.)?", "", match[0].rstrip("/"), flags=re.IGNORECASE)
         signs = dict(zip("./-_@", self._words.address, strict=True))
         return "".join(f" {signs[one]} " if one in signs else one if one.isalnum() else " " for one in shown).strip()
+
+    def _phone(self, match: re.Match[str]) -> str:
+        digits = (self._numbers.whole(digit, Form.ALONE) for digit in match[0] if digit.isdigit())
+        return f"{self._words.plus} {' '.join(digits)}"
 
     def _abbreviations(self) -> Iterable[Rule]:
         full = self._words.abbreviations
@@ -75,7 +82,7 @@ class Rules:
         name = self._names[CODES.get(match["money"], match["money"])]
         sign = self._sign(match)
         if match["scale"]:
-            parts = [self._before(number, match["scale"]), match["scale"], self._words.of, name.many]
+            parts = [self._before(number, match["scale"]), match["scale"], self._of(name.many)]
         elif len(number.fraction) == 2 and name.cent:
             whole, cents = Written(number.whole), Written(number.fraction.lstrip("0") or "0")
             parts = [self._counted(whole, name.one, name.many)]
@@ -86,8 +93,16 @@ class Rules:
         return sign + " ".join(filter(None, parts))
 
     def _counted(self, number: Written, one: str, many: str) -> str:
+        if not number.fraction and re.fullmatch(r"[1-9][0-9]*0{6}", number.whole):
+            return f"{self._before(number, many)} {self._of(many)}"
         name = one if self._plural(number) == "one" else many
         return f"{self._before(number, name)} {name}"
+
+    def _of(self, name: str) -> str:
+        """The name behind a word such as “million”: “de euros”, “d'euros”, “euros”."""
+        if self._words.elides and name[0] in _VOWELS:
+            return f"d'{name}"
+        return f"{self._words.of} {name}".strip()
 
     def _plural(self, number: Written) -> str:
         value = Decimal(f"{number.whole[-15:]}.{number.fraction[:15] or 0}") if number.fraction else number.whole[-15:]

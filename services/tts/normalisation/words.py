@@ -62,6 +62,8 @@ class Words:
     """True where a year has another reading than a number."""
     first: bool = False
     """True where the first day of a month is an ordinal number."""
+    elides: bool = False
+    """True where `of` loses its vowel before another."""
     pairs: bool = False
     """True where two digits behind the mark are read as a number."""
 
@@ -136,7 +138,7 @@ LANGUAGES: Mapping[str, Words] = {
             "c.-à-d.": "c'est-à-dire", "St": "saint", "Ste": "sainte", "av. J.-C.": "avant Jésus-Christ",
             "apr. J.-C.": "après Jésus-Christ", "env.": "environ",
         },
-        first=True, pairs=True,
+        first=True, pairs=True, elides=True,
     ),
     "it": Words(
         point="virgola", minus="meno", plus="più", to="a", join="e", of="di", number="numero",
@@ -211,7 +213,7 @@ LANGUAGES: Mapping[str, Words] = {
             "Prof.": "professor", "etc.": "etcètera", "p. ex.": "per exemple", "Av.": "avinguda", "pàg.": "pàgina",
             "aprox.": "aproximadament", "EUA": "Estats Units",
         },
-        pairs=True,
+        pairs=True, elides=True,
     ),
     "de": Words(
         point="Komma", minus="minus", plus="plus", to="bis", join="und", of="", number="Nummer",
