@@ -72,6 +72,9 @@ def dub(
     ] = None,
     loudness: Annotated[str, typer.Option(help="source, -23, -16 or -14 (LUFS).")] = "",
     burn_in: Annotated[bool, typer.Option("--burn-in", help="Draw the captions into the picture.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Go on where hardly anyone speaks, or the words cannot be right.")
+    ] = False,
     url: Url = "",
     api_key: ApiKey = "",
     data: Data = None,
@@ -90,6 +93,7 @@ def dub(
         voices=client.parse_voices(voice or [], targets),
         loudness=loudness,
         burn_in=burn_in,
+        force=force,
     )
     result = interruptible(client.dub(settings, request, Show(output())))
     if result.failed_languages:

@@ -43,6 +43,8 @@ class JobOptions(BaseModel):
     loudness: Loudness = "source"
     """`source` (within 1 LU of it), or LUFS."""
     burn_in_captions: bool = False
+    force: bool = False
+    """The job goes on where its words seem not to be what is said."""
     keep_original_audio: bool = True
     """The original sound stays in the file as a second track."""
     engines: EngineChoice = EngineChoice()

@@ -57,6 +57,8 @@ class Script:
     """The behaviour of the services, and their requests so far."""
 
     segments: int = 10
+    loops: bool = False
+    """True: recognition gives every line the same words."""
     speakers: tuple[str, ...] = ("speaker_1",)
     """The source is shared out among them; none where diarization finds no turns."""
     faults: dict[str, Callable[[object], OneVoiceError | None]] = field(default_factory=dict)
@@ -140,7 +142,9 @@ class Asr(asr_grpc.AsrServiceServicer):
                     end_ms=region.start_ms + n * 500 + 450,
                     confidence=0.9,
                 )
-                for n, word in enumerate(("one", "two", "three"))
+                for n, word in enumerate(
+                    ("one", "two", f"three{self.script.loops or region.start_ms // LINE_MS or ''}")
+                )
             ]
             yield asr.TranscribeResponse(utterance=Utterance(range=region, words=words))
         yield asr.TranscribeResponse(result=asr.TranscribeResult(engine=ENGINE, cost_microusd=CHUNK_COST))

@@ -62,6 +62,11 @@ class DubIn(Model):
     glossary: Annotated[tuple[TermIn, ...], Field(max_length=500)] = ()
     loudness: Loudness = Field(default="source", description="`source`, or LUFS.")
     burn_in_captions: bool = False
+    force: bool = Field(
+        default=False,
+        description="Dub although hardly anyone speaks (`little_speech`) or the words cannot be right "
+        "(`transcript_implausible`).",
+    )
     keep_original_audio: bool = Field(default=True, description="Keep the original sound as a second track.")
     engines: EnginesIn = EnginesIn()
     duck_gain_db: float | None = Field(
@@ -89,6 +94,7 @@ class DubIn(Model):
             glossary=tuple(GlossaryTerm(source=term.source, target=term.target) for term in self.glossary),
             loudness=self.loudness,
             burn_in_captions=self.burn_in_captions,
+            force=self.force,
             keep_original_audio=self.keep_original_audio,
             engines=EngineChoice(asr=self.engines.asr, translate=self.engines.translate, tts=self.engines.tts),
             duck_gain_db=self.duck_gain_db,

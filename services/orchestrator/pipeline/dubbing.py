@@ -13,11 +13,12 @@ from onevoice_jobs.records import JobRecord
 from ..clients.asr import DETECTION, DIARIZATION, IDENTIFICATION, TRANSCRIPTION, DetectedSpeech
 from ..policy.line import Source, Speech, Translation, join
 from ..settings import OrchestratorSettings
-from ..steps import assembly, ending, language, source
+from ..steps import assembly, ending, language, plausible, source
 from ..steps.context import NO_EDITS, Edits, JobContext
 from ..steps.graph import Handle, Step, item
 from ..steps.task import Task, bind
 from . import handles
+from .job_end import job_end
 
 
 def scope_end(scope: str) -> str:
@@ -74,7 +75,7 @@ class Dubbing:
 
     def after_detection(self, speech: DetectedSpeech) -> Iterator[Task[Any]]:
         """Recognition by chunk; what follows from all chunks; the end of the job."""
-        chunks = len(speech.chunks)
+        job, chunks = self.job, len(speech.chunks)
         cuts = tuple(map(handles.cut, range(chunks)))
         for chunk in range(chunks):
             yield from self._recognition(chunk)
@@ -82,9 +83,9 @@ class Dubbing:
         yield assembly.SourceCaptions(
             gives=handles.CAPTIONS, name=self._name, language=handles.LANGUAGE, sound=handles.EXTRACT, cuts=cuts
         )
-        for target in self.job.target_languages:
+        for target in job.target_languages:
             yield from self._engines(target)
-        yield from self._ending(cuts)
+        yield from job_end(job, self.edits, cuts)
 
     def _recognition(self, chunk: int) -> Iterator[Task[Any]]:
         yield source.Transcribe(
@@ -104,6 +105,14 @@ class Dubbing:
             speech=handles.DETECT,
             then=partial(self.after_cut, chunk),
         )
+        if not self.job.options.force:
+            yield plausible.CheckWords(
+                gives=handles.check(chunk),
+                chunk=chunk,
+                speech=handles.DETECT,
+                lines=handles.cut(chunk),
+                before=(item(handles.check(chunk - 1), plausible.DOUBT),) if chunk else (),
+            )
 
     def _engines(self, target: str) -> Iterator[Task[Any]]:
         """The engines and voices for a language."""
@@ -149,6 +158,7 @@ class Dubbing:
             glossary=options.glossary,
             engine=options.engines.translate or "",
             engines=handles.translation_engines(target),
+            checked=() if options.force else (item(handles.check(chunk), plausible.PASSED),),
         )
         if texts := self.edits.texts(target, chunk):
             yield language.ApplyEdits(
@@ -271,35 +281,4 @@ class Dubbing:
             muxed=handles.mux(target),
             measurements=handles.measure(target),
             revision=self.edits.revision(target),
-        )
-
-    def _ending(self, cuts: tuple[Handle[dict[str, Source]], ...]) -> Iterator[Task[Any]]:
-        job, ends = self.job, tuple(map(handles.done, self.job.target_languages))
-        yield ending.Report(
-            gives=handles.REPORT,
-            job_id=str(job.id),
-            media=handles.PROBE,
-            language=handles.LANGUAGE,
-            speech_regions=handles.DETECT,
-            transcripts=tuple(map(handles.transcribe, range(len(cuts)))),
-            cuts=cuts,
-            ends=ends,
-        )
-        yield ending.Manifest(
-            gives=handles.MANIFEST,
-            job_id=str(job.id),
-            filename=job.filename,
-            source=job.source,
-            report=handles.REPORT,
-            thumbnail=handles.THUMBNAIL,
-            captions=handles.CAPTIONS,
-            ends=ends,
-        )
-        yield ending.Settle(
-            gives=handles.SETTLE,
-            reservation=job.reservation,
-            changed_ms=self.edits.changed_ms,
-            media=handles.PROBE,
-            manifest=handles.MANIFEST,
-            ends=ends,
         )

@@ -35,6 +35,11 @@ def cut(chunk: int) -> Handle[dict[str, Source]]:
     return Handle(f"cut:{chunk}", dict[str, Source])
 
 
+def check(chunk: int) -> Handle[dict[str, int]]:
+    """The doubt about the words up to the end of a chunk."""
+    return Handle(f"check:{chunk}", dict[str, int])
+
+
 def translation_engines(target: str) -> Handle[list[EngineUse]]:
     """The engines that may translate into a language."""
     return Handle(f"engines:translate:{target}", list[EngineUse])

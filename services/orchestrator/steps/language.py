@@ -90,6 +90,8 @@ class Translate(Task[dict[str, Translation]]):
     """Empty: the first configured one that serves the languages."""
     engines: Handle[list[EngineUse]]
     """Not read: other engines, or another version of one, give other texts."""
+    checked: tuple[Handle[int], ...]
+    """Not read: nothing is translated before its words are plausible, unless the user forces it."""
 
     async def run(self, tools: Tools, given: Given) -> dict[str, Translation]:
         """Returns the translations by line id; `Internal` `incomplete_translation` where one is missing."""

@@ -14,6 +14,7 @@ from onevoice_jobs import control, queries
 from onevoice_jobs.keys import job_prefix
 from onevoice_jobs.messages import DubbingJobMessage
 from onevoice_jobs.models import outbox
+from onevoice_jobs.options import JobOptions
 from onevoice_jobs.records import JobRecord
 from onevoice_jobs.states import JobStatus, LanguageStatus
 from onevoice_kit.db import transaction, uuid7
@@ -51,6 +52,19 @@ async def _report(deployment, job: JobRecord) -> dict[str, Any]:
     key = f"{job_prefix(job.user_id, job.id)}/artifacts/report.job.report.json"
     report: dict[str, Any] = json.loads(await deployment.storage.get_bytes(key))
     return report
+
+
+async def test_words_that_cannot_be_right_stop_a_job_before_they_are_translated_unless_it_is_forced(
+    deployment, script: Script
+) -> None:
+    script.loops = True
+    stopped = await deployment.submit()
+    async with deployment.worker():
+        job = await deployment.ended(stopped)
+        assert (job.status, job.error.reason) == (JobStatus.FAILED, "transcript_implausible")
+        assert (script.count("Translate"), script.released_credits) == (0, 1)
+        forced = await deployment.ended(await deployment.submit(options=JobOptions(force=True)))
+    assert forced.status is JobStatus.COMPLETED
 
 
 async def test_every_line_is_announced_once_and_the_end_last(deployment, script: Script) -> None:

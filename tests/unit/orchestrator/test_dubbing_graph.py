@@ -93,6 +93,13 @@ def test_every_task_waits_for_tasks_of_the_graph_and_the_settlement_comes_last()
     assert keys - waited_for == {"settle", "transcript"}, "the transcript adds the rest of each language"
 
 
+def test_a_forced_job_translates_words_that_were_not_checked() -> None:
+    checked, forced = whole(), whole(with_options(force=True))
+    assert set(checked) - set(forced) == {"check:0", "check:1"}
+    assert "check:0" in {handle.key for handle in checked["translate:es:0"].takes}
+    assert [handle.key for handle in checked["check:1"].takes].count("check:0") == 1
+
+
 def test_the_thumbnail_is_taken_beside_the_extraction_and_not_beside_what_all_waits_for() -> None:
     started = [task.gives.key for task in Dubbing(JOB, SETTINGS).start()]
     assert {"extract", "thumbnail"} <= set(started)
