@@ -34,7 +34,9 @@ class Rules:
     pure: float = 0.88
     """Least length of that mean: a shorter one may hold two voices and counts for neither."""
     apart: float = 0.94
-    """Two groups that are less alike (`_alike`) are two voices."""
+    """Two groups are two voices where they are less alike than this (`_alike`) …"""
+    similar: float = 0.56
+    """… and the mean similarity (cosine) between their pieces is less than this."""
     least: float = 2.5
     """Least size of a voice, in pieces: a smaller group is a noise or a mixture."""
     least_share: float = 0.005
@@ -94,10 +96,12 @@ def voices(regions: Sequence[Floats], rules: Rules, count: int = 0) -> Floats:
     """
     pieces = _pieces(regions, rules)
     least = max(rules.least, rules.least_share * pieces.weight)
-    found = _divided(pieces, least, _INFINITE, count) if count else _divided(pieces, least, rules.apart, _MOST)
-    for size in (least / 2, least / 4, 0.0):
-        if len(found) < count:
-            found = _divided(pieces, size, _INFINITE, count)
+    if not count:
+        found = _divided(pieces, least, rules, _MOST)
+    for size in (least, least / 2, least / 4, 0.0) if count else ():
+        found = _divided(pieces, size, None, count)
+        if len(found) >= count:
+            break
     return unit(np.array([group.total for group in found]))
 
 
@@ -149,21 +153,25 @@ def _pieces(regions: Sequence[Floats], rules: Rules) -> _Pieces:
     return _Pieces(unit(means), weights.astype(np.float32), np.repeat(np.arange(len(parts)), list(map(len, parts))))
 
 
-def _divided(pieces: _Pieces, least: float, apart: float, most: int) -> list[_Pieces]:
-    """Divides the group whose parts are the least alike, while that is less than `apart`, into at most `most`."""
-    splits = [_split(pieces, least)]
+def _divided(pieces: _Pieces, least: float, rules: Rules | None, most: int) -> list[_Pieces]:
+    """
+    Divides the group whose parts are the least alike, while the rules take them for two voices, into at most `most`;
+    without rules while there are parts.
+    """
+    splits = [_split(pieces, least, rules)]
     while len(splits) < most:
         place = min(range(len(splits)), key=lambda place: splits[place].alike)
         parts = splits[place].parts
-        if parts is None or splits[place].alike >= apart:
+        if parts is None:
             break
-        splits[place : place + 1] = [_split(part, least) for part in parts]
+        splits[place : place + 1] = [_split(part, least, rules) for part in parts]
     return [split.pieces for split in splits]
 
 
-def _split(pieces: _Pieces, least: float) -> _Split:
+def _split(pieces: _Pieces, least: float, rules: Rules | None) -> _Split:
     """
-    The division into two voices, each at least of size `least`, that are the least alike. It begins along a direction
+    The division into two voices, each at least of size `least`, that are the least alike; none where the rules take
+    them for one. It begins along a direction
     in which the pieces differ most, and is corrected like a hidden Markov model: means, then the best path, again.
     """
     best = _Split(pieces)
@@ -173,6 +181,8 @@ def _split(pieces: _Pieces, least: float) -> _Split:
         parts = _corrected(pieces, (centred @ direction > 0).astype(np.intp), least)
         if parts and (alike := _alike(*parts)) < best.alike:
             best = _Split(pieces, parts, alike)
+    if best.parts and rules and (best.alike >= rules.apart or _similarity(*best.parts) >= rules.similar):
+        return _Split(pieces)
     return best
 
 
@@ -191,12 +201,15 @@ def _corrected(pieces: _Pieces, labels: Labels, least: float) -> tuple[_Pieces, 
     return one, other
 
 
+def _similarity(one: _Pieces, other: _Pieces) -> float:
+    """The mean similarity of pieces from the two groups."""
+    return float(one.total @ other.total) / (one.weight * other.weight)
+
+
 def _alike(one: _Pieces, other: _Pieces) -> float:
     """
-    The mean similarity of pieces from the two groups, as a share of that within the groups: near 1 for one voice. A
-    limit for the similarity itself would not do, because over a telephone all voices are more similar. The few words
-    of a small group differ from others by what they are, so a reserve is added that falls with its size.
+    The mean similarity of pieces from the two groups, as a share of that within the groups: near 1 for one voice. The
+    few words of a small group differ from others by what they are, so a reserve is added that falls with its size.
     """
-    between = float(one.total @ other.total) / (one.weight * other.weight)
-    share = between / float(np.sqrt(max(one.within * other.within, 1e-3)))
+    share = _similarity(one, other) / float(np.sqrt(max(one.within * other.within, 1e-3)))
     return share + _RESERVE / min(one.weight, other.weight)
