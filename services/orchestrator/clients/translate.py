@@ -63,7 +63,7 @@ class TranslateClient:
                 engine_used,
                 missed_terms=tuple(line.missed_terms),
                 cost_microusd=cost,
-                similarity=line.similarity if line.HasField("similarity") else None,
+                similarity=round(line.similarity, 3) if line.HasField("similarity") else None,
                 meaning_lost=line.meaning_lost,
             )
             for line, cost in zip(result.segments, costs, strict=True)
