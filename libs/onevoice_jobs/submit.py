@@ -73,7 +73,7 @@ def _row(job: NewJob, job_id: UUID, now: datetime) -> dict[str, object]:
         "source_language": job.source_language,
         "target_languages": list(job.target_languages),
         # Without what is not chosen: a worker of the last release refuses an option that it lacks.
-        "options": job.options.model_dump(mode="json", exclude_none=True),
+        "options": job.options.model_dump(mode="json", exclude_defaults=True),
         "duration_ms": job.duration_ms,
         "quoted_credits": job.quoted_credits,
         "traceparent": job.traceparent,
