@@ -20,6 +20,7 @@ LANGUAGES = ("es", "ca")
 FRAME_MS = 40
 SEGMENT_KEYS = {
     *("index", "start_ms", "end_ms", "speaker", "source_text", "text", "slot_ms", "natural_ms", "flags"),
+    "similarity",
     *("planned", "measured"),
 }
 PLANNED_KEYS = {
@@ -134,8 +135,15 @@ def test_lines_keep_the_dubbing_rules(dub: Dub, clip: Clip, language: str) -> No
 
 
 def test_the_report_names_job_source_and_lineage(dub: Dub, clip: Clip) -> None:
-    assert set(dub.report) == {"job_id", "source", "languages"}
-    assert dub.report["source"] == {"language": "en", "duration_ms": clip.duration_ms, "unheard": []}
+    assert set(dub.report) == {"job_id", "source", "languages", "cost_usd"}
+    cost = [{"stage": "asr", "engine": "pocketsphinx", "usd": "0.000000"}]
+    assert dub.report["source"] == {
+        "language": "en",
+        "duration_ms": clip.duration_ms,
+        "unheard": [],
+        "cost": cost,
+    }
+    assert (dub.report["cost_usd"], dub.language("es")["cost"][1]["engine"]) == ("0.000000", "espeak")
     lineage = dub.language("es")["lineage"]
     assert {stage: lineage[stage]["name"] for stage in ("asr", "translate", "tts")} == {
         "asr": "pocketsphinx",
