@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("TTS_ENGINES", "espeak")
     os.environ.setdefault("TRANSLATE_ENGINES", "apertium")
     os.environ.setdefault("TRANSLATE_MEANING", "none")
+    os.environ.setdefault("ASR_DIARIZATION_ENGINES", "single")
     rows: list[Row] = []
     for part in parts or PARTS:
         print(f"measuring {part} …", file=sys.stderr, flush=True)
