@@ -57,15 +57,15 @@ class PostgresJobStore:
 
     async def finish_steps(self, results: Sequence[StepResult], *, again: bool = False) -> None:
         """See `JobStore`."""
-        told = [_event(item, event) for item in results for event in events_of(item.published)]
+        events = [_event(item, event) for item in results for event in events_of(item.published)]
         parameters = {"steps": dumps([_step(item) for item in results])}
-        if told:
-            parameters["events"] = dumps(told)
+        if events:
+            parameters["events"] = dumps(events)
         rows, statement = _results(results), statements.FINISH_STEPS
         if any(rows.values()):
             statement = statements.FINISH_STEPS_WITH_RESULTS
             parameters |= {name: dumps(items) for name, items in rows.items()}
-        write = statement.announcing if told else statement.quiet
+        write = statement.announcing if events else statement.quiet
         if languages := [item.published.source_language for item in results if item.published.source_language]:
             write = statements.FINISH_STEPS_WITH_LANGUAGE
             parameters |= {name: dumps(items) for name, items in rows.items()} | {"source_language": languages[-1]}
@@ -110,22 +110,22 @@ class PostgresJobStore:
         percent = bounded(percent)
         if not self._progress.is_new(stage, percent, language):
             return False
-        told = [progress_event(stage, percent, language)]
+        events = [progress_event(stage, percent, language)]
         if language is None:
-            await self._tell(statements.SET_JOB_PROGRESS, told, stage=stage, percent=percent)
+            await self._publish(statements.SET_JOB_PROGRESS, events, stage=stage, percent=percent)
         else:
-            await self._write(statements.SET_LANGUAGE_PROGRESS, told, stage=stage, percent=percent, language=language)
+            await self._write(statements.SET_LANGUAGE_PROGRESS, events, stage=stage, percent=percent, language=language)
         self._progress.wrote(stage, percent, language)
         return True
 
     async def language_failed(self, language: str, error: JobError) -> None:
         """See `JobStore`."""
-        told = [Event(event_types.LANGUAGE_FAILED, {"language": language, **asdict(error)})]
-        await self._write(statements.FAIL_LANGUAGE, told, language=language, error=dumps(asdict(error)))
+        events = [Event(event_types.LANGUAGE_FAILED, {"language": language, **asdict(error)})]
+        await self._write(statements.FAIL_LANGUAGE, events, language=language, error=dumps(asdict(error)))
 
     async def record(self, *items: Event) -> None:
         """See `JobStore`."""
-        await self._tell(statements.ANNOUNCE, items)
+        await self._publish(statements.ANNOUNCE, items)
 
     async def cancel_requested(self) -> bool:
         """See `JobStore`."""
@@ -133,28 +133,28 @@ class PostgresJobStore:
 
     async def job_completed(self, *, spent_credits: int, metrics: Json) -> None:
         """See `JobStore`."""
-        told = [Event(event_types.JOB_COMPLETED, {"spent_credits": spent_credits})]
+        events = [Event(event_types.JOB_COMPLETED, {"spent_credits": spent_credits})]
         parameters = {"spent_credits": spent_credits, "metrics": dumps(dict(metrics))}
-        await self._tell(statements.COMPLETE_JOB, told, status=JobStatus.COMPLETED.value, **parameters)
+        await self._publish(statements.COMPLETE_JOB, events, status=JobStatus.COMPLETED.value, **parameters)
 
     async def job_failed(self, error: JobError, *, spent_credits: int = 0) -> None:
         """See `JobStore`."""
-        told = [Event(event_types.JOB_FAILED, asdict(error))]
+        events = [Event(event_types.JOB_FAILED, asdict(error))]
         parameters = {"error": dumps(asdict(error)), "spent_credits": spent_credits}
-        await self._tell(statements.END_JOB, told, status=JobStatus.FAILED.value, **parameters)
+        await self._publish(statements.END_JOB, events, status=JobStatus.FAILED.value, **parameters)
 
     async def job_cancelled(self) -> None:
         """See `JobStore`."""
-        told = [Event(event_types.JOB_CANCELLED)]
+        events = [Event(event_types.JOB_CANCELLED)]
         parameters = {"error": None, "spent_credits": 0}
-        await self._tell(statements.END_JOB, told, status=JobStatus.CANCELLED.value, **parameters)
+        await self._publish(statements.END_JOB, events, status=JobStatus.CANCELLED.value, **parameters)
 
     async def _write(self, statement: statements.Fenced, events: Sequence[Event] = (), **parameters: object) -> Any:
         if not events:
             return await self._execute(statement.quiet, parameters)
         return await self._execute(statement.announcing, parameters | {"events": events_to_json(events)})
 
-    async def _tell(self, statement: TextClause, events: Sequence[Event], **parameters: object) -> None:
+    async def _publish(self, statement: TextClause, events: Sequence[Event], **parameters: object) -> None:
         await self._execute(statement, parameters | {"events": events_to_json(events)})
 
     async def _execute(self, statement: TextClause, parameters: Mapping[str, object], *, alone: bool = False) -> Any:

@@ -114,7 +114,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 
 class OpenAiSettings(Settings):
-    """A process whose engines `openai` hear or speak."""
+    """A process whose engines `openai` recognise or speak."""
 
     openai_api_key: SecretStr = SecretStr("")
     """A server of one's own that needs no key gets any word."""
@@ -123,7 +123,7 @@ class OpenAiSettings(Settings):
 
 
 class ElevenLabsSettings(Settings):
-    """A process whose engines `elevenlabs` hear or speak."""
+    """A process whose engines `elevenlabs` recognise or speak."""
 
     elevenlabs_api_key: SecretStr = SecretStr("")
     elevenlabs_base_url: str = "https://api.elevenlabs.io"
@@ -131,7 +131,7 @@ class ElevenLabsSettings(Settings):
 
 
 class DeepgramSettings(Settings):
-    """A process whose engines `deepgram` hear or speak."""
+    """A process whose engines `deepgram` recognise or speak."""
 
     deepgram_api_key: SecretStr = SecretStr("")
     deepgram_base_url: str = "https://api.deepgram.com"

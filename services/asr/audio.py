@@ -50,7 +50,7 @@ class AudioFile:
             return f"The audio has {self._file.channels} channels; it must have one."
         if not 0 <= self._file.frames < _UNKNOWN_LENGTH:
             # A FLAC written to a pipe; libsndfile can neither seek in it nor read its last block.
-            return "The audio does not say how long it is; write it to a file, not to a pipe."
+            return "The audio does not state its length; write it to a file, not to a pipe."
         return ""
 
     def block(self, samples: int) -> Samples:

@@ -30,8 +30,8 @@ class Work:
     @staticmethod
     def of(prefix: str, stage: str, parameters: Mapping[str, Any]) -> Work:
         """`parameters` holds plain values; an input stands there by its `content`."""
-        told = json.dumps({"version": VERSION, **parameters}, sort_keys=True, separators=(",", ":"))
-        return Work(prefix, stage, hashlib.sha256(told.encode()).hexdigest())
+        inputs = json.dumps({"version": VERSION, **parameters}, sort_keys=True, separators=(",", ":"))
+        return Work(prefix, stage, hashlib.sha256(inputs.encode()).hexdigest())
 
     def key(self, suffix: str, part: str = "") -> str:
         """Key of one output."""

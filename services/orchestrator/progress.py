@@ -29,7 +29,7 @@ class Progress:
         self._transcribed: set[int] = set()
         self._spoken = dict.fromkeys(languages, 0.0)
         self._percent = dict.fromkeys(languages, 0.0)
-        self._told: dict[str, tuple[float, float]] = {}
+        self._shown: dict[str, tuple[float, float]] = {}
 
     def expect_speech(self, chunks: Sequence[Sequence[tuple[int, int]]]) -> None:
         """Sets the amount of speech, by chunk."""
@@ -39,7 +39,7 @@ class Progress:
     async def prepare(self, fraction: float) -> None:
         """The source is this far from having its speech found."""
         self._prepared = max(self._prepared, fraction)
-        await self._tell("preparing")
+        await self._show_job("preparing")
 
     def heard(self, chunk: int) -> None:
         """Counts a chunk as recognised, also one that an earlier run recognised."""
@@ -48,7 +48,7 @@ class Progress:
     async def transcribed(self, chunk: int) -> None:
         """A chunk is recognised."""
         self.heard(chunk)
-        await self._tell("transcribing")
+        await self._show_job("transcribing")
 
     async def line_spoken(self, language: str, share_ms: float) -> None:
         """A line of `language` that stands for `share_ms` of speech is spoken."""
@@ -72,9 +72,9 @@ class Progress:
         self._percent[language] = max(self._percent[language], percent)
         if self._due(language, self._percent[language]):
             await self._show(stage, self._percent[language], language)
-            await self._tell("dubbing" if self._all_transcribed() else "transcribing")
+            await self._show_job("dubbing" if self._all_transcribed() else "transcribing")
 
-    async def _tell(self, stage: str) -> None:
+    async def _show_job(self, stage: str) -> None:
         percent = self.percent()
         if self._due("", percent):
             await self._show(stage, percent)
@@ -100,8 +100,8 @@ class Progress:
 
     def _due(self, who: str, percent: float) -> bool:
         now = asyncio.get_running_loop().time()
-        last, told = self._told.get(who, (-MIN_INTERVAL_S, -1.0))
-        if now - last < MIN_INTERVAL_S or percent <= told:
+        last, shown = self._shown.get(who, (-MIN_INTERVAL_S, -1.0))
+        if now - last < MIN_INTERVAL_S or percent <= shown:
             return False
-        self._told[who] = (now, percent)
+        self._shown[who] = (now, percent)
         return True

@@ -56,10 +56,10 @@ CODES: Mapping[Kind, grpc.StatusCode] = {
 _FOREIGN: Mapping[grpc.StatusCode, tuple[type[OneVoiceError], str, str]] = {
     grpc.StatusCode.INVALID_ARGUMENT: (InvalidInput, "invalid_input", "{} refused the request as not valid."),
     grpc.StatusCode.OUT_OF_RANGE: (InvalidInput, "invalid_input", "{} refused the request as out of range."),
-    grpc.StatusCode.UNAUTHENTICATED: (Unauthenticated, "unauthenticated", "{} wants other credentials."),
+    grpc.StatusCode.UNAUTHENTICATED: (Unauthenticated, "unauthenticated", "{} does not accept these credentials."),
     grpc.StatusCode.PERMISSION_DENIED: (Forbidden, "forbidden", "{} does not allow this."),
-    grpc.StatusCode.NOT_FOUND: (NotFound, "not_found", "{} knows no such thing."),
-    grpc.StatusCode.ALREADY_EXISTS: (Conflict, "conflict", "{} says that this exists already."),
+    grpc.StatusCode.NOT_FOUND: (NotFound, "not_found", "{} has no such thing."),
+    grpc.StatusCode.ALREADY_EXISTS: (Conflict, "conflict", "{} has this already."),
     grpc.StatusCode.ABORTED: (Conflict, "conflict", "{} broke the call off because of a conflict."),
     grpc.StatusCode.FAILED_PRECONDITION: (PreconditionFailed, "precondition", "{} is not in a state to do this."),
     grpc.StatusCode.RESOURCE_EXHAUSTED: (Busy, "busy", "{} is full; try again later."),

@@ -51,13 +51,13 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # it ships 
 
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802, ARG002 - gRPC's signature
         """The status now and whenever it changes."""
-        told: Any = None
+        sent: Any = None
         while True:
             status = self._status(request.service)
-            if status != told:
+            if status != sent:
                 yield _Status(status=status)
-                told = status
-            if self._closed and self._status(request.service) == told:
+                sent = status
+            if self._closed and self._status(request.service) == sent:
                 return  # only now: the server may have closed while the last status was sent
             async with self._changed:
-                await self._changed.wait_for(lambda: self._closed or self._status(request.service) != told)  # noqa: B023
+                await self._changed.wait_for(lambda: self._closed or self._status(request.service) != sent)  # noqa: B023

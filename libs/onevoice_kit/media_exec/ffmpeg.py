@@ -41,7 +41,7 @@ class Ffmpeg:
         on_time: Callable[[float], None] | None = None,
     ) -> str:
         """
-        Runs to the end and returns the messages. `on_time` hears how many seconds of output are written.
+        Runs to the end and returns the messages. `on_time` gets how many seconds of output are written.
         Raises `InvalidInput` with the reason of bad media, `output_too_large`; `DeadlineExceeded` `media_time_limit`.
         """
         async with self._start(command, workspace, max_output_bytes, progress=on_time is not None) as running:

@@ -103,7 +103,7 @@ class Running:
 
     @property
     def stderr(self) -> str:
-        """The first and the last of what the tool said."""
+        """The beginning and the end of the tool's messages."""
         return (self._head + self._tail).decode(errors="replace")
 
     async def wait(self) -> None:

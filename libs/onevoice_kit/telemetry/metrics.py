@@ -85,7 +85,7 @@ BACKGROUND_RESTARTS = Metric(
 )
 
 # --- Process
-BUILD_INFO = Metric("onevoice_process_info", "Always 1; says which service this is.", ("service",))
+BUILD_INFO = Metric("onevoice_process_info", "Always 1; the label names the service.", ("service",))
 
 # --- Attributes of spans and fields of log lines
 RPC_SYSTEM = "rpc.system"
