@@ -72,6 +72,9 @@ def dub(
     ] = None,
     loudness: Annotated[str, typer.Option(help="source, -23, -16 or -14 (LUFS).")] = "",
     burn_in: Annotated[bool, typer.Option("--burn-in", help="Draw the captions into the picture.")] = False,
+    speakers: Annotated[
+        int | None, typer.Option(min=1, max=20, help="Number of speakers (default: it is estimated).")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Go on where hardly anyone speaks, or the words cannot be right.")
     ] = False,
@@ -93,6 +96,7 @@ def dub(
         voices=client.parse_voices(voice or [], targets),
         loudness=loudness,
         burn_in=burn_in,
+        speakers=speakers,
         force=force,
     )
     result = interruptible(client.dub(settings, request, Show(output())))

@@ -32,13 +32,14 @@ class DubRequest:
     voices: Mapping[str, str] = field(default_factory=dict)
     loudness: str = ""
     burn_in: bool = False
+    speakers: int | None = None
     force: bool = False
 
     def body(self) -> dict[str, Any]:
         """The JSON of `POST /videos/{id}/dub`; options that are not given are left to the server."""
         values: dict[str, Any] = {"target_languages": list(self.targets), "source_language": self.source}
         values |= {"voices": dict(self.voices), "loudness": self.loudness, "burn_in_captions": self.burn_in}
-        values |= {"force": self.force}
+        values |= {"speakers": self.speakers, "force": self.force}
         return {name: value for name, value in values.items() if value}
 
 

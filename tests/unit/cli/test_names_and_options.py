@@ -50,13 +50,16 @@ def test_a_plain_voice_is_for_every_language_that_has_none_of_its_own():
 
 def test_only_given_options_are_sent():
     assert DubRequest(Path("a.mp4"), ["es"], Path()).body() == {"target_languages": ["es"]}
-    full = DubRequest(Path("a.mp4"), ["es"], Path(), "en", {"es": "v"}, "-16", burn_in=True, force=True).body()
+    full = DubRequest(
+        Path("a.mp4"), ["es"], Path(), "en", {"es": "v"}, "-16", burn_in=True, speakers=2, force=True
+    ).body()
     assert full == {
         "target_languages": ["es"],
         "source_language": "en",
         "voices": {"es": "v"},
         "loudness": "-16",
         "burn_in_captions": True,
+        "speakers": 2,
         "force": True,
     }
 
