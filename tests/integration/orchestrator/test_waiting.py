@@ -68,7 +68,10 @@ async def test_ten_jobs_wait_for_a_stage_that_is_away_while_others_are_done_and_
     assert (script.count("Settle"), script.count("Release")) == (11, 0)
     assert sorted(Counter(spoken).values()) == [4] * 11
     assert (script.count("Mix"), script.count("Translate")) == (11, 11)
-    assert [(await types(deployment, job_id)).count("job.waiting") for job_id in waiting] == [1] * 10
+    waits = [(await types(deployment, job_id)).count("job.waiting") for job_id in waiting]
+    # A job that runs while the stage comes back may have some lines spoken and others not: its wait begins anew.
+    assert set(waits) <= {1, 2}
+    assert waits.count(2) <= 2, "as many as run at a time"
     assert await messages(deployment) == []
 
 
