@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, insert, select, update
+from sqlalchemy import event, func, insert, select, update
 
 from onevoice_jobs.control import request_cancel, requeue_stuck
 from onevoice_jobs.leases import Claim, LeaseLost, Refusal, Refused, claim
@@ -114,13 +115,16 @@ async def test_cancel_and_claim_at_once_agree_on_which_was_first(engine, submit,
 
 
 async def test_two_sweepers_do_not_send_twice(engine, submit):
+    """With an age of 0 s a sweeper that begins when the other has ended would find its new messages as old ones."""
     submitted = {await submit() for _ in range(6)}
+    async with transaction(engine) as connection:
+        await connection.execute(update(jobs).values(enqueued_at=func.now() - timedelta(hours=1)))
 
     async def sweep() -> list[object]:
         async with transaction(engine) as connection:
-            return list(await requeue_stuck(connection, older_than_s=0, limit=3))
+            return list(await requeue_stuck(connection, older_than_s=60, limit=3))
 
-    found = [job_id for jobs in await asyncio.gather(sweep(), sweep()) for job_id in jobs]
+    found = [job_id for swept in await asyncio.gather(sweep(), sweep()) for job_id in swept]
     assert len(found) == len(set(found))
     assert set(found) <= submitted
 
