@@ -78,6 +78,12 @@ def dub(
     force: Annotated[
         bool, typer.Option("--force", help="Go on where hardly anyone speaks, or the words cannot be right.")
     ] = False,
+    asr: Annotated[str, typer.Option(help="Engine for recognition (default: the server's choice).")] = "",
+    translate: Annotated[str, typer.Option(help="Engine for translation.")] = "",
+    tts: Annotated[str, typer.Option(help="Engine for speech.")] = "",
+    terminology: Annotated[
+        str, typer.Option(help="auto, or off: a language model does not read the whole before its first line.")
+    ] = "",
     url: Url = "",
     api_key: ApiKey = "",
     data: Data = None,
@@ -98,6 +104,8 @@ def dub(
         burn_in=burn_in,
         speakers=speakers,
         force=force,
+        engines={"asr": asr, "translate": translate, "tts": tts},
+        terminology=terminology,
     )
     result = interruptible(client.dub(settings, request, Show(output())))
     if result.failed_languages:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Loudness = Literal["source", "-23", "-16", "-14"]
+Terms = Literal["auto", "off"]
 
 
 class GlossaryTerm(BaseModel):
@@ -48,5 +49,10 @@ class JobOptions(BaseModel):
     keep_original_audio: bool = True
     """The original sound stays in the file as a second track."""
     engines: EngineChoice = EngineChoice()
+    terminology: Terms = "auto"
+    """
+    `auto`: where the engine for translation wants it, a summary and the terms of the whole transcript come first, and
+    translation waits for them. `off`: it never does.
+    """
     duck_gain_db: float | None = Field(default=None, ge=-60, le=0)
     """Gain of the original under a dubbed line; None: the deployment's setting."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from onevoice.common.v1 import progress_pb2
 from onevoice.translate.v1 import translate_service_pb2
 from onevoice_kit.grpc.converters import engine_to_proto, engine_use_to_proto
-from services.translate.engines.base import Capabilities, Term
+from services.translate.engines.base import Capabilities, Context, Summary, Term
+from services.translate.summary import Described, Transcript
 from services.translate.translation import Request, Result, Segment, TranslatedSegment
 
 
@@ -15,9 +18,44 @@ def request_from_proto(message: translate_service_pb2.TranslateRequest) -> Reque
         source_language=message.source_language,
         target_language=message.target_language,
         segments=tuple(Segment(segment.id, segment.text, segment.max_chars) for segment in message.segments),
-        glossary=tuple(Term(term.source, term.target) for term in message.glossary),
+        glossary=_terms(message.glossary),
+        engine=message.engine,
+        context=Context(
+            Summary(message.about.text, _terms(message.about.terms)), tuple(message.before), tuple(message.after)
+        ),
+    )
+
+
+def transcript_from_proto(message: translate_service_pb2.SummarizeRequest) -> Transcript:
+    """A request, unchecked."""
+    return Transcript(
+        source_language=message.source_language,
+        target_language=message.target_language,
+        lines=tuple(message.lines),
+        glossary=_terms(message.glossary),
         engine=message.engine,
     )
+
+
+def _terms(messages: Iterable[translate_service_pb2.GlossaryTerm]) -> tuple[Term, ...]:
+    return tuple(Term(term.source, term.target) for term in messages)
+
+
+def summary_progress(fraction: float) -> translate_service_pb2.SummarizeResponse:
+    """Progress of Summarize."""
+    return translate_service_pb2.SummarizeResponse(progress=progress_pb2.Progress(fraction=fraction))
+
+
+def summary_result(found: Described) -> translate_service_pb2.SummarizeResponse:
+    """Result of Summarize."""
+    terms = [translate_service_pb2.GlossaryTerm(source=one.source, target=one.target) for one in found.summary.terms]
+    message = translate_service_pb2.SummarizeResult(
+        summary=translate_service_pb2.Summary(text=found.summary.text, terms=terms),
+        engine=engine_use_to_proto(found.engine),
+        cost_microusd=found.cost_microusd,
+        problem=found.problem,
+    )
+    return translate_service_pb2.SummarizeResponse(result=message)
 
 
 def translation_progress(fraction: float) -> translate_service_pb2.TranslateResponse:
@@ -55,4 +93,5 @@ def translation_engine_to_proto(capabilities: Capabilities) -> translate_service
             translate_service_pb2.LanguagePair(source=pair.source, target=pair.target) for pair in capabilities.pairs
         ],
         can_shorten=capabilities.can_shorten,
+        wants_summary=capabilities.wants_summary,
     )

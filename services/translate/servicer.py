@@ -12,12 +12,14 @@ from onevoice_kit.grpc.interceptors import Access
 from onevoice_kit.grpc.streams import with_progress
 from services.translate import converters
 from services.translate.engines.registry import Engines
+from services.translate.summary import Summarizer
 from services.translate.translation import Translator
 
 SERVICE = "onevoice.translate.v1.TranslateService"
 
 ACCESS: Access = {
     "Translate": {"orchestrator"},
+    "Summarize": {"orchestrator"},
     "ListEngines": {"gateway", "orchestrator"},
 }
 """Callers of each method."""
@@ -28,8 +30,9 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 class TranslateServicer(translate_service_pb2_grpc.TranslateServiceServicer):
     """TranslateService of `translate_service.proto`."""
 
-    def __init__(self, translator: Translator, engines: Engines) -> None:
+    def __init__(self, translator: Translator, summarizer: Summarizer, engines: Engines) -> None:
         self._translator = translator
+        self._summarizer = summarizer
         self._engines = engines
 
     def Translate(
@@ -41,6 +44,17 @@ class TranslateServicer(translate_service_pb2_grpc.TranslateServiceServicer):
             lambda report: self._translator.translate(asked, report),
             converters.translation_progress,
             converters.translation_result,
+        )
+
+    def Summarize(
+        self, request: translate_service_pb2.SummarizeRequest, _context: _Context
+    ) -> AsyncIterator[translate_service_pb2.SummarizeResponse]:
+        """Progress, then the summary."""
+        asked = converters.transcript_from_proto(request)
+        return with_progress(
+            lambda report: self._summarizer.summarize(asked, report),
+            converters.summary_progress,
+            converters.summary_result,
         )
 
     async def ListEngines(

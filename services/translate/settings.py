@@ -74,7 +74,10 @@ class TranslateSettings(GrpcServerSettings, EngineSettings):
     translate_openai_style: str = Field(default="", max_length=500)
     """Register, audience and tone wanted, in words for the model: `informal, for children`."""
     translate_openai_summary: bool = True
-    """True: a call with many lines first requests a summary and the terms of all: one more request."""
+    """
+    True: a summary and the terms of the whole transcript come first, a request for each 20,000 characters. The
+    translation then waits for the last word of the recognition.
+    """
     translate_openai_deadline_s: float = Field(default=90.0, gt=0)
     """Longest time for a call with all its requests; less than the two minutes after which the caller gives up."""
     translate_openai_concurrency: int = Field(default=4, ge=1, le=64)

@@ -11,7 +11,16 @@ from onevoice_kit.engines.layers import Limit
 from onevoice_kit.engines.registry import first_result
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.text import clean
-from services.translate.engines.base import Line, Term, Translation
+from services.translate.engines.base import (
+    MAX_FOUND_TERMS,
+    MAX_SUMMARY_CHARS,
+    NO_CONTEXT,
+    Context,
+    Line,
+    Summary,
+    Term,
+    Translation,
+)
 from services.translate.engines.registry import Engines
 from services.translate.glossary import missed_terms
 from services.translate.meaning import LOST_BELOW, MeaningCheck
@@ -21,6 +30,8 @@ MAX_CHARS = 2_000
 """Longest segment."""
 MAX_TERMS = 500
 MAX_TERM_CHARS = 200
+MAX_AROUND = 10
+"""Lines of context before the first segment, and after the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,7 @@ class Request:
     glossary: tuple[Term, ...] = ()
     engine: str = ""
     """Name of the engine; empty takes the first that serves the pair."""
+    context: Context = NO_CONTEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,25 +100,27 @@ class Translator:
         Translates every segment; `report` gets the share done.
 
         Raises `InvalidInput` (reasons `too_many_segments`, `text_too_long`, `duplicate_segment_id`,
-        `invalid_max_chars`, `invalid_glossary`, `unknown_engine`, `unsupported_language_pair`), `PreconditionFailed`
-        (`engine_unavailable`), `Busy` (`queue_full`) and the errors of the last engine that serves the pair.
+        `invalid_max_chars`, `invalid_glossary`, `invalid_context`, `unknown_engine`, `unsupported_language_pair`),
+        `PreconditionFailed` (`engine_unavailable`), `Busy` (`queue_full`) and the errors of the last engine that
+        serves the pair.
         """
         _check(request)
         async with self._limit.place():
             source, target = request.source_language, request.target_language
             candidates = await self._engines.candidates(
-                request.engine, lambda one: one.pair_for(source, target), _unsupported(source, target)
+                request.engine, lambda one: one.pair_for(source, target), unsupported(source, target)
             )
             texts = await asyncio.to_thread(lambda: [clean(segment.text) for segment in request.segments])
             # Text without a letter (a number, an emoji, nothing at all) reads the same in every language.
             spoken = [index for index, text in enumerate(texts) if _has_letters(text)]
             lines = [Line(texts[index], request.segments[index].max_chars) for index in spoken]
+            glossary, context = request.glossary, _cleaned(request.context)
             served, answers = candidates[0], list[Translation]()
             if lines:
                 served, answers = await first_result(
                     "translation",
                     candidates,
-                    lambda one: one.call(lambda engine: engine.translate(one.served, lines, request.glossary, report)),
+                    lambda one: one.call(lambda engine: engine.translate(one.served, lines, glossary, report, context)),
                 )
             by_index = dict(zip(spoken, answers, strict=True))
             finished = [_finished(one, texts[i], by_index.get(i)) for i, one in enumerate(request.segments)]
@@ -164,7 +178,19 @@ def _segment(segment: Segment, text: str, unknown_words: tuple[str, ...]) -> Tra
     return TranslatedSegment(segment.id, text, unknown_words, fits)
 
 
-def _unsupported(source: str, target: str) -> InvalidInput:
+def _cleaned(context: Context) -> Context:
+    """The context with texts as safe as those of the segments."""
+    about = context.about
+    terms = (Term(clean(term.source), clean(term.target)) for term in about.terms)
+    return Context(
+        Summary(clean(about.text), tuple(term for term in terms if term.source and term.target)),
+        tuple(map(clean, context.before)),
+        tuple(map(clean, context.after)),
+    )
+
+
+def unsupported(source: str, target: str) -> InvalidInput:
+    """The error for a pair that no engine serves."""
     return InvalidInput(
         f"No engine here translates from “{source}” to “{target}”.",
         reason="unsupported_language_pair",
@@ -179,7 +205,20 @@ def _check(request: Request) -> None:
         _check_segment(segment)
     if len({segment.id for segment in request.segments}) < len(request.segments):
         raise InvalidInput("Two segments have the same id.", reason="duplicate_segment_id")
-    _check_glossary(request.glossary)
+    check_glossary(request.glossary)
+    _check_context(request.context)
+
+
+def _check_context(context: Context) -> None:
+    sizes = (
+        (len(context.about.text), MAX_SUMMARY_CHARS),
+        (len(context.about.terms), MAX_FOUND_TERMS),
+        (max(len(context.before), len(context.after)), MAX_AROUND),
+        *((len(text), MAX_CHARS) for text in (*context.before, *context.after)),
+        *((len(side), MAX_TERM_CHARS) for term in context.about.terms for side in (term.source, term.target)),
+    )
+    if any(size > most for size, most in sizes):
+        raise InvalidInput("The context of the segments is too large.", reason="invalid_context")
 
 
 def _check_segment(segment: Segment) -> None:
@@ -191,7 +230,8 @@ def _check_segment(segment: Segment) -> None:
         raise InvalidInput("A segment's max_chars is negative.", reason="invalid_max_chars", details=details)
 
 
-def _check_glossary(terms: Sequence[Term]) -> None:
+def check_glossary(terms: Sequence[Term]) -> None:
+    """Raises `InvalidInput` (reason `invalid_glossary`) for too many terms, or one that is empty or too long."""
     if len(terms) > MAX_TERMS:
         raise InvalidInput(f"The glossary has more than {MAX_TERMS} terms.", reason="invalid_glossary")
     for text in (side for term in terms for side in (term.source, term.target)):

@@ -12,6 +12,7 @@ from services.translate.engines.registry import Engines, translation_engines
 from services.translate.meaning import MeaningCheck
 from services.translate.servicer import TranslateServicer
 from services.translate.settings import TranslateSettings
+from services.translate.summary import Summarizer
 from services.translate.translation import Translator
 
 _RETRY_AFTER_S = 5.0
@@ -47,7 +48,7 @@ def wire(settings: TranslateSettings) -> Wiring:
     engines, meaning = translation_engines(settings), meaning_check(settings)
     limit = Limit(settings.translate_max_calls, 0, subject="Translation", retry_after_s=_RETRY_AFTER_S)
     translator = Translator(engines, limit, meaning, settings.translate_meaning_threshold)
-    return Wiring(TranslateServicer(translator, engines), engines, meaning)
+    return Wiring(TranslateServicer(translator, Summarizer(engines, limit), engines), engines, meaning)
 
 
 def meaning_check(settings: TranslateSettings) -> MeaningCheck | None:

@@ -144,6 +144,7 @@ def test_the_report_names_job_source_and_lineage(dub: Dub, clip: Clip) -> None:
         "cost": cost,
     }
     assert (dub.report["cost_usd"], dub.language("es")["cost"][1]["engine"]) == ("0.000000", "espeak")
+    assert dub.language("es")["terminology"] is None
     lineage = dub.language("es")["lineage"]
     assert {stage: lineage[stage]["name"] for stage in ("asr", "translate", "tts")} == {
         "asr": "pocketsphinx",

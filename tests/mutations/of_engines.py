@@ -46,6 +46,20 @@ ENGINES = (
         (f"{_CT2}.py::test_a_call_that_was_given_up_computes_no_second_round",),
     ),
     Mutation(
+        "language model: a found term contradicts the glossary",
+        "services/translate/engines/openai_summary.py",
+        "if not missed_terms(term.source, term.target, glossary)",
+        "if glossary is not None",
+        (f"{_OPENAI}test_no_found_term_contradicts_the_glossary",),
+    ),
+    Mutation(
+        "language model: the transcript is described again for each part of it",
+        "services/translate/engines/openai_summary.py",
+        "transcript_document(part, terms_in(part, self._glossary), self.about)",
+        "transcript_document(part, terms_in(part, self._glossary), Summary())",
+        (f"{_OPENAI}test_a_long_transcript_is_read_in_parts_each_with_what_was_found_before",),
+    ),
+    Mutation(
         "language model: an answer that comes twice counts",
         "services/translate/engines/openai_prompt.py",
         " and times[key] == 1",

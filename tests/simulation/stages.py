@@ -25,10 +25,11 @@ from services.orchestrator.clients.asr import (
     Transcript,
 )
 from services.orchestrator.clients.mixer import Measurement, MeasureOrder, Media, Mix, MixOrder, MuxOrder, Sound
-from services.orchestrator.clients.translate import SourceLine
+from services.orchestrator.clients.translate import NO_CONTEXT, SUMMARY, TRANSLATION, Context, SourceLine
 from services.orchestrator.policy.line import EngineUse, Measured, Translation
 from services.orchestrator.policy.line import Speech as Spoken
 from services.orchestrator.policy.segmentation import Turn
+from services.orchestrator.policy.terminology import Terminology
 from services.orchestrator.policy.voices import Voice
 
 from .ledger import Ledger
@@ -95,11 +96,24 @@ class _Translate(TranslateClient):
     def __init__(self, line: Line) -> None:
         self._line = line
 
-    async def engines(self, source: str, target: str, named: str) -> list[EngineUse]:
-        return [_ENGINE]
+    async def engines(self, source: str, target: str, named: str) -> dict[str, list[EngineUse]]:
+        # One of the languages waits for its terminology, the others do not.
+        return {TRANSLATION: [_ENGINE], SUMMARY: [_ENGINE] if target == "ca" else []}
+
+    async def summarize(
+        self, source: str, target: str, lines: Sequence[str], glossary: Sequence[GlossaryTerm], engine: str
+    ) -> Terminology:
+        found = Terminology(f"{len(lines)} lines", (), _ENGINE)
+        return await self._line.stage("translate.summarize", lambda _: found)
 
     async def translate(
-        self, source: str, target: str, lines: Sequence[SourceLine], glossary: Sequence[GlossaryTerm], engine: str
+        self,
+        source: str,
+        target: str,
+        lines: Sequence[SourceLine],
+        glossary: Sequence[GlossaryTerm],
+        engine: str,
+        context: Context = NO_CONTEXT,
     ) -> dict[str, Translation]:
         def answer(spec: Spec) -> dict[str, Translation]:
             if target in spec.refused:

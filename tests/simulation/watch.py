@@ -18,6 +18,7 @@ _ONCE: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
     "job.created": lambda _: None,
     "job.started": lambda _: None,
     "segment.recognised": lambda data: data["id"],
+    "terms.found": lambda data: data["language"],
     "line.ready": lambda data: (data["language"], data["id"]),
     "language.completed": lambda data: data["language"],
     "language.failed": lambda data: data["language"],

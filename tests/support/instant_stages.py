@@ -36,8 +36,8 @@ LINE_MS = 2_000
 SPOKEN_MS = 1_500
 LINES_PER_CHUNK = 10
 TARGETS = ("es", "ca")
-CHUNK_COST, LINE_COST = 7_000, 300
-"""Of recognition and of speech, millionths of a US dollar; that of translation is not known."""
+CHUNK_COST, LINE_COST, TERMS_COST = 7_000, 300, 90
+"""Of recognition, of speech and of a summary, millionths of a US dollar; that of translation is not known."""
 ENGINE = EngineUse(name="instant", model="none", version="1")
 
 
@@ -57,6 +57,8 @@ class Script:
     """The behaviour of the services, and their requests so far."""
 
     segments: int = 10
+    summary: bool = False
+    """True: the engine for translation wants a summary of the whole."""
     loops: bool = False
     """True: recognition gives every line the same words."""
     speakers: tuple[str, ...] = ("speaker_1",)
@@ -187,9 +189,22 @@ class Translate(translate_grpc.TranslateServiceServicer):
         ]
         yield translate.TranslateResponse(result=translate.TranslateResult(segments=segments, engine=ENGINE))
 
+    async def Summarize(
+        self, request: translate.SummarizeRequest, _: object
+    ) -> AsyncIterator[translate.SummarizeResponse]:
+        await self.script.enter("Summarize", request)
+        summary = translate.Summary(text="Numbers.", terms=[translate.GlossaryTerm(source="one", target="uno")])
+        result = translate.SummarizeResult(summary=summary, engine=ENGINE, cost_microusd=TERMS_COST)
+        yield translate.SummarizeResponse(result=result)
+
     async def ListEngines(self, request: translate.ListEnginesRequest, _: object) -> translate.ListEnginesResponse:
         pairs = [translate.LanguagePair(source="en", target=target) for target in TARGETS]
-        return translate.ListEnginesResponse(engines=[translate.TranslationEngine(engine=engine(["en"]), pairs=pairs)])
+        listed = translate.TranslationEngine(
+            engine=engine(["en"], self.script.versions.get("translation", "1")),
+            pairs=pairs,
+            wants_summary=self.script.summary,
+        )
+        return translate.ListEnginesResponse(engines=[listed])
 
 
 class Tts(tts_grpc.TtsServiceServicer):

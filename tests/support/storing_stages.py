@@ -186,6 +186,7 @@ _ONCE = {
 _EACH: dict[str, Callable[[Any], str]] = {
     "Transcribe": lambda request: f"transcribe:{_chunk(request.regions[0].start_ms // LINE_MS)}",
     "Translate": lambda request: f"translate:{request.target_language}:{request.segments[0].id.split('.')[0]}",
+    "Summarize": lambda request: f"terms:{request.target_language}",
     "ListVoices": lambda request: f"voices:{request.language}",
     "Synthesize": lambda request: f"speak:{request.language}:{_line(int(request.text.split()[-1].rstrip('.')))}",
     "Mix": lambda request: f"mix:{_second_part(request.clips[0].audio)}",

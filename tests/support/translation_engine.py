@@ -5,9 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.base import EngineInfo, Measure, Use
 from onevoice_kit.errors import Unavailable
-from services.translate.engines.base import Capabilities, LanguagePair, Line, Term, Translation
+from services.translate.engines.base import (
+    NO_CONTEXT,
+    Capabilities,
+    Context,
+    LanguagePair,
+    Line,
+    Summary,
+    Term,
+    Translation,
+)
 from services.translate.settings import TranslateSettings
 
 PAIRS = (LanguagePair("en", "es"), LanguagePair("en", "ca"))
@@ -24,12 +33,17 @@ class FakeEngine:
         self.failure: Exception | None = None
         self.name, self.pairs = name, pairs
         self.seen: list[Line] = []
+        self.contexts: list[Context] = []
+        self.transcripts: list[Sequence[str]] = []
+        self.wants_summary = False
         self.closed = False
         self._available = available
 
     async def describe(self) -> Capabilities:
         missing = "" if self._available else "The engine “fake” needs a key."
-        return Capabilities(info=EngineInfo(self.name, "", "1"), pairs=self.pairs, missing=missing)
+        return Capabilities(
+            info=EngineInfo(self.name, "", "1"), pairs=self.pairs, missing=missing, wants_summary=self.wants_summary
+        )
 
     async def warm(self) -> None:
         """Has nothing to load."""
@@ -38,14 +52,29 @@ class FakeEngine:
         return EngineInfo(self.name, f"{pair.source}-{pair.target}", "1")
 
     async def translate(
-        self, pair: LanguagePair, lines: Sequence[Line], terms: Sequence[Term], report: Callable[[float], None]
+        self,
+        pair: LanguagePair,
+        lines: Sequence[Line],
+        terms: Sequence[Term],
+        report: Callable[[float], None],
+        context: Context = NO_CONTEXT,
     ) -> list[Translation]:
         self.seen += lines
+        self.contexts.append(context)
         if self.failure is not None:
             raise self.failure
         done = [self._line(line, terms) for line in lines]
         report(1.0)
         return done
+
+    async def summarize(
+        self, pair: LanguagePair, lines: Sequence[str], terms: Sequence[Term], report: Callable[[float], None]
+    ) -> tuple[Summary, Use]:
+        self.transcripts.append(lines)
+        if self.failure is not None:
+            raise self.failure
+        report(1.0)
+        return Summary("A talk.", (Term("house", "casa"),)), {Measure.INPUT_TOKENS: 1000}
 
     async def close(self) -> None:
         self.closed = True

@@ -34,12 +34,16 @@ class DubRequest:
     burn_in: bool = False
     speakers: int | None = None
     force: bool = False
+    engines: Mapping[str, str] = field(default_factory=dict)
+    """By stage: `asr`, `translate`, `tts`; an empty name is the server's choice."""
+    terminology: str = ""
 
     def body(self) -> dict[str, Any]:
         """The JSON of `POST /videos/{id}/dub`; options that are not given are left to the server."""
         values: dict[str, Any] = {"target_languages": list(self.targets), "source_language": self.source}
         values |= {"voices": dict(self.voices), "loudness": self.loudness, "burn_in_captions": self.burn_in}
-        values |= {"speakers": self.speakers, "force": self.force}
+        values |= {"speakers": self.speakers, "force": self.force, "terminology": self.terminology}
+        values |= {"engines": {stage: name for stage, name in self.engines.items() if name}}
         return {name: value for name, value in values.items() if value}
 
 

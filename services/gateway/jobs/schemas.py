@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
-from onevoice_jobs.options import EngineChoice, GlossaryTerm, JobOptions, Loudness
+from onevoice_jobs.options import EngineChoice, GlossaryTerm, JobOptions, Loudness, Terms
 from onevoice_jobs.queries import JobView
 from onevoice_jobs.records import JobError, JobRecord, LanguageRecord, RunRecord
 from onevoice_jobs.states import JobStatus, LanguageStatus, RunReason
@@ -69,6 +69,11 @@ class DubIn(Model):
     )
     keep_original_audio: bool = Field(default=True, description="Keep the original sound as a second track.")
     engines: EnginesIn = EnginesIn()
+    terminology: Terms = Field(
+        default="auto",
+        description="`auto`: a language model first reads the whole transcript, so that names are translated alike "
+        "throughout; its first lines come later. `off`: it does not.",
+    )
     duck_gain_db: float | None = Field(
         default=None, ge=-60, le=0, description="How far the original is turned down under a line, decibels."
     )
@@ -97,6 +102,7 @@ class DubIn(Model):
             force=self.force,
             keep_original_audio=self.keep_original_audio,
             engines=EngineChoice(asr=self.engines.asr, translate=self.engines.translate, tts=self.engines.tts),
+            terminology=self.terminology,
             duck_gain_db=self.duck_gain_db,
         )
 

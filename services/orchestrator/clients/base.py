@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from onevoice.asr.v1.asr_service_pb2 import TranscribeResult
 from onevoice.common.v1.engine_pb2 import Engine as EngineMessage
 from onevoice.common.v1.engine_pb2 import EngineUse as EngineUseMessage
-from onevoice.translate.v1.translate_service_pb2 import TranslateResult
+from onevoice.translate.v1.translate_service_pb2 import SummarizeResult, TranslateResult
 from onevoice.tts.v1.tts_service_pb2 import SynthesizeResponse
 
 from ..policy.line import EngineUse
@@ -31,7 +31,9 @@ def engine_from_proto(message: EngineUseMessage) -> EngineUse:
     return EngineUse(message.name, message.model, message.version)
 
 
-def cost_from_proto(message: TranscribeResult | TranslateResult | SynthesizeResponse) -> int | None:
+def cost_from_proto(
+    message: TranscribeResult | TranslateResult | SummarizeResult | SynthesizeResponse,
+) -> int | None:
     """The cost of a result, millionths of a US dollar; None where the service does not know it."""
     return message.cost_microusd if message.HasField("cost_microusd") else None
 

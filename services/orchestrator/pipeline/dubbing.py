@@ -19,6 +19,7 @@ from ..steps.graph import Handle, Step, item
 from ..steps.task import Task, bind
 from . import handles
 from .job_end import job_end
+from .translations import translations
 
 
 def scope_end(scope: str) -> str:
@@ -84,7 +85,7 @@ class Dubbing:
             gives=handles.CAPTIONS, name=self._name, language=handles.LANGUAGE, sound=handles.EXTRACT, cuts=cuts
         )
         for target in job.target_languages:
-            yield from self._engines(target)
+            yield from self._engines(target, chunks)
         yield from job_end(job, self.edits, cuts)
 
     def _recognition(self, chunk: int) -> Iterator[Task[Any]]:
@@ -114,8 +115,8 @@ class Dubbing:
                 before=(item(handles.check(chunk - 1), plausible.DOUBT),) if chunk else (),
             )
 
-    def _engines(self, target: str) -> Iterator[Task[Any]]:
-        """The engines and voices for a language."""
+    def _engines(self, target: str, chunks: int) -> Iterator[Task[Any]]:
+        """The engines and voices for a language; its translation follows from its engines."""
         engines, run_number = self.job.options.engines, self.job.resumes
         yield language.TranslationEngines(
             gives=handles.translation_engines(target),
@@ -124,6 +125,7 @@ class Dubbing:
             target=target,
             language=handles.LANGUAGE,
             engine=engines.translate or "",
+            then=partial(translations, self.job, target, chunks),
         )
         yield language.SpeechEngines(
             gives=handles.speech_engines(target),
@@ -148,21 +150,10 @@ class Dubbing:
             yield from self._lines(target, chunk, lines)
 
     def _lines(self, target: str, chunk: int, lines: dict[str, Source]) -> Iterator[Task[Any]]:
-        options, translations = self.job.options, self._translated(target, chunk)
-        yield language.Translate(
-            gives=handles.translate(target, chunk),
-            scope=target,
-            target=target,
-            lines=handles.cut(chunk),
-            language=handles.LANGUAGE,
-            glossary=options.glossary,
-            engine=options.engines.translate or "",
-            engines=handles.translation_engines(target),
-            checked=() if options.force else (item(handles.check(chunk), plausible.PASSED),),
-        )
+        options, texts_of_lines = self.job.options, self._translated(target, chunk)
         if texts := self.edits.texts(target, chunk):
             yield language.ApplyEdits(
-                gives=translations,
+                gives=texts_of_lines,
                 scope=target,
                 target=target,
                 lines=handles.cut(chunk),
@@ -174,7 +165,7 @@ class Dubbing:
                 gives=handles.speak(target, line.id),
                 scope=target,
                 target=target,
-                translation=item(translations, line.id),
+                translation=item(texts_of_lines, line.id),
                 voice=item(handles.voices(target), line.source.speaker),
                 engine=options.engines.tts or "",
                 engines=handles.speech_engines(target),
@@ -280,5 +271,6 @@ class Dubbing:
             captions=handles.captions(target),
             muxed=handles.mux(target),
             measurements=handles.measure(target),
+            terms=handles.terms(target),
             revision=self.edits.revision(target),
         )

@@ -7,6 +7,7 @@ from onevoice_jobs.records import Artifact
 from ..clients.asr import DetectedSpeech, Speakers, Transcript
 from ..clients.mixer import Media, Mix, Sound
 from ..policy.line import EngineUse, Placement, Source, Speech, Translation
+from ..policy.terminology import Terminology
 from ..steps.assembly import Captions, Measurements, Muxed
 from ..steps.ending import LanguageEnd
 from ..steps.graph import Handle
@@ -40,9 +41,14 @@ def check(chunk: int) -> Handle[dict[str, int]]:
     return Handle(f"check:{chunk}", dict[str, int])
 
 
-def translation_engines(target: str) -> Handle[list[EngineUse]]:
-    """The engines that may translate into a language."""
-    return Handle(f"engines:translate:{target}", list[EngineUse])
+def translation_engines(target: str) -> Handle[dict[str, list[EngineUse]]]:
+    """The engines that may translate into a language, and the one that wants a summary of the whole first."""
+    return Handle(f"engines:translate:{target}", dict[str, list[EngineUse]])
+
+
+def terms(target: str) -> Handle[Terminology]:
+    """The terminology of the whole transcript; an empty one where translation does not wait for it."""
+    return Handle(f"terms:{target}", Terminology)
 
 
 def speech_engines(target: str) -> Handle[list[EngineUse]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .line import Line
+from .terminology import Terminology
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ def shares(microusd: int | None, count: int) -> list[int | None]:
     if microusd is None:
         return [None] * count
     return [microusd * (i + 1) // count - microusd * i // count for i in range(count)]
+
+
+def of_terms(found: Terminology) -> list[Cost]:
+    """The cost of describing the whole transcript for a language; nothing where there is none."""
+    return [Cost("terms", found.engine.name, found.cost_microusd)] if found.engine else []
 
 
 def of_lines(lines: Iterable[Line]) -> list[Cost]:

@@ -13,9 +13,10 @@ from onevoice_kit.storage.base import ObjectRef
 
 from ..clients.asr import DetectedSpeech, Speakers, Transcript
 from ..clients.mixer import Media, Sound
-from ..policy import costs, quality
+from ..policy import costs, quality, terminology
 from ..policy.costs import Cost
 from ..policy.line import EngineUse, Line, Placement, Source, Speech, Translation, join
+from ..policy.terminology import Terminology
 from .assembly import Captions, Measurements, Muxed
 from .context import JobContext, Tools
 from .graph import Given, Handle, Json, Result, dump, load
@@ -60,6 +61,7 @@ class Finish(Task[LanguageEnd]):
     captions: Handle[Captions]
     muxed: Handle[Muxed]
     measurements: Handle[Measurements]
+    terms: Handle[Terminology]
     revision: int | None
     """Not read: the last one in which the language was edited. An edit that changes nothing ends the language again."""
 
@@ -69,7 +71,7 @@ class Finish(Task[LanguageEnd]):
         suffix = _SUFFIX.get(media.content_type, "mp4")
         video = Artifact("video", self.target, f"{self.name}.{self.target}.{suffix}", media)
         lines = self._lines(given)
-        spent = costs.of_lines(lines)
+        spent = costs.added([*costs.of_terms(given(self.terms)), *costs.of_lines(lines)])
         section = self._section(given, lines) | {"cost": costs.report(spent)}
         end = LanguageEnd(section, (video, *given(self.captions).files), tuple(spent))
         tools.progress.ended(self.target)
@@ -95,6 +97,7 @@ class Finish(Task[LanguageEnd]):
             "segments": [quality.report_line(index, line) for index, line in enumerate(lines)],
             "metrics": quality.metrics(lines, given(self.speech_regions).regions, sound, found.captions),
             "lineage": self._lineage(given, lines),
+            "terminology": terminology.report(given(self.terms)),
         }
 
     def _lineage(self, given: Given, lines: Iterable[Line]) -> dict[str, Any]:
@@ -112,13 +115,14 @@ class Finish(Task[LanguageEnd]):
 
 def failed_language(language: str, error: JobError) -> Json:
     """The end of a language that failed, as its checkpoint."""
-    section = {
+    section: dict[str, Any] = {
         "language": language,
         "status": "failed",
         "error": asdict(error),
         "segments": [],
         "metrics": {},
         "lineage": {},
+        "terminology": None,
         "cost": [],
     }
     return dump(LanguageEnd, LanguageEnd(section, ()))

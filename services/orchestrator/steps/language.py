@@ -13,7 +13,7 @@ from onevoice_kit.errors import Internal, OneVoiceError
 
 from ..clients.asr import Speakers
 from ..clients.mixer import Sound
-from ..clients.translate import SourceLine
+from ..clients.translate import NO_CONTEXT, Context, SourceLine
 from ..policy.fitting import fit, max_chars
 from ..policy.line import NOTHING_TO_SPEAK, SILENCE, EngineUse, Line, Placement, Source, Speech, Translation, join
 from ..policy.voices import choose_voices
@@ -23,8 +23,8 @@ from .task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslationEngines(Task[list[EngineUse]]):
-    """Lists the engines that the translation may use, by their identity. A run keeps its list."""
+class TranslationEngines(Task[dict[str, list[EngineUse]]]):
+    """Lists the engines that the translation may use, by their identity. A run keeps its lists."""
 
     stage: ClassVar = "translate"
     pure: ClassVar = True
@@ -34,8 +34,8 @@ class TranslationEngines(Task[list[EngineUse]]):
     language: Handle[str]
     engine: str
 
-    async def run(self, tools: Tools, given: Given) -> list[EngineUse]:
-        """Returns the engines in the order of preference."""
+    async def run(self, tools: Tools, given: Given) -> dict[str, list[EngineUse]]:
+        """Returns the engines in the order of preference, and the one that wants a summary first."""
         return await tools.clients.translate.engines(given(self.language), self.target, self.engine)
 
 
@@ -97,12 +97,16 @@ class Translate(Task[dict[str, Translation]]):
         """Returns the translations by line id; `Internal` `incomplete_translation` where one is missing."""
         lines = join([given(self.lines)])
         asked = [SourceLine(line.id, line.source.text, max_chars(line.source.slot_ms, self.target)) for line in lines]
-        translate = tools.clients.translate.translate
-        done = await translate(given(self.language), self.target, asked, self.glossary, self.engine)
+        translate, context = tools.clients.translate.translate, self.context(given)
+        done = await translate(given(self.language), self.target, asked, self.glossary, self.engine, context)
         if missing := [line.id for line in lines if line.id not in done]:
             details = {"line": missing[0]}
             raise Internal("Translation left out a line.", reason="incomplete_translation", details=details)
         return done
+
+    def context(self, given: Given) -> Context:
+        """Returns the surroundings of the chunk."""
+        return NO_CONTEXT
 
 
 @dataclass(frozen=True, kw_only=True)

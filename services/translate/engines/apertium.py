@@ -14,7 +14,15 @@ from services.translate.engines.apertium_modes import Mode, installed
 from services.translate.engines.apertium_pool import Pool
 from services.translate.engines.apertium_stream import Encoded, Encoder, replace_words
 from services.translate.engines.apertium_text import Restored, finish, restore
-from services.translate.engines.base import Capabilities, LanguagePair, Line, Term, Translation
+from services.translate.engines.base import (
+    NO_CONTEXT,
+    Capabilities,
+    Context,
+    LanguagePair,
+    Line,
+    Term,
+    Translation,
+)
 from services.translate.settings import TranslateSettings
 
 NAME = "apertium"
@@ -58,7 +66,12 @@ class Apertium:
         return EngineInfo(NAME, mode.name, version)
 
     async def translate(
-        self, pair: LanguagePair, lines: Sequence[Line], terms: Sequence[Term], report: Callable[[float], None]
+        self,
+        pair: LanguagePair,
+        lines: Sequence[Line],
+        terms: Sequence[Term],
+        report: Callable[[float], None],
+        context: Context = NO_CONTEXT,  # noqa: ARG002 - each line is translated by itself
     ) -> list[Translation]:
         encoder = Encoder(terms)
         mode, kept = self._modes[pair], [term.target for term in terms]

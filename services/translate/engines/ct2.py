@@ -14,7 +14,15 @@ from threading import Event, Lock
 from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import Cancelled, Unavailable
-from services.translate.engines.base import Capabilities, LanguagePair, Line, Term, Translation
+from services.translate.engines.base import (
+    NO_CONTEXT,
+    Capabilities,
+    Context,
+    LanguagePair,
+    Line,
+    Term,
+    Translation,
+)
 from services.translate.engines.ct2_files import Route, routes
 from services.translate.engines.ct2_model import LOADED, LoadedModel, Loading
 from services.translate.engines.ct2_work import Work
@@ -66,7 +74,12 @@ class Ct2:
         return EngineInfo(NAME, model.name, f"{self._version()}{revision}")
 
     async def translate(
-        self, pair: LanguagePair, lines: Sequence[Line], terms: Sequence[Term], report: Callable[[float], None]
+        self,
+        pair: LanguagePair,
+        lines: Sequence[Line],
+        terms: Sequence[Term],
+        report: Callable[[float], None],
+        context: Context = NO_CONTEXT,  # noqa: ARG002 - each line is translated by itself
     ) -> list[Translation]:
         done: list[Translation] = []
         given_up = Event()

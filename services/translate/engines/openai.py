@@ -10,17 +10,26 @@ from importlib.util import find_spec
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from onevoice_kit.engines.base import FREE, EngineInfo
+from onevoice_kit.engines.base import FREE, EngineInfo, Use
 from onevoice_kit.errors import DeadlineExceeded, PreconditionFailed
 from onevoice_kit.settings import OPENAI_URL
-from services.translate.engines.base import Capabilities, LanguagePair, Line, Term, Translation
+from services.translate.engines.base import (
+    NO_CONTEXT,
+    Capabilities,
+    Context,
+    LanguagePair,
+    Line,
+    Summary,
+    Term,
+    Translation,
+)
 from services.translate.settings import TranslateSettings
 
 if TYPE_CHECKING:
     from services.translate.engines.openai_client import ChatClient
 
 NAME = "openai"
-_PROMPTS = "1"
+_PROMPTS = "2"
 """Version of the instructions: raised when the same lines may come out otherwise."""
 _MAX_BYTES = 4 << 20
 _WORK = "services.translate.engines.openai_work"
@@ -38,15 +47,20 @@ class OpenAi:
     def __init__(self, settings: TranslateSettings) -> None:
         self._settings = settings
         self._client: ChatClient | None = None
-        options = f"{settings.translate_openai_style}|{settings.translate_openai_summary}"
-        version = f"{_PROMPTS}.{hashlib.sha256(options.encode()).hexdigest()[:8]}"
+        version = f"{_PROMPTS}.{hashlib.sha256(settings.translate_openai_style.encode()).hexdigest()[:8]}"
         own = settings.translate_openai_base_url != OPENAI_URL
         prices = settings.prices("translate", NAME, FREE if own else None)
         self._info = EngineInfo(NAME, settings.translate_openai_model, version, prices=prices)
         self._pairs = tuple(LanguagePair(*pair) for pair in permutations(settings.translate_openai_languages, 2))
 
     async def describe(self) -> Capabilities:
-        return Capabilities(info=self._info, pairs=self._pairs, can_shorten=True, missing=self._missing())
+        return Capabilities(
+            info=self._info,
+            pairs=self._pairs,
+            can_shorten=True,
+            wants_summary=self._settings.translate_openai_summary,
+            missing=self._missing(),
+        )
 
     async def warm(self) -> None:
         await asyncio.to_thread(import_module, _WORK)
@@ -55,24 +69,41 @@ class OpenAi:
         return self._info
 
     async def translate(
-        self, pair: LanguagePair, lines: Sequence[Line], terms: Sequence[Term], report: Callable[[float], None]
+        self,
+        pair: LanguagePair,
+        lines: Sequence[Line],
+        terms: Sequence[Term],
+        report: Callable[[float], None],
+        context: Context = NO_CONTEXT,
     ) -> list[Translation]:
         await self.warm()
         from services.translate.engines.openai_work import Work
 
-        settings = self._settings
-        work = Work(self._connected(), pair, lines, terms, settings.translate_openai_style)
+        work = Work(self._connected(), pair, lines, terms, self._settings.translate_openai_style, context)
         try:
-            async with asyncio.timeout(settings.translate_openai_deadline_s):
-                if settings.translate_openai_summary:
-                    await work.describe_all()
+            async with asyncio.timeout(self._settings.translate_openai_deadline_s):
                 await work.run(report)
         except TimeoutError:
             if not work.complete:
-                message = "The engine “openai” did not finish within its deadline."
-                raise DeadlineExceeded(message, reason="engine_timeout") from None
+                raise _too_late() from None
             report(1.0)
         return work.translations()
+
+    async def summarize(
+        self, pair: LanguagePair, lines: Sequence[str], terms: Sequence[Term], report: Callable[[float], None]
+    ) -> tuple[Summary, Use]:
+        """As of the protocol; what was read until the deadline is the summary."""
+        await self.warm()
+        from services.translate.engines.openai_summary import Reading
+
+        reading = Reading(self._connected(), pair, lines, terms)
+        try:
+            async with asyncio.timeout(self._settings.translate_openai_deadline_s):
+                await reading.run(report)
+        except TimeoutError:
+            if reading.about == Summary():
+                raise _too_late() from None
+        return reading.about, reading.meter.use
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -109,3 +140,7 @@ class OpenAi:
                 "server that needs none, TRANSLATE_OPENAI_BASE_URL."
             )
         return ""
+
+
+def _too_late() -> DeadlineExceeded:
+    return DeadlineExceeded("The engine “openai” did not finish within its deadline.", reason="engine_timeout")

@@ -18,6 +18,7 @@ from openai import (
     OpenAIError,
 )
 
+from onevoice_kit.engines.base import Measure, Use
 from onevoice_kit.engines.vendor import retry_after_s
 from onevoice_kit.errors import Busy, DeadlineExceeded, OneVoiceError, PreconditionFailed, Unavailable
 
@@ -44,6 +45,11 @@ class Meter:
 
     input_tokens: int = 0
     output_tokens: int = 0
+
+    @property
+    def use(self) -> Use:
+        """The tokens as a use of the engine."""
+        return {Measure.INPUT_TOKENS: self.input_tokens, Measure.OUTPUT_TOKENS: self.output_tokens}
 
     def read(self, body: bytes) -> None:
         """Adds those of an answer; a server of one's own may report none."""

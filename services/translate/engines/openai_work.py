@@ -1,4 +1,4 @@
-"""One call of the engine `openai`: a description of the whole, then rounds of requests until every line may stay."""
+"""One call of the engine `openai`: rounds of requests until every line may stay."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from onevoice_kit.engines.base import Measure
 from onevoice_kit.errors import OneVoiceError, PreconditionFailed, Unavailable
-from services.translate.engines.base import LanguagePair, Line, Term, Translation
+from services.translate.engines.base import Context, LanguagePair, Line, Summary, Term, Translation
 from services.translate.engines.openai_choice import chosen, faults, overrun
 from services.translate.engines.openai_client import ChatClient, Meter, Unusable
 from services.translate.engines.openai_prompt import (
     LINES_SCHEMA,
-    SUMMARY_SCHEMA,
-    About,
     Asked,
     Proposal,
-    description,
     document,
     proposals,
     rules,
-    summary_rules,
 )
+from services.translate.engines.openai_summary import without_contradictions
 from services.translate.glossary import missed_terms, terms_in
 
 _ROUNDS = (20, 5, 1)
@@ -33,9 +29,6 @@ _MENDED = 5
 _BATCH_CHARS = 6_000
 _AROUND = 3
 """Lines before and after each one that a request shows as context."""
-_SUMMARY_LINES = 12
-"""Lines from which a description of the whole is worth a request."""
-_SUMMARY_CHARS = 20_000
 _log = logging.getLogger(__name__)
 
 
@@ -43,12 +36,21 @@ class Work:
     """The lines of one call and the translations found so far, by index."""
 
     def __init__(
-        self, client: ChatClient, pair: LanguagePair, lines: Sequence[Line], terms: Sequence[Term], style: str
+        self,
+        client: ChatClient,
+        pair: LanguagePair,
+        lines: Sequence[Line],
+        terms: Sequence[Term],
+        style: str,
+        context: Context,
     ) -> None:
         self._client, self._pair, self._lines, self._terms = client, pair, lines, terms
         self._rules = rules(pair, style)
         self._meter = Meter()
-        self._about = About()
+        self._about = Summary(context.about.text, tuple(without_contradictions(context.about.terms, terms)))
+        all_texts = [*context.before, *(line.text for line in lines), *context.after]
+        self._texts = dict(enumerate(all_texts, start=-len(context.before)))
+        """By index; those of the lines before are negative."""
         self._found: dict[int, Translation] = {}
         self._wrong: dict[int, tuple[str, ...]] = {}
         self._refused = False
@@ -61,23 +63,8 @@ class Work:
     def translations(self) -> list[Translation]:
         """One for each line, with an equal share of the tokens; an empty one where the model gave none."""
         count = len(self._lines)
-        share = {
-            Measure.INPUT_TOKENS: self._meter.input_tokens / max(1, count),
-            Measure.OUTPUT_TOKENS: self._meter.output_tokens / max(1, count),
-        }
+        share = {measure: tokens / max(1, count) for measure, tokens in self._meter.use.items()}
         return [replace(self._found.get(index, Translation("")), use=share) for index in range(count)]
-
-    async def describe_all(self) -> None:
-        """Requests a description of the lines, if there are enough; the work goes on without one that is unusable."""
-        if len(self._lines) < _SUMMARY_LINES:
-            return
-        text = "\n".join(line.text for line in self._lines)[:_SUMMARY_CHARS]
-        data = {"text": text, "glossary": [{"source": term.source, "target": term.target} for term in self._terms]}
-        try:
-            answer = await self._client.ask(summary_rules(self._pair), data, "description", SUMMARY_SCHEMA, self._meter)
-        except Unusable:
-            return
-        self._about = description(answer)
 
     async def run(self, report: Callable[[float], None]) -> None:
         """
@@ -114,9 +101,10 @@ class Work:
     async def _batch(self, batch: Sequence[int], report: Callable[[float], None]) -> None:
         asked = [Asked(str(i + 1), self._lines[i], self._wrong.get(i, ())) for i in batch]
         around = sorted({near for i in batch for near in range(i - _AROUND, i + _AROUND + 1)} - set(batch))
-        context = {str(i + 1): self._lines[i].text for i in around if 0 <= i < len(self._lines)}
-        terms = terms_in("\n".join(one.line.text for one in asked), self._terms)
-        data = document(asked, context, terms, self._about)
+        context = {str(i + 1): self._texts[i] for i in around if i in self._texts}
+        text = "\n".join(one.line.text for one in asked)
+        about = Summary(self._about.text, tuple(terms_in(text, self._about.terms)))
+        data = document(asked, context, terms_in(text, self._terms), about)
         try:
             answer = await self._client.ask(self._rules, data, "translations", LINES_SCHEMA, self._meter)
             given = proposals(answer, asked)

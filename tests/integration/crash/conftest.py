@@ -182,7 +182,7 @@ class World:
 @asynccontextmanager
 async def new_world(database_url: str, zygote: Zygote, folder: Path) -> AsyncIterator[World]:
     """A world in which nothing has happened yet; what was in the database is gone."""
-    script, storage = Script(segments=LINES), file_storage(folder / "objects")
+    script, storage = Script(segments=LINES, summary=True), file_storage(folder / "objects")
     async with AsyncExitStack() as stack:
         await emptied(database_url, *JOBS_EMPTY, *LEDGER_EMPTY)
         engine = await stack.enter_async_context(opened(database_url))

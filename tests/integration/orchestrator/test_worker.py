@@ -92,6 +92,35 @@ async def test_lines_are_spoken_while_later_chunks_are_still_being_recognised(de
     assert script.count("Synthesize") == 25
 
 
+async def test_a_model_that_wants_the_whole_transcript_gets_it_once_for_each_language(
+    deployment, script: Script
+) -> None:
+    script.summary = True
+    job_id = await deployment.submit()
+    async with deployment.worker():
+        job = await deployment.ended(job_id)
+    assert job.status is JobStatus.COMPLETED
+    asked = script.requests("Summarize")
+    assert {(request.target_language, len(request.lines)) for request in asked} == {("es", 25), ("ca", 25)}
+    first, middle, last = sorted(
+        (request for request in script.requests("Translate") if request.target_language == "es"),
+        key=lambda request: int(request.segments[0].id.partition(".")[0]),
+    )
+    assert {request.about.text for request in script.requests("Translate")} == {"Numbers."}
+    assert [(len(request.before), len(request.after)) for request in (first, middle, last)] == [(0, 3), (3, 3), (3, 0)]
+    assert (first.after[0], last.before[-1]) == (middle.segments[0].text, middle.segments[-1].text)
+    spanish = (await _report(deployment, job))["languages"][0]
+    assert spanish["terminology"] == {
+        "summary": "Numbers.",
+        "terms": [{"source": "one", "target": "uno"}],
+        "engine": {"name": "instant", "model": "none", "version": "1"},
+        "problem": None,
+    }
+    assert spanish["cost"][0] == {"stage": "terms", "engine": "instant", "usd": "0.000090"}
+    found = [event.data for event in await deployment.events(job_id) if event.type == "terms.found"]
+    assert {event["language"] for event in found} == {"es", "ca"}
+
+
 async def test_a_source_in_which_no_turns_are_found_has_one_speaker(deployment, script: Script) -> None:
     script.speakers = ()
     job_id = await deployment.submit(target_languages=("es",))

@@ -51,7 +51,17 @@ def test_a_plain_voice_is_for_every_language_that_has_none_of_its_own():
 def test_only_given_options_are_sent():
     assert DubRequest(Path("a.mp4"), ["es"], Path()).body() == {"target_languages": ["es"]}
     full = DubRequest(
-        Path("a.mp4"), ["es"], Path(), "en", {"es": "v"}, "-16", burn_in=True, speakers=2, force=True
+        Path("a.mp4"),
+        ["es"],
+        Path(),
+        "en",
+        {"es": "v"},
+        "-16",
+        burn_in=True,
+        speakers=2,
+        force=True,
+        engines={"asr": "deepgram", "tts": ""},
+        terminology="off",
     ).body()
     assert full == {
         "target_languages": ["es"],
@@ -61,6 +71,8 @@ def test_only_given_options_are_sent():
         "burn_in_captions": True,
         "speakers": 2,
         "force": True,
+        "engines": {"asr": "deepgram"},
+        "terminology": "off",
     }
 
 

@@ -48,6 +48,7 @@ def test_options_survive_the_database():
         engines=EngineChoice(tts="espeak"),
         duck_gain_db=-18,
         speakers=2,
+        terminology="off",
     )
     assert JobOptions.model_validate(options.model_dump(mode="json")) == options
 
@@ -59,6 +60,7 @@ def test_options_survive_the_database():
         {"unknown": 1},
         {"duck_gain_db": 1},
         {"speakers": 0},
+        {"terminology": "on"},
         {"glossary": [{"source": "", "target": "x"}]},
     ],
 )

@@ -19,8 +19,10 @@ from onevoice_jobs.records import Edit, JobRecord, Word
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.storage.base import ObjectRef
 from services.orchestrator.clients.asr import DetectedSpeech
+from services.orchestrator.clients.translate import SUMMARY, TRANSLATION
 from services.orchestrator.pipeline.dubbing import Dubbing
-from services.orchestrator.policy.line import Line, Source, Translation
+from services.orchestrator.pipeline.translations import translations
+from services.orchestrator.policy.line import EngineUse, Line, Source, Translation
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.steps.context import NO_EDITS, Edits
 from services.orchestrator.steps.graph import Given, dump
@@ -58,6 +60,7 @@ JOB = JobRecord(
     deadline_at=NOW + timedelta(hours=1),
     estimated_completion=None,
 )
+EDITED = Edits((Edit(2, "es", 1, "0.1", "hola"),), {"es": 900})
 SETTINGS = OrchestratorSettings(database_url=SecretStr("postgresql://unused"))
 
 
@@ -70,14 +73,22 @@ def cut(chunk: int) -> dict[str, Source]:
 
 
 def whole(
-    job: JobRecord = JOB, settings: OrchestratorSettings = SETTINGS, edits: Edits = NO_EDITS
+    job: JobRecord = JOB,
+    settings: OrchestratorSettings = SETTINGS,
+    edits: Edits = NO_EDITS,
+    wanting: tuple[EngineUse, ...] = (),
 ) -> dict[str, Task[Any]]:
-    """Every task of a job of two chunks and three lines, by key."""
+    """
+    Every task of a job of two chunks and three lines, by key. `wanting` are the engines that want the terminology of
+    the whole transcript.
+    """
     dubbing = Dubbing(job, settings, edits)
 
     def tasks() -> Iterator[Task[Any]]:
         yield from dubbing.start()
         yield from dubbing.after_detection(SPEECH)
+        for target in job.target_languages:
+            yield from translations(job, target, 2, {TRANSLATION: [ENGINE], SUMMARY: [*wanting]})
         for chunk in range(2):
             yield from dubbing.after_cut(chunk, cut(chunk))
         yield from dubbing.after_order(2, ["0.0", "0.1", "1.0"])
@@ -98,6 +109,27 @@ def test_a_forced_job_translates_words_that_were_not_checked() -> None:
     assert set(checked) - set(forced) == {"check:0", "check:1"}
     assert "check:0" in {handle.key for handle in checked["translate:es:0"].takes}
     assert [handle.key for handle in checked["check:1"].takes].count("check:0") == 1
+
+
+def test_only_translation_that_wants_the_terminology_of_the_whole_waits_for_the_last_chunk() -> None:
+    plain, waiting = whole(), whole(wanting=(ENGINE,))
+    assert plain.keys() == waiting.keys()
+    assert {handle.key for handle in plain["terms:es"].takes} == set()
+    assert "terms:es" not in {handle.key for handle in plain["translate:es:0"].takes}
+    assert {"cut:0", "cut:1", "check:1"} <= {handle.key for handle in waiting["terms:es"].takes}
+    assert {"terms:es", "cut:1"} <= {handle.key for handle in waiting["translate:es:0"].takes}
+    assert whole(with_options(terminology="off"), wanting=(ENGINE,)) == whole(with_options(terminology="off"))
+
+
+def test_a_single_chunk_is_translated_without_terminology() -> None:
+    tasks = list(translations(JOB, "es", 1, {TRANSLATION: [ENGINE], SUMMARY: [ENGINE]}))
+    assert [type(task).__name__ for task in tasks] == ["NoTerms", "Translate"]
+
+
+def test_an_edit_leaves_the_terminology_alone() -> None:
+    before, after = whole(wanting=(ENGINE,)), whole(edits=EDITED, wanting=(ENGINE,))
+    assert before["terms:es"] == after["terms:es"]
+    assert before["translate:es:0"] == after["translate:es:0"]
 
 
 def test_the_thumbnail_is_taken_beside_the_extraction_and_not_beside_what_all_waits_for() -> None:
@@ -185,7 +217,7 @@ def test_another_engine_runs_the_steps_of_its_stage_and_language_and_no_others()
         ("engines:asr", "transcription"): {"transcribe:0", "transcribe:1"},
     }
     for lang in ("es", "ca"):
-        expected[f"engines:translate:{lang}", None] = {f"translate:{lang}:0", f"translate:{lang}:1"}
+        expected[f"engines:translate:{lang}", TRANSLATION] = {f"translate:{lang}:0", f"translate:{lang}:1"}
         spoken = {f"speak:{lang}:{line}" for line in ("0.0", "0.1", "1.0")}
         expected[f"engines:tts:{lang}", None] = {f"voices:{lang}", *spoken}
     assert {engines: takes for engines, takes in takers.items() if engines[0].startswith("engines:")} == expected
@@ -202,7 +234,7 @@ def test_an_edited_translation_speaks_its_own_line_again_and_no_other() -> None:
 
 def test_an_edit_is_one_more_input_of_its_chunk_and_its_language_and_leaves_the_others_alone() -> None:
     before = whole()
-    after = whole(edits=Edits((Edit(2, "es", 1, "0.1", "hola"),), {"es": 900}))
+    after = whole(edits=EDITED)
     assert after.keys() - before.keys() == {"edit:es:0"}
     changed = {key for key, task in before.items() if task != after[key]}
     spanish = {"speak:es:0.0", "speak:es:0.1", "fit:es", "captions:es", "done:es"}
@@ -237,7 +269,11 @@ def test_the_picture_in_the_documentation_is_the_graph() -> None:
     dubbing = Dubbing(replace(JOB, target_languages=("L",)), SETTINGS)
     speech = replace(SPEECH, chunks=SPEECH.chunks[1:])
     tasks = [*dubbing.start(), *dubbing.after_detection(speech)]
+    tasks += translations(dubbing.job, "L", 1, {TRANSLATION: [ENGINE], SUMMARY: []})
     tasks += [*dubbing.after_cut(0, {"0.0": cut(1)["1.0"]}), *dubbing.after_order(1, ["0.0"])]
     drawn = draw(tasks).replace("0.0", "c.n").replace(":0", ":c")
     document = (Path(__file__).parents[3] / "ARCHITECTURE.md").read_text(encoding="utf-8")
     assert indent(drawn, "   ") in document, drawn
+    waiting = whole(replace(JOB, target_languages=("L",)), wanting=(ENGINE,)).values()
+    shown = [line for line in draw(waiting).splitlines() if line.startswith(("terms:L", "translate:L:1"))]
+    assert indent("\n".join(shown), "   ") in document, shown

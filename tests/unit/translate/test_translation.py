@@ -7,7 +7,7 @@ import pytest
 from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import Busy, InvalidInput, PreconditionFailed, Unavailable
-from services.translate.engines.base import LanguagePair, Line, Term, Translation
+from services.translate.engines.base import Context, LanguagePair, Line, Summary, Term, Translation
 from services.translate.engines.registry import translation_engines
 from services.translate.settings import TranslateSettings
 from services.translate.translation import Request, Segment, Translator
@@ -174,5 +174,25 @@ async def test_terms_that_an_engine_does_not_keep_are_named(translator, engine):
     assert [one.missed_terms for one in result.segments] == [("Dragon  Stone",), ("lake",), (), ("龍",)]
 
 
-async def untouched(pair, lines, terms, report):
+async def untouched(pair, lines, terms, report, context):
     return [Translation(line.text) for line in lines]
+
+
+async def test_the_surroundings_of_the_lines_reach_the_engine_as_one_safe_line_each(translator, engine):
+    about = Summary("A\ntalk.", (Term("house\x00", "casa"), Term("\n", "x")))
+    await run(translator, request("one", context=Context(about, ("before\r\nit",), ("after",))))
+    assert engine.contexts == [Context(Summary("A talk.", (Term("house", "casa"),)), ("before it",), ("after",))]
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        Context(Summary("x" * 1001)),
+        Context(Summary("", (Term("a", "b"),) * 101)),
+        Context(Summary("", (Term("a" * 201, "b"),))),
+        Context(before=("x",) * 11),
+        Context(after=("x" * 2001,)),
+    ],
+)
+async def test_surroundings_are_bounded(translator, context):
+    assert await reason(translator, request("one", context=context)) == "invalid_context"

@@ -26,7 +26,7 @@ from onevoice.common.v1 import engine_pb2 as onevoice_dot_common_dot_v1_dot_engi
 from onevoice.common.v1 import progress_pb2 as onevoice_dot_common_dot_v1_dot_progress__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-onevoice/translate/v1/translate_service.proto\x12\x15onevoice.translate.v1\x1a\x1fonevoice/common/v1/engine.proto\x1a!onevoice/common/v1/progress.proto\"<\n\rSourceSegment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x11\n\tmax_chars\x18\x03 \x01(\x05\".\n\x0cGlossaryTerm\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"\xc3\x01\n\x10TranslateRequest\x12\x17\n\x0fsource_language\x18\x01 \x01(\t\x12\x17\n\x0ftarget_language\x18\x02 \x01(\t\x12\x36\n\x08segments\x18\x03 \x03(\x0b\x32$.onevoice.translate.v1.SourceSegment\x12\x35\n\x08glossary\x18\x04 \x03(\x0b\x32#.onevoice.translate.v1.GlossaryTerm\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\"\x88\x01\n\x11TranslateResponse\x12\x30\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.onevoice.common.v1.ProgressH\x00\x12\x38\n\x06result\x18\x02 \x01(\x0b\x32&.onevoice.translate.v1.TranslateResultH\x00\x42\x07\n\x05\x65vent\"\xaa\x01\n\x0fTranslateResult\x12:\n\x08segments\x18\x01 \x03(\x0b\x32(.onevoice.translate.v1.TranslatedSegment\x12-\n\x06\x65ngine\x18\x02 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\x12\x1a\n\rcost_microusd\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x10\n\x0e_cost_microusd\"\xaf\x01\n\x11TranslatedSegment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x15\n\runknown_words\x18\x03 \x03(\t\x12\x15\n\rwithin_budget\x18\x04 \x01(\x08\x12\x14\n\x0cmissed_terms\x18\x05 \x03(\t\x12\x17\n\nsimilarity\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x0cmeaning_lost\x18\x07 \x01(\x08\x42\r\n\x0b_similarity\"\x14\n\x12ListEnginesRequest\"P\n\x13ListEnginesResponse\x12\x39\n\x07\x65ngines\x18\x01 \x03(\x0b\x32(.onevoice.translate.v1.TranslationEngine\"\x88\x01\n\x11TranslationEngine\x12*\n\x06\x65ngine\x18\x01 \x01(\x0b\x32\x1a.onevoice.common.v1.Engine\x12\x32\n\x05pairs\x18\x02 \x03(\x0b\x32#.onevoice.translate.v1.LanguagePair\x12\x13\n\x0b\x63\x61n_shorten\x18\x03 \x01(\x08\".\n\x0cLanguagePair\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t2\xda\x01\n\x10TranslateService\x12`\n\tTranslate\x12\'.onevoice.translate.v1.TranslateRequest\x1a(.onevoice.translate.v1.TranslateResponse0\x01\x12\x64\n\x0bListEngines\x12).onevoice.translate.v1.ListEnginesRequest\x1a*.onevoice.translate.v1.ListEnginesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-onevoice/translate/v1/translate_service.proto\x12\x15onevoice.translate.v1\x1a\x1fonevoice/common/v1/engine.proto\x1a!onevoice/common/v1/progress.proto\"<\n\rSourceSegment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x11\n\tmax_chars\x18\x03 \x01(\x05\".\n\x0cGlossaryTerm\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"\x91\x02\n\x10TranslateRequest\x12\x17\n\x0fsource_language\x18\x01 \x01(\t\x12\x17\n\x0ftarget_language\x18\x02 \x01(\t\x12\x36\n\x08segments\x18\x03 \x03(\x0b\x32$.onevoice.translate.v1.SourceSegment\x12\x35\n\x08glossary\x18\x04 \x03(\x0b\x32#.onevoice.translate.v1.GlossaryTerm\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\x12-\n\x05\x61\x62out\x18\x06 \x01(\x0b\x32\x1e.onevoice.translate.v1.Summary\x12\x0e\n\x06\x62\x65\x66ore\x18\x07 \x03(\t\x12\r\n\x05\x61\x66ter\x18\x08 \x03(\t\"K\n\x07Summary\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x32\n\x05terms\x18\x02 \x03(\x0b\x32#.onevoice.translate.v1.GlossaryTerm\"\x9a\x01\n\x10SummarizeRequest\x12\x17\n\x0fsource_language\x18\x01 \x01(\t\x12\x17\n\x0ftarget_language\x18\x02 \x01(\t\x12\r\n\x05lines\x18\x03 \x03(\t\x12\x35\n\x08glossary\x18\x04 \x03(\x0b\x32#.onevoice.translate.v1.GlossaryTerm\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\"\x88\x01\n\x11SummarizeResponse\x12\x30\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.onevoice.common.v1.ProgressH\x00\x12\x38\n\x06result\x18\x02 \x01(\x0b\x32&.onevoice.translate.v1.SummarizeResultH\x00\x42\x07\n\x05\x65vent\"\xb0\x01\n\x0fSummarizeResult\x12/\n\x07summary\x18\x01 \x01(\x0b\x32\x1e.onevoice.translate.v1.Summary\x12-\n\x06\x65ngine\x18\x02 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\x12\x1a\n\rcost_microusd\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0f\n\x07problem\x18\x04 \x01(\tB\x10\n\x0e_cost_microusd\"\x88\x01\n\x11TranslateResponse\x12\x30\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.onevoice.common.v1.ProgressH\x00\x12\x38\n\x06result\x18\x02 \x01(\x0b\x32&.onevoice.translate.v1.TranslateResultH\x00\x42\x07\n\x05\x65vent\"\xaa\x01\n\x0fTranslateResult\x12:\n\x08segments\x18\x01 \x03(\x0b\x32(.onevoice.translate.v1.TranslatedSegment\x12-\n\x06\x65ngine\x18\x02 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\x12\x1a\n\rcost_microusd\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x10\n\x0e_cost_microusd\"\xaf\x01\n\x11TranslatedSegment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x15\n\runknown_words\x18\x03 \x03(\t\x12\x15\n\rwithin_budget\x18\x04 \x01(\x08\x12\x14\n\x0cmissed_terms\x18\x05 \x03(\t\x12\x17\n\nsimilarity\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\x14\n\x0cmeaning_lost\x18\x07 \x01(\x08\x42\r\n\x0b_similarity\"\x14\n\x12ListEnginesRequest\"P\n\x13ListEnginesResponse\x12\x39\n\x07\x65ngines\x18\x01 \x03(\x0b\x32(.onevoice.translate.v1.TranslationEngine\"\x9f\x01\n\x11TranslationEngine\x12*\n\x06\x65ngine\x18\x01 \x01(\x0b\x32\x1a.onevoice.common.v1.Engine\x12\x32\n\x05pairs\x18\x02 \x03(\x0b\x32#.onevoice.translate.v1.LanguagePair\x12\x13\n\x0b\x63\x61n_shorten\x18\x03 \x01(\x08\x12\x15\n\rwants_summary\x18\x04 \x01(\x08\".\n\x0cLanguagePair\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t2\xbc\x02\n\x10TranslateService\x12`\n\tTranslate\x12\'.onevoice.translate.v1.TranslateRequest\x1a(.onevoice.translate.v1.TranslateResponse0\x01\x12`\n\tSummarize\x12\'.onevoice.translate.v1.SummarizeRequest\x1a(.onevoice.translate.v1.SummarizeResponse0\x01\x12\x64\n\x0bListEngines\x12).onevoice.translate.v1.ListEnginesRequest\x1a*.onevoice.translate.v1.ListEnginesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,21 +38,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GLOSSARYTERM']._serialized_start=202
   _globals['_GLOSSARYTERM']._serialized_end=248
   _globals['_TRANSLATEREQUEST']._serialized_start=251
-  _globals['_TRANSLATEREQUEST']._serialized_end=446
-  _globals['_TRANSLATERESPONSE']._serialized_start=449
-  _globals['_TRANSLATERESPONSE']._serialized_end=585
-  _globals['_TRANSLATERESULT']._serialized_start=588
-  _globals['_TRANSLATERESULT']._serialized_end=758
-  _globals['_TRANSLATEDSEGMENT']._serialized_start=761
-  _globals['_TRANSLATEDSEGMENT']._serialized_end=936
-  _globals['_LISTENGINESREQUEST']._serialized_start=938
-  _globals['_LISTENGINESREQUEST']._serialized_end=958
-  _globals['_LISTENGINESRESPONSE']._serialized_start=960
-  _globals['_LISTENGINESRESPONSE']._serialized_end=1040
-  _globals['_TRANSLATIONENGINE']._serialized_start=1043
-  _globals['_TRANSLATIONENGINE']._serialized_end=1179
-  _globals['_LANGUAGEPAIR']._serialized_start=1181
-  _globals['_LANGUAGEPAIR']._serialized_end=1227
-  _globals['_TRANSLATESERVICE']._serialized_start=1230
-  _globals['_TRANSLATESERVICE']._serialized_end=1448
+  _globals['_TRANSLATEREQUEST']._serialized_end=524
+  _globals['_SUMMARY']._serialized_start=526
+  _globals['_SUMMARY']._serialized_end=601
+  _globals['_SUMMARIZEREQUEST']._serialized_start=604
+  _globals['_SUMMARIZEREQUEST']._serialized_end=758
+  _globals['_SUMMARIZERESPONSE']._serialized_start=761
+  _globals['_SUMMARIZERESPONSE']._serialized_end=897
+  _globals['_SUMMARIZERESULT']._serialized_start=900
+  _globals['_SUMMARIZERESULT']._serialized_end=1076
+  _globals['_TRANSLATERESPONSE']._serialized_start=1079
+  _globals['_TRANSLATERESPONSE']._serialized_end=1215
+  _globals['_TRANSLATERESULT']._serialized_start=1218
+  _globals['_TRANSLATERESULT']._serialized_end=1388
+  _globals['_TRANSLATEDSEGMENT']._serialized_start=1391
+  _globals['_TRANSLATEDSEGMENT']._serialized_end=1566
+  _globals['_LISTENGINESREQUEST']._serialized_start=1568
+  _globals['_LISTENGINESREQUEST']._serialized_end=1588
+  _globals['_LISTENGINESRESPONSE']._serialized_start=1590
+  _globals['_LISTENGINESRESPONSE']._serialized_end=1670
+  _globals['_TRANSLATIONENGINE']._serialized_start=1673
+  _globals['_TRANSLATIONENGINE']._serialized_end=1832
+  _globals['_LANGUAGEPAIR']._serialized_start=1834
+  _globals['_LANGUAGEPAIR']._serialized_end=1880
+  _globals['_TRANSLATESERVICE']._serialized_start=1883
+  _globals['_TRANSLATESERVICE']._serialized_end=2199
 # @@protoc_insertion_point(module_scope)

@@ -87,6 +87,9 @@ class TranslateRequest(_message.Message):
     SEGMENTS_FIELD_NUMBER: _builtins.int
     GLOSSARY_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
     source_language: _builtins.str
     """BCP-47 language of the segments."""
     target_language: _builtins.str
@@ -101,6 +104,18 @@ class TranslateRequest(_message.Message):
     def glossary(self) -> _containers.RepeatedCompositeFieldContainer[Global___GlossaryTerm]:
         """Terms with fixed translations."""
 
+    @_builtins.property
+    def about(self) -> Global___Summary:
+        """Summary and terms of the whole transcript, from Summarize. Suggestions: `glossary` comes first."""
+
+    @_builtins.property
+    def before(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Texts of the lines before the first segment, in time order, as context; at most 10."""
+
+    @_builtins.property
+    def after(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Texts of the lines after the last segment, in time order, as context; at most 10."""
+
     def __init__(
         self,
         *,
@@ -109,14 +124,159 @@ class TranslateRequest(_message.Message):
         segments: _abc.Iterable[Global___SourceSegment] | None = ...,
         glossary: _abc.Iterable[Global___GlossaryTerm] | None = ...,
         engine: _builtins.str = ...,
+        about: Global___Summary | None = ...,
+        before: _abc.Iterable[_builtins.str] | None = ...,
+        after: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["about", b"about"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "glossary", b"glossary", "segments", b"segments", "source_language", b"source_language", "target_language", b"target_language"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "after", b"after", "before", b"before", "engine", b"engine", "glossary", b"glossary", "segments", b"segments", "source_language", b"source_language", "target_language", b"target_language"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TranslateRequest: _TypeAlias = TranslateRequest  # noqa: Y015
+
+@_typing.final
+class Summary(_message.Message):
+    """A transcript as a whole."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """Subject, speakers and tone, in a few sentences; at most 1,000 characters."""
+    @_builtins.property
+    def terms(self) -> _containers.RepeatedCompositeFieldContainer[Global___GlossaryTerm]:
+        """Names and technical terms, each with one translation; at most 100."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        terms: _abc.Iterable[Global___GlossaryTerm] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Summary: _TypeAlias = Summary  # noqa: Y015
+
+@_typing.final
+class SummarizeRequest(_message.Message):
+    """Request of Summarize."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_LANGUAGE_FIELD_NUMBER: _builtins.int
+    TARGET_LANGUAGE_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    GLOSSARY_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    source_language: _builtins.str
+    """BCP-47 language of the transcript."""
+    target_language: _builtins.str
+    """BCP-47 language wanted."""
+    engine: _builtins.str
+    """Name of the engine; empty takes the first configured that serves the pair."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Every line of the transcript, in time order; at most 20,000."""
+
+    @_builtins.property
+    def glossary(self) -> _containers.RepeatedCompositeFieldContainer[Global___GlossaryTerm]:
+        """Terms with fixed translations; none of the result contradicts them."""
+
+    def __init__(
+        self,
+        *,
+        source_language: _builtins.str = ...,
+        target_language: _builtins.str = ...,
+        lines: _abc.Iterable[_builtins.str] | None = ...,
+        glossary: _abc.Iterable[Global___GlossaryTerm] | None = ...,
+        engine: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "glossary", b"glossary", "lines", b"lines", "source_language", b"source_language", "target_language", b"target_language"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SummarizeRequest: _TypeAlias = SummarizeRequest  # noqa: Y015
+
+@_typing.final
+class SummarizeResponse(_message.Message):
+    """Message of the Summarize stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> _progress_pb2.Progress:
+        """Progress through the transcript."""
+
+    @_builtins.property
+    def result(self) -> Global___SummarizeResult:
+        """The result."""
+
+    def __init__(
+        self,
+        *,
+        progress: _progress_pb2.Progress | None = ...,
+        result: Global___SummarizeResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "result"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___SummarizeResponse: _TypeAlias = SummarizeResponse  # noqa: Y015
+
+@_typing.final
+class SummarizeResult(_message.Message):
+    """Result of Summarize."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    COST_MICROUSD_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    cost_microusd: _builtins.int
+    """Cost of the call at list price, millionths of a US dollar; not set where the price is not known."""
+    problem: _builtins.str
+    """Reason of the error because of which there is no summary, though translation may go on; else empty."""
+    @_builtins.property
+    def summary(self) -> Global___Summary:
+        """The summary; empty where the engine wants none or gave none."""
+
+    @_builtins.property
+    def engine(self) -> _engine_pb2.EngineUse:
+        """The engine asked."""
+
+    def __init__(
+        self,
+        *,
+        summary: Global___Summary | None = ...,
+        engine: _engine_pb2.EngineUse | None = ...,
+        cost_microusd: _builtins.int | None = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_microusd", b"_cost_microusd", "cost_microusd", b"cost_microusd", "engine", b"engine", "summary", b"summary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_microusd", b"_cost_microusd", "cost_microusd", b"cost_microusd", "engine", b"engine", "problem", b"problem", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost_microusd: _TypeAlias = _typing.Literal["cost_microusd"]  # noqa: Y015
+    _WhichOneofArgType__cost_microusd: _TypeAlias = _typing.Literal["_cost_microusd", b"_cost_microusd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_microusd) -> _WhichOneofReturnType__cost_microusd | None: ...
+
+Global___SummarizeResult: _TypeAlias = SummarizeResult  # noqa: Y015
 
 @_typing.final
 class TranslateResponse(_message.Message):
@@ -290,8 +450,11 @@ class TranslationEngine(_message.Message):
     ENGINE_FIELD_NUMBER: _builtins.int
     PAIRS_FIELD_NUMBER: _builtins.int
     CAN_SHORTEN_FIELD_NUMBER: _builtins.int
+    WANTS_SUMMARY_FIELD_NUMBER: _builtins.int
     can_shorten: _builtins.bool
     """True where it can shorten a translation to `max_chars`."""
+    wants_summary: _builtins.bool
+    """True where it translates better with a summary of the whole transcript."""
     @_builtins.property
     def engine(self) -> _engine_pb2.Engine:
         """The engine; its `languages` are the source languages."""
@@ -306,10 +469,11 @@ class TranslationEngine(_message.Message):
         engine: _engine_pb2.Engine | None = ...,
         pairs: _abc.Iterable[Global___LanguagePair] | None = ...,
         can_shorten: _builtins.bool = ...,
+        wants_summary: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_shorten", b"can_shorten", "engine", b"engine", "pairs", b"pairs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_shorten", b"can_shorten", "engine", b"engine", "pairs", b"pairs", "wants_summary", b"wants_summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

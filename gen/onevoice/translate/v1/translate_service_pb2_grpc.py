@@ -40,6 +40,11 @@ class TranslateServiceStub:
                 request_serializer=onevoice_dot_translate_dot_v1_dot_translate__service__pb2.TranslateRequest.SerializeToString,
                 response_deserializer=onevoice_dot_translate_dot_v1_dot_translate__service__pb2.TranslateResponse.FromString,
                 _registered_method=True)
+        self.Summarize = channel.unary_stream(
+                '/onevoice.translate.v1.TranslateService/Summarize',
+                request_serializer=onevoice_dot_translate_dot_v1_dot_translate__service__pb2.SummarizeRequest.SerializeToString,
+                response_deserializer=onevoice_dot_translate_dot_v1_dot_translate__service__pb2.SummarizeResponse.FromString,
+                _registered_method=True)
         self.ListEngines = channel.unary_unary(
                 '/onevoice.translate.v1.TranslateService/ListEngines',
                 request_serializer=onevoice_dot_translate_dot_v1_dot_translate__service__pb2.ListEnginesRequest.SerializeToString,
@@ -59,6 +64,14 @@ class TranslateServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Summarize(self, request, context):
+        """Describes a whole transcript before it is translated: a summary, and the terms to translate the same way throughout.
+        The engine is the one that would translate; the result is empty where it wants no summary.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEngines(self, request, context):
         """Lists the engines of this deployment.
         """
@@ -73,6 +86,11 @@ def add_TranslateServiceServicer_to_server(servicer, server):
                     servicer.Translate,
                     request_deserializer=onevoice_dot_translate_dot_v1_dot_translate__service__pb2.TranslateRequest.FromString,
                     response_serializer=onevoice_dot_translate_dot_v1_dot_translate__service__pb2.TranslateResponse.SerializeToString,
+            ),
+            'Summarize': grpc.unary_stream_rpc_method_handler(
+                    servicer.Summarize,
+                    request_deserializer=onevoice_dot_translate_dot_v1_dot_translate__service__pb2.SummarizeRequest.FromString,
+                    response_serializer=onevoice_dot_translate_dot_v1_dot_translate__service__pb2.SummarizeResponse.SerializeToString,
             ),
             'ListEngines': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEngines,
@@ -108,6 +126,33 @@ class TranslateService:
             '/onevoice.translate.v1.TranslateService/Translate',
             onevoice_dot_translate_dot_v1_dot_translate__service__pb2.TranslateRequest.SerializeToString,
             onevoice_dot_translate_dot_v1_dot_translate__service__pb2.TranslateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Summarize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/onevoice.translate.v1.TranslateService/Summarize',
+            onevoice_dot_translate_dot_v1_dot_translate__service__pb2.SummarizeRequest.SerializeToString,
+            onevoice_dot_translate_dot_v1_dot_translate__service__pb2.SummarizeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,10 @@ class TranslateServiceStub:
     """Translates segments; the result holds the same ids, each exactly once, in the order of the request.
     INVALID_ARGUMENT `unsupported_language_pair` where no engine serves the pair.
     """
+    Summarize: _grpc.UnaryStreamMultiCallable[_translate_service_pb2.SummarizeRequest, _translate_service_pb2.SummarizeResponse]
+    """Describes a whole transcript before it is translated: a summary, and the terms to translate the same way throughout.
+    The engine is the one that would translate; the result is empty where it wants no summary.
+    """
     ListEngines: _grpc.UnaryUnaryMultiCallable[_translate_service_pb2.ListEnginesRequest, _translate_service_pb2.ListEnginesResponse]
     """Lists the engines of this deployment."""
 
@@ -48,6 +52,10 @@ class TranslateServiceAsyncStub(TranslateServiceStub):
     Translate: _aio.UnaryStreamMultiCallable[_translate_service_pb2.TranslateRequest, _translate_service_pb2.TranslateResponse]  # type: ignore[assignment]
     """Translates segments; the result holds the same ids, each exactly once, in the order of the request.
     INVALID_ARGUMENT `unsupported_language_pair` where no engine serves the pair.
+    """
+    Summarize: _aio.UnaryStreamMultiCallable[_translate_service_pb2.SummarizeRequest, _translate_service_pb2.SummarizeResponse]  # type: ignore[assignment]
+    """Describes a whole transcript before it is translated: a summary, and the terms to translate the same way throughout.
+    The engine is the one that would translate; the result is empty where it wants no summary.
     """
     ListEngines: _aio.UnaryUnaryMultiCallable[_translate_service_pb2.ListEnginesRequest, _translate_service_pb2.ListEnginesResponse]  # type: ignore[assignment]
     """Lists the engines of this deployment."""
@@ -63,6 +71,16 @@ class TranslateServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_translate_service_pb2.TranslateResponse], _abc.AsyncIterator[_translate_service_pb2.TranslateResponse]]:
         """Translates segments; the result holds the same ids, each exactly once, in the order of the request.
         INVALID_ARGUMENT `unsupported_language_pair` where no engine serves the pair.
+        """
+
+    @_abc_1.abstractmethod
+    def Summarize(
+        self,
+        request: _translate_service_pb2.SummarizeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_translate_service_pb2.SummarizeResponse], _abc.AsyncIterator[_translate_service_pb2.SummarizeResponse]]:
+        """Describes a whole transcript before it is translated: a summary, and the terms to translate the same way throughout.
+        The engine is the one that would translate; the result is empty where it wants no summary.
         """
 
     @_abc_1.abstractmethod
