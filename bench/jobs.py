@@ -49,22 +49,22 @@ def run() -> list[Row]:
 
 def _measure(stack: Stack, clip: Path, long_clip: Path, folder: Path) -> list[Row]:
     with stack.client() as client:
-        video, long_video = _upload(client, clip), _upload(client, long_clip)
-        _dub(client, video, ("es",))  # warms models, connections, code
+        video, long_video = upload(client, clip), upload(client, long_clip)
+        dub(client, video, ("es",))  # warms models, connections, code
         ones, serials, fours = [], [], []
         for _ in range(ROUNDS):  # taken in turns, so that the machine's moods hit all alike
-            ones.append(_busy_dub(stack, client, video, ("es",)))
-            serials.append(_serial(clip, folder))
-            fours.append(_busy_dub(stack, client, video, LANGUAGES))
-        long = [_dub(client, long_video, ("es",)) for _ in range(2)]
-    one, serial, four = (min(timing.whole for timing in timings) for timings in (ones, serials, fours))
-    one_cpu, serial_cpu, four_cpu = (min(timing.cpu for timing in timings) for timings in (ones, serials, fours))
+            ones.append(busy_dub(stack, client, video, ("es",)))
+            serials.append(serial(clip, folder))
+            fours.append(busy_dub(stack, client, video, LANGUAGES))
+        long = [dub(client, long_video, ("es",)) for _ in range(2)]
+    one, alone, four = (min(timing.whole for timing in timings) for timings in (ones, serials, fours))
+    one_cpu, alone_cpu, four_cpu = (min(timing.cpu for timing in timings) for timings in (ones, serials, fours))
     first = min(long, key=lambda timing: timing.first_line / timing.whole)
     return [
-        Row("job of the demo clip, against one serial process", one / serial, 0.65, f"{one:.2f} s, {serial:.2f} s"),
+        Row("job of the demo clip, against one serial process", one / alone, 0.65, f"{one:.2f} s, {alone:.2f} s"),
         Row("four languages, against one", four / one, 1.6, f"{four:.2f} s, {one:.2f} s"),
         # Other work on the machine hardly changes these.
-        Row("the same job, processor time", one_cpu / serial_cpu, None, f"{one_cpu:.2f} s, {serial_cpu:.2f} s"),
+        Row("the same job, processor time", one_cpu / alone_cpu, None, f"{one_cpu:.2f} s, {alone_cpu:.2f} s"),
         Row("the same languages, processor time", four_cpu / one_cpu, None, f"{four_cpu:.2f} s, {one_cpu:.2f} s"),
         Row(
             "first line ready, against the whole job (5 min)",
@@ -75,10 +75,10 @@ def _measure(stack: Stack, clip: Path, long_clip: Path, folder: Path) -> list[Ro
     ]
 
 
-def _busy_dub(stack: Stack, client: httpx.Client, video: str, languages: Sequence[str]) -> Timing:
+def busy_dub(stack: Stack, client: httpx.Client, video: str, languages: Sequence[str]) -> Timing:
     """A dub with the processor time that it took, that of the tools that have ended included."""
     before = _cpu_s(stack.process.pid)
-    timing = _dub(client, video, languages)
+    timing = dub(client, video, languages)
     return replace(timing, cpu=_cpu_s(stack.process.pid) - before)
 
 
@@ -91,8 +91,8 @@ def _cpu_s(pid: int) -> float:
     return total
 
 
-def _serial(clip: Path, folder: Path) -> Timing:
-    """The work of the serial process, its models loaded before the clock starts."""
+def serial(clip: Path, folder: Path) -> Timing:
+    """The work of one serial process (es), its models loaded before the clock starts."""
     command = [sys.executable, "-m", "bench.serial", str(clip), "es", str(folder / "serial")]
     # As the service runs: matrix threads only spin at these sizes.
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
@@ -101,7 +101,8 @@ def _serial(clip: Path, folder: Path) -> Timing:
     return Timing(taken["seconds"], taken["seconds"], taken["cpu_s"])
 
 
-def _upload(client: httpx.Client, path: Path) -> str:
+def upload(client: httpx.Client, path: Path) -> str:
+    """The id of the uploaded video."""
     data = path.read_bytes()
     body = {
         "filename": path.name,
@@ -118,7 +119,8 @@ def _upload(client: httpx.Client, path: Path) -> str:
     return video
 
 
-def _dub(client: httpx.Client, video: str, languages: Sequence[str]) -> Timing:
+def dub(client: httpx.Client, video: str, languages: Sequence[str]) -> Timing:
+    """A job from its submission to its end."""
     started = time.perf_counter()
     job = client.post(f"/api/videos/{video}/dub", json={"target_languages": list(languages)}).raise_for_status().json()
     first = 0.0

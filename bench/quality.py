@@ -9,19 +9,24 @@ import subprocess
 import sys
 import tempfile
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
 import psutil
+from scipy.signal import resample_poly
 
 from services.asr.audio import AudioFile
 from services.asr.engines.base import FRAME_SAMPLES, TimeRange
 from services.asr.engines.registry import TRANSCRIPTION, detection_engines, transcription_engines
 from services.asr.regions import FrameScores, RegionRules, find_regions
 from services.asr.settings import AsrSettings
+from services.tts.engines.registry import synthesis_engines, voices_for
+from services.tts.settings import TtsSettings
 from tests.unit.asr import samples
+
+from .round_trip import LINES
 
 _LIVE = samples.SPEECH_DIR.parent / "cards"
 _NUMBERS = dict(zip("12345678", ["one", "two", "three", "four", "five", "six", "seven", "eight"], strict=True))
@@ -53,11 +58,30 @@ def _live() -> Clip:
     return np.concatenate(parts), words
 
 
+def _made(engine: str) -> Clip:
+    """The lines of the round trip, spoken by a voice that is no recording."""
+
+    async def speak() -> list[samples.Sound]:
+        one = synthesis_engines(TtsSettings(tts_engines=(engine,), tts_workers=1)).get(engine)
+        described = await one.describe()
+        voice = voices_for(described.voices, "en-US")[0]
+        spoken = [await one.speak(line, voice, 1.0) for line in LINES["en-US"]]
+        await one.close()
+        rate = described.sample_rate
+        sounds = [np.frombuffer(sound, "<i2").astype(np.float64) / 32768 for sound in spoken]
+        return [part for sound in sounds for part in (resample_poly(sound, samples.RATE, rate), samples.silence(1))]
+
+    words = spelt(" ".join(LINES["en-US"]))
+    return np.concatenate([samples.silence(1), *asyncio.run(speak())]), words
+
+
 CLIPS: dict[str, Callable[[], Clip]] = {
     "read": _read,
     "read, music 10 dB below": lambda: _over_music(10),
     "read, music as loud": lambda: _over_music(0),
     "short phrases, live": _live,
+    "spoken by hibari": lambda: _made("hibari"),
+    "spoken by eSpeak NG": lambda: _made("espeak"),
 }
 
 
@@ -89,15 +113,14 @@ def _memory() -> float:
     return float(sum(one.memory_info().rss for one in [mine, *mine.children(recursive=True)])) / 1e6
 
 
-async def measure(name: str) -> list[str]:
+async def measure(name: str, clips: Mapping[str, Clip]) -> list[str]:
     """One row of the table for each clip."""
     engine = transcription_engines(AsrSettings(asr_transcription_engines=(name,), asr_workers=1)).get(name)
     before = _memory()
     await engine.warm()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for title, make in CLIPS.items():
-            sound, words = make()
+        for title, (sound, words) in clips.items():
             path = samples.write(Path(folder) / "clip.wav", sound)
             found, length_ms = regions(path)
             began, got = _seconds(), []
@@ -113,7 +136,8 @@ async def measure(name: str) -> list[str]:
 def main() -> None:
     """Measures the engines named, or all."""
     if "--here" in sys.argv:
-        print("\n".join(asyncio.run(measure(sys.argv[-1]))))
+        clips = {title: make() for title, make in CLIPS.items()}
+        print("\n".join(asyncio.run(measure(sys.argv[-1], clips))))
         return
     print(f"{'engine':14}{'speech':26}{'words':>6}{'errors':>9}{'CPU s/s':>9}{'MB':>9}", flush=True)
     for name in sys.argv[1:] or TRANSCRIPTION:

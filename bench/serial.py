@@ -1,7 +1,7 @@
-"""One straightforward process that dubs a clip: the same engines, one call after another, nothing in parallel.
+"""One straightforward process that dubs a clip: the same engines, one call after another.
 
 `python -m bench.serial CLIP LANGUAGE FOLDER` prints the seconds of work, and of processor time, as JSON; the clock
-starts with models loaded.
+starts with models loaded. The engines are those that the environment names, as the services take them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 from onevoice_jobs.records import Word
@@ -23,8 +25,8 @@ from onevoice_kit.testing.storage import file_storage
 from services.asr.audio_cache import AudioCache
 from services.asr.detection import SpeechDetection
 from services.asr.engines import pocketsphinx_worker
-from services.asr.engines.base import TimeRange
-from services.asr.engines.registry import detection_engines
+from services.asr.engines.base import TimeRange, Utterance
+from services.asr.engines.registry import detection_engines, diarization_engines, transcription_engines
 from services.asr.settings import AsrSettings
 from services.mixer.extraction import Extraction, ExtractionJob, Extractor
 from services.mixer.mixing.mixer import Mixer
@@ -40,6 +42,7 @@ from services.translate.settings import TranslateSettings
 from services.translate.translation import Request as TranslateRequest
 from services.translate.translation import Segment as Source
 from services.translate.translation import Translator
+from services.translate.wiring import meaning_check
 from services.tts.engines.registry import synthesis_engines
 from services.tts.settings import TtsSettings
 from services.tts.synthesis import Request as SpeakRequest
@@ -57,9 +60,30 @@ class Serial:
         self.detection = SpeechDetection(
             AudioCache(storage), detection_engines(AsrSettings()), chunk_ms=15_000, max_audio_ms=4 * 3_600_000
         )
+        asr, translate = AsrSettings(), TranslateSettings()
+        self.words, self.speakers = transcription_engines(asr), diarization_engines(asr)
         limit = Limit(1, 100, subject="The benchmark", retry_after_s=1.0)
-        self.speech = Synthesizer(storage, synthesis_engines(TtsSettings()), limit)
-        self.translation = Translator(translation_engines(TranslateSettings()), limit)
+        self.voices = synthesis_engines(TtsSettings())
+        self.speech = Synthesizer(storage, self.voices, limit)
+        self.meaning = meaning_check(translate)
+        self.translation = Translator(translation_engines(translate), limit, self.meaning)
+
+    async def load(self, language: str) -> None:
+        """Loads what the services have loaded before a job comes."""
+        if self.in_process:
+            pocketsphinx_worker.load()
+        else:
+            await self.words.warm()
+        await self.speakers.warm()
+        await self.voices.warm()
+        if self.meaning is not None:
+            await self.meaning.warm()
+        await self.translation.translate(TranslateRequest("en", language, (Source("warm", "hello"),)), lambda _: None)
+
+    @property
+    def in_process(self) -> bool:
+        """True where recognition is PocketSphinx's, whose engine would start processes."""
+        return self.words.names[0] == "pocketsphinx"
 
     async def dub(self, source: ObjectRef, language: str) -> ObjectRef:
         """The dubbed file."""
@@ -67,7 +91,7 @@ class Serial:
         segments = await self.recognise(sound)
         texts = await self.translate(segments, language)
         spoken = [await self.speech.synthesize(SpeakRequest(text, language, PREFIX)) for text in texts]
-        engine = EngineUse("espeak", "", "")
+        engine = EngineUse("", "", "")
         speeches = [Speech(made.audio, made.natural_ms, made.voice, engine) for made in spoken]
         lines = [Line("0.0", s, speech=speech) for s, speech in zip(segments, speeches, strict=True)]
         placed = [placement for placement in fit(lines, sound.duration_ms) if placement]
@@ -106,15 +130,27 @@ class Serial:
         return muxed.media
 
     async def recognise(self, sound: Extraction) -> list[SourceLine]:
-        """Region by region in this process."""
+        """All regions by one call of each engine."""
         speech = await self.detection.detect(sound.speech, 0, lambda _: None)
-        utterances = []
+        regions = [region for chunk in speech.chunks for region in chunk]
         async with self.storage.open_local(sound.speech) as audio:
-            for region in (region for chunk in speech.chunks for region in chunk):
+            utterances = await self.transcribe(audio, regions)
+            turns = (await self.speakers.get(self.speakers.names[0]).diarize(audio, regions, 0)).turns
+        spoken = [Turn(turn.range.start_ms, turn.range.end_ms, turn.speaker) for turn in turns]
+        return cut_lines(utterances, spoken, sound.duration_ms)
+
+    async def transcribe(self, audio: Path, regions: Sequence[TimeRange]) -> list[list[Word]]:
+        """The words of each region."""
+        found: list[Utterance] = []
+        if self.in_process:
+            for region in regions:
                 heard = TimeRange(max(0, region.start_ms - 100), region.end_ms + 100)
-                utterance = pocketsphinx_worker.recognise(pocketsphinx_worker.Task(audio, region, heard))
-                utterances.append([Word(w.text, w.start_ms, w.end_ms, w.confidence) for w in utterance.words])
-        return cut_lines(utterances, [Turn(0, sound.duration_ms, "speaker_1")], sound.duration_ms)
+                found.append(pocketsphinx_worker.recognise(pocketsphinx_worker.Task(audio, region, heard)))
+        else:
+            engine = self.words.get(self.words.names[0])
+            async with aclosing(engine.transcribe(audio, regions, "en")) as each:
+                found += [utterance async for utterance in each]
+        return [[Word(w.text, w.start_ms, w.end_ms, w.confidence) for w in one.words] for one in found]
 
     async def translate(self, segments: list[SourceLine], language: str) -> list[str]:
         """All lines in one call."""
@@ -130,8 +166,7 @@ async def main() -> None:
     storage = file_storage(folder)
     source = await storage.put_file("users/bench/videos/v/original.mp4", clip, "video/mp4")
     serial = Serial(storage)
-    pocketsphinx_worker.load()
-    await serial.translation.translate(TranslateRequest("en", language, (Source("warm", "hello"),)), lambda _: None)
+    await serial.load(language)
     started, before = time.perf_counter(), os.times()
     dubbed = await serial.dub(source, language)
     seconds, cpu_s = time.perf_counter() - started, sum(os.times()[:4]) - sum(before[:4])
