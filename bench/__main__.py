@@ -14,6 +14,7 @@ PARTS = ("jobs", "mix", "neural", "orchestration")
 _LIGHT = {
     "ASR_TRANSCRIPTION_ENGINES": "pocketsphinx",
     "ASR_DIARIZATION_ENGINES": "single",
+    "ASR_IDENTIFICATION_ENGINES": "",
     "TRANSLATE_ENGINES": "apertium",
     "TRANSLATE_MEANING": "none",
     "TTS_ENGINES": "espeak",

@@ -22,6 +22,7 @@ _LIGHT = {
     "TRANSLATE_ENGINES": "apertium",
     "TRANSLATE_MEANING": "none",
     "ASR_DIARIZATION_ENGINES": "single",
+    "ASR_IDENTIFICATION_ENGINES": "",
 }
 """Engines of tests that judge neither words nor speakers: they start sooner than the neural ones, and what was fetched
 on this machine counts for nothing. A test may set others."""

@@ -57,12 +57,13 @@ def speaker_to_proto(speaker: Speaker) -> transcript_pb2.Speaker:
     return transcript_pb2.Speaker(name=speaker.name, gender=_GENDERS[speaker.gender], pitch_hz=speaker.pitch_hz)
 
 
-def identified_to_proto(found: Identified) -> asr_service_pb2.IdentifyLanguageResponse:
-    """Response of IdentifyLanguage."""
+def identified_to_proto(found: Identified, expected: str) -> asr_service_pb2.IdentifyLanguageResponse:
+    """Response of IdentifyLanguage; `expected` is the language of the request, empty for none."""
     return asr_service_pb2.IdentifyLanguageResponse(
         language=found.spoken.language,
         probability=found.spoken.probability,
         engine=engine_use_to_proto(found.engine),
+        expected_probability=found.spoken.probability_of(expected) if expected else None,
     )
 
 

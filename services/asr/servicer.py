@@ -112,7 +112,8 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
         """The language that is spoken."""
         audio = ref_from_proto(request.audio)
         regions = converters.ranges_from_proto(request.regions)
-        return converters.identified_to_proto(await self._identification.identify(audio, regions, request.engine))
+        found = await self._identification.identify(audio, regions, request.engine)
+        return converters.identified_to_proto(found, request.expected)
 
     async def ListEngines(
         self, _request: asr_service_pb2.ListEnginesRequest, _context: _Context

@@ -76,6 +76,8 @@ class Script:
     """By kind of engine: its version, as its service lists it; else 1."""
     spoken: tuple[str, float] | None = None
     """The language that recognition identifies, and its probability; None: it has no engine for that."""
+    expected: float | None = None
+    """The probability of the language that the job names; None: the engine does not know it."""
     settled_credits: int | None = None
     """Credits that a settlement spends by billing's reply; None: those of the request."""
     released_credits: int = 1
@@ -164,7 +166,9 @@ class Asr(asr_grpc.AsrServiceServicer):
     async def IdentifyLanguage(self, request: asr.IdentifyLanguageRequest, _: object) -> asr.IdentifyLanguageResponse:
         await self.script.enter("IdentifyLanguage", request)
         language, probability = self.script.spoken or ("en", 1.0)
-        return asr.IdentifyLanguageResponse(language=language, probability=probability, engine=ENGINE)
+        return asr.IdentifyLanguageResponse(
+            language=language, probability=probability, engine=ENGINE, expected_probability=self.script.expected
+        )
 
     async def ListEngines(self, request: asr.ListEnginesRequest, _: object) -> asr.ListEnginesResponse:
         kinds = ["transcription", "diarization", "detection", *(["identification"] if self.script.spoken else [])]

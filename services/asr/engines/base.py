@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -140,6 +140,14 @@ class SpokenLanguage:
     """BCP-47."""
     probability: float
     """0 to 1."""
+    others: Mapping[str, float] = field(default_factory=dict)
+    """The probabilities of the engine's other languages, where it gives them."""
+
+    def probability_of(self, language: str) -> float | None:
+        """The probability of a BCP-47 language; None where the engine does not know it."""
+        known = {**self.others, self.language: self.probability}
+        served = best(language, known)
+        return None if served is None else known[served]
 
 
 class IdentificationEngine(base.Engine[Capabilities], Protocol):

@@ -61,8 +61,9 @@ class WhisperLanguage:
             raise InvalidInput("The regions begin after the audio ends.", reason="invalid_regions")
         model = self._model = self._model or MODELS.get(self._loading)
         scores = model.languages(sounds)
-        best = max(scores, key=lambda code: scores[code])
-        return SpokenLanguage(_TAGS.get(best, best), min(1.0, scores[best]))
+        found = {_TAGS.get(code, code): min(1.0, score) for code, score in scores.items()}
+        language = max(found, key=lambda tag: found[tag])
+        return SpokenLanguage(language, found.pop(language), found)
 
 
 def create(settings: AsrSettings) -> WhisperLanguage:

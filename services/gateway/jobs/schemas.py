@@ -64,8 +64,8 @@ class DubIn(Model):
     burn_in_captions: bool = False
     force: bool = Field(
         default=False,
-        description="Dub although hardly anyone speaks (`little_speech`) or the words cannot be right "
-        "(`transcript_implausible`).",
+        description="Dub although hardly anyone speaks (`little_speech`), the words cannot be right "
+        "(`transcript_implausible`) or the speech is in another language than the named one (`wrong_language`).",
     )
     keep_original_audio: bool = Field(default=True, description="Keep the original sound as a second track.")
     engines: EnginesIn = EnginesIn()

@@ -50,6 +50,18 @@ class DetectedSpeech:
 
 
 @dataclass(frozen=True, slots=True)
+class SpokenLanguage:
+    """The language that is heard."""
+
+    language: str
+    """BCP-47."""
+    probability: float
+    """0 to 1."""
+    expected_probability: float | None = None
+    """Of the language that was expected, 0 to 1; None where the engine does not know it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """The words of some regions."""
 
@@ -120,11 +132,12 @@ class AsrClient:
         result: pb.TranscribeResult = await final_result(call, on_other=keep)
         return Transcript(tuple(utterances), engine_from_proto(result.engine), cost_from_proto(result))
 
-    async def identify(self, audio: ObjectRef, regions: Sequence[Region]) -> tuple[str, float]:
-        """The language that is spoken in the regions, BCP-47, and its probability, 0 to 1."""
-        request = pb.IdentifyLanguageRequest(audio=ref_to_proto(audio), regions=_ranges(regions))
+    async def identify(self, audio: ObjectRef, regions: Sequence[Region], expected: str = "") -> SpokenLanguage:
+        """The language that is spoken in the regions, and the probability of the one that is expected."""
+        request = pb.IdentifyLanguageRequest(audio=ref_to_proto(audio), regions=_ranges(regions), expected=expected)
         response = await self._stub.IdentifyLanguage(request, timeout=_IDENTIFY_S)
-        return response.language, response.probability
+        known = response.HasField("expected_probability")
+        return SpokenLanguage(response.language, response.probability, response.expected_probability if known else None)
 
     async def diarize(self, audio: ObjectRef, regions: Sequence[Region], duration_ms: int, count: int) -> Speakers:
         """

@@ -66,6 +66,15 @@ class Dubbing:
             named=named,
             default=default,
         )
+        if not job.options.force:
+            yield plausible.CheckLanguage(
+                gives=handles.CHECK_LANGUAGE,
+                media=handles.PROBE,
+                sound=handles.EXTRACT,
+                speech=handles.DETECT,
+                engines=item(handles.ASR_ENGINES, IDENTIFICATION),
+                named=named,
+            )
         yield source.Diarize(
             gives=handles.DIARIZE,
             sound=handles.EXTRACT,
@@ -112,7 +121,7 @@ class Dubbing:
                 chunk=chunk,
                 speech=handles.DETECT,
                 lines=handles.cut(chunk),
-                before=(item(handles.check(chunk - 1), plausible.DOUBT),) if chunk else (),
+                before=item(handles.check(chunk - 1) if chunk else handles.CHECK_LANGUAGE, plausible.DOUBT),
             )
 
     def _engines(self, target: str, chunks: int) -> Iterator[Task[Any]]:

@@ -14,6 +14,7 @@ from ..steps.graph import Handle
 
 PROBE = Handle("probe", Media)
 LANGUAGE = Handle("language", str)
+CHECK_LANGUAGE = Handle("check:language", dict[str, int])
 EXTRACT = Handle("extract", Sound)
 ASR_ENGINES = Handle("engines:asr", dict[str, list[EngineUse]])
 DETECT = Handle("detect", DetectedSpeech)

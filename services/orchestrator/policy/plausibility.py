@@ -1,4 +1,4 @@
-"""Signs that recognised words are not what is said: loops, and more text than can be spoken in the time."""
+"""Signs that recognised words are not what is said: another language, loops, more text than anyone can speak."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ LOOP = "loop"
 TOO_FAST = "too_fast"
 """Cause: more text than anyone can speak in the time."""
 
+HEARD, NAMED = 0.8, 0.01
+"""Probabilities from which, and below which, a language is the wrong one."""
 LEAST_SHARE = 0.05
 """Of speech in a source; with less, recognition mostly finds words in noise."""
 LONG_MS = 60_000
@@ -30,6 +32,15 @@ _FASTEST = 35.0
 """Letters a second: twice a fast speaker of English."""
 _FASTEST_CJK = 16.0
 """Characters a second: twice a fast speaker of Chinese or Japanese."""
+
+
+def wrong_language(heard: float, named: float | None) -> bool:
+    """
+    True where the probability of the language that is heard is so high, and that of the named one so low, that they
+    cannot be meant as the same. Between near languages, such as Galician and Portuguese, models leave the named one a
+    few percent. `named` is None where the model does not know the language: nothing follows then.
+    """
+    return named is not None and heard >= HEARD and named < NAMED
 
 
 def little_speech(regions: Sequence[tuple[int, int]], duration_ms: int) -> bool:

@@ -1,4 +1,4 @@
-"""The check of recognised words before anything is made of them."""
+"""The checks of the language and of recognised words before anything is made of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import ClassVar, Final
 from onevoice_kit.errors import PreconditionFailed
 
 from ..clients.asr import DetectedSpeech
-from ..policy.line import Source
-from ..policy.plausibility import doubtful, little_speech, too_doubtful
+from ..clients.mixer import Media, Sound
+from ..policy.line import EngineUse, Source
+from ..policy.plausibility import doubtful, little_speech, too_doubtful, wrong_language
 from .context import Tools
 from .graph import Given, Handle
 from .task import Task
@@ -21,6 +22,34 @@ DOUBT: Final = "doubtful_ms"
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckLanguage(Task[dict[str, int]]):
+    """Stops a job whose source is not in the language that its user or its file names: its words would be made up."""
+
+    stage: ClassVar = "asr"
+    media: Handle[Media]
+    sound: Handle[Sound]
+    speech: Handle[DetectedSpeech]
+    engines: Handle[list[EngineUse]]
+    """Those that identify languages; where there are none, nothing is checked."""
+    named: str | None
+
+    async def run(self, tools: Tools, given: Given) -> dict[str, int]:
+        """Returns no doubt. `PreconditionFailed` `wrong_language` where another language is heard; details name it."""
+        named = self.named or given(self.media).audio_language
+        if named and given(self.engines):
+            regions = given(self.speech).regions
+            heard = await tools.clients.asr.identify(given(self.sound).speech, regions, named)
+            if wrong_language(heard.probability, heard.expected_probability):
+                message = (
+                    f"The speech is in “{heard.language}”, not in “{named}”. Name its language as source_language, or "
+                    "send force=true to dub it all the same."
+                )
+                details = {"named": named, "heard": heard.language}
+                raise PreconditionFailed(message, reason="wrong_language", details=details)
+        return {PASSED: 1, DOUBT: 0}
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckWords(Task[dict[str, int]]):
     """Stops a job whose words cannot be right, before they are translated and spoken for money."""
 
@@ -29,8 +58,8 @@ class CheckWords(Task[dict[str, int]]):
     chunk: int
     speech: Handle[DetectedSpeech]
     lines: Handle[dict[str, Source]]
-    before: tuple[Handle[int], ...]
-    """The doubt up to the chunk before; none for the first."""
+    before: Handle[int]
+    """The doubt up to the chunk before; for the first chunk that of the language."""
 
     async def run(self, tools: Tools, given: Given) -> dict[str, int]:
         """
@@ -42,7 +71,7 @@ class CheckWords(Task[dict[str, int]]):
             message = "Less than 5 % of the video is speech. Send force=true to dub it all the same."
             raise PreconditionFailed(message, reason="little_speech")
         found = doubtful(list(given(self.lines).values()))
-        doubt_ms = sum(given.each(self.before)) + sum(found.values())
+        doubt_ms = given(self.before) + sum(found.values())
         heard = [region for regions in speech.chunks[: self.chunk + 1] for region in regions]
         if too_doubtful(doubt_ms, sum(end - start for start, end in heard)):
             cause = max(found, key=lambda doubt: found[doubt], default="")

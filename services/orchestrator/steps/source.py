@@ -58,8 +58,9 @@ class Language(Task[str]):
         language = self.named or given(self.media).audio_language
         if not language and given(self.engines):
             regions = given(self.speech).regions
-            language, probability = await tools.clients.asr.identify(given(self.sound).speech, regions)
-            if probability < LEAST_PROBABILITY:
+            heard = await tools.clients.asr.identify(given(self.sound).speech, regions)
+            language = heard.language
+            if heard.probability < LEAST_PROBABILITY:
                 message = "The language that is spoken is not clear. Name it as source_language."
                 raise PreconditionFailed(message, reason="language_unclear", details={"most_probable": language})
         language = language or self.default

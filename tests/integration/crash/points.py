@@ -44,7 +44,7 @@ EFFECTS: Mapping[str, int] = {
     "store.finish_steps[diarize]": 1,
     "store.finish_steps[transcribe:*]": 2,
     "store.finish_steps[cut:*]": 2,
-    "store.finish_steps[check:*]": 2,
+    "store.finish_steps[check:*]": 3,
     "store.finish_steps[transcript]": 1,
     "store.finish_steps[captions]": 1,
     "store.finish_steps[thumbnail]": 1,

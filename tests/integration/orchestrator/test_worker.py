@@ -224,12 +224,32 @@ async def test_a_source_language_that_is_not_named_is_identified_and_published(
     assert [event.data for event in events] == [{"source_language": language}]
 
 
-async def test_a_named_source_language_is_not_identified(deployment, script: Script) -> None:
-    script.spoken = ("de", 1.0)
+@pytest.mark.parametrize("expected", [0.3, None], ids=["near", "unknown"])
+async def test_a_named_source_language_stays_where_what_is_heard_does_not_exclude_it(
+    deployment, script: Script, expected: float | None
+) -> None:
+    script.spoken, script.expected = ("de", 0.7), expected
     job_id = await deployment.submit(source_language="en")
     async with deployment.worker():
         job = await deployment.ended(job_id)
-    assert (job.status, job.source_language, script.count("IdentifyLanguage")) == (JobStatus.COMPLETED, "en", 0)
+    assert (job.status, job.source_language) == (JobStatus.COMPLETED, "en")
+    assert [request.expected for request in script.requests("IdentifyLanguage")] == ["en"]
+
+
+async def test_a_source_in_another_language_than_the_named_one_stops_the_job_unless_it_is_forced(
+    deployment, script: Script
+) -> None:
+    script.spoken, script.expected = ("de", 0.97), 0.001
+    stopped = await deployment.submit(source_language="en")
+    async with deployment.worker():
+        job = await deployment.ended(stopped)
+        assert job.error is not None
+        assert (job.status, job.error.reason) == (JobStatus.FAILED, "wrong_language")
+        assert "“de”" in job.error.message
+        assert (script.count("Translate"), script.released_credits) == (0, 1)
+        options = JobOptions(force=True)
+        forced = await deployment.ended(await deployment.submit(source_language="en", options=options))
+    assert forced.status is JobStatus.COMPLETED
 
 
 async def test_a_job_whose_language_is_not_clear_fails_before_anything_is_recognised(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.asr.engines.base import TimeRange
+from services.asr.engines.base import SpokenLanguage, TimeRange
 from services.asr.engines.whisper_language import WINDOWS, create, windows
 from services.asr.settings import AsrSettings
 
@@ -26,3 +26,10 @@ async def test_a_model_of_english_alone_identifies_nothing():
     described = await create(AsrSettings(whisper_model="tiny.en")).describe()
     assert not described.available
     assert "English" in described.missing
+
+
+def test_the_probability_of_a_language_is_that_of_the_one_that_serves_it():
+    spoken = SpokenLanguage("es", 0.9, {"pt": 0.06, "en": 0.01})
+    assert spoken.probability_of("pt-BR") == 0.06
+    assert spoken.probability_of("es-419") == 0.9
+    assert spoken.probability_of("eu") is None

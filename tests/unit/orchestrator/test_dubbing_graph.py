@@ -106,7 +106,7 @@ def test_every_task_waits_for_tasks_of_the_graph_and_the_settlement_comes_last()
 
 def test_a_forced_job_translates_words_that_were_not_checked() -> None:
     checked, forced = whole(), whole(with_options(force=True))
-    assert set(checked) - set(forced) == {"check:0", "check:1"}
+    assert set(checked) - set(forced) == {"check:language", "check:0", "check:1"}
     assert "check:0" in {handle.key for handle in checked["translate:es:0"].takes}
     assert [handle.key for handle in checked["check:1"].takes].count("check:0") == 1
 
@@ -153,8 +153,8 @@ def with_engines(**engines: str) -> JobRecord:
 @pytest.mark.parametrize(
     ("job", "changed"),
     [
-        (replace(JOB, source_language="en-GB"), {"language"}),
-        (with_options(source_language="en-GB"), {"language"}),
+        (replace(JOB, source_language="en-GB"), {"language", "check:language"}),
+        (with_options(source_language="en-GB"), {"language", "check:language"}),
         (with_engines(asr="other"), {"engines:asr", "transcribe:0", "transcribe:1"}),
         (
             with_engines(translate="other"),
@@ -213,7 +213,7 @@ def test_another_engine_runs_the_steps_of_its_stage_and_language_and_no_others()
     expected: dict[tuple[str, str | None], set[str]] = {
         ("engines:asr", "detection"): {"detect"},
         ("engines:asr", "diarization"): {"diarize"},
-        ("engines:asr", "identification"): {"language"},
+        ("engines:asr", "identification"): {"language", "check:language"},
         ("engines:asr", "transcription"): {"transcribe:0", "transcribe:1"},
     }
     for lang in ("es", "ca"):

@@ -8,7 +8,14 @@ import pytest
 
 from onevoice_jobs.records import Word
 from services.orchestrator.policy.line import Source
-from services.orchestrator.policy.plausibility import LOOP, TOO_FAST, doubtful, little_speech, too_doubtful
+from services.orchestrator.policy.plausibility import (
+    LOOP,
+    TOO_FAST,
+    doubtful,
+    little_speech,
+    too_doubtful,
+    wrong_language,
+)
 
 TALK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
 
@@ -77,3 +84,10 @@ def test_hardly_any_speech_is_found_in_sources_of_a_minute_and_more() -> None:
 )
 def test_doubt_stops_a_job_where_it_is_long_and_most_of_the_speech(doubt_ms: int, spoken_ms: int, stops: bool) -> None:
     assert too_doubtful(doubt_ms, spoken_ms) is stops
+
+
+@pytest.mark.parametrize(
+    ("heard", "named", "wrong"), [(0.95, 0.001, True), (0.95, 0.02, False), (0.7, 0.001, False), (0.95, None, False)]
+)
+def test_a_language_is_wrong_only_where_another_is_all_but_certain(heard, named, wrong):
+    assert wrong_language(heard, named) is wrong

@@ -361,8 +361,11 @@ class IdentifyLanguageRequest(_message.Message):
     AUDIO_FIELD_NUMBER: _builtins.int
     REGIONS_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     """Name of the engine; empty takes the first configured."""
+    expected: _builtins.str
+    """BCP-47 language that the speech is believed to be in; empty for none."""
     @_builtins.property
     def audio(self) -> _media_pb2.ObjectRef:
         """The audio: WAV or FLAC, 16 kHz, mono."""
@@ -377,10 +380,11 @@ class IdentifyLanguageRequest(_message.Message):
         audio: _media_pb2.ObjectRef | None = ...,
         regions: _abc.Iterable[_media_pb2.TimeRange] | None = ...,
         engine: _builtins.str = ...,
+        expected: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "engine", b"engine", "regions", b"regions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "engine", b"engine", "expected", b"expected", "regions", b"regions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -395,10 +399,13 @@ class IdentifyLanguageResponse(_message.Message):
     LANGUAGE_FIELD_NUMBER: _builtins.int
     PROBABILITY_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
+    EXPECTED_PROBABILITY_FIELD_NUMBER: _builtins.int
     language: _builtins.str
     """The most probable language, BCP-47."""
     probability: _builtins.float
     """Its probability, 0 to 1."""
+    expected_probability: _builtins.float
+    """Probability of the expected language, 0 to 1; not set where none was given or the engine does not know it."""
     @_builtins.property
     def engine(self) -> _engine_pb2.EngineUse:
         """The engine used."""
@@ -409,12 +416,15 @@ class IdentifyLanguageResponse(_message.Message):
         language: _builtins.str = ...,
         probability: _builtins.float = ...,
         engine: _engine_pb2.EngineUse | None = ...,
+        expected_probability: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_probability", b"_expected_probability", "engine", b"engine", "expected_probability", b"expected_probability"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "language", b"language", "probability", b"probability"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_probability", b"_expected_probability", "engine", b"engine", "expected_probability", b"expected_probability", "language", b"language", "probability", b"probability"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__expected_probability: _TypeAlias = _typing.Literal["expected_probability"]  # noqa: Y015
+    _WhichOneofArgType__expected_probability: _TypeAlias = _typing.Literal["_expected_probability", b"_expected_probability"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_probability) -> _WhichOneofReturnType__expected_probability | None: ...
 
 Global___IdentifyLanguageResponse: _TypeAlias = IdentifyLanguageResponse  # noqa: Y015
 
