@@ -84,6 +84,7 @@ def dub(
     terminology: Annotated[
         str, typer.Option(help="auto, or off: a language model does not read the whole before its first line.")
     ] = "",
+    estimate: Annotated[bool, typer.Option("--estimate", help="Show the price; send and dub nothing.")] = False,
     url: Url = "",
     api_key: ApiKey = "",
     data: Data = None,
@@ -107,6 +108,11 @@ def dub(
         engines={"asr": asr, "translate": translate, "tts": tts},
         terminology=terminology,
     )
+    if estimate:
+        from onevoice_cli.client.estimate import estimate as show_estimate
+
+        interruptible(show_estimate(settings, request, Show(output())))
+        return
     result = interruptible(client.dub(settings, request, Show(output())))
     if result.failed_languages:
         raise typer.Exit(1)

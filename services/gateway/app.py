@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from services.gateway import docs, errors
 from services.gateway.billing import router as billing
 from services.gateway.catalogue.router import router as catalogue
+from services.gateway.estimates import router as estimates
 from services.gateway.jobs.events import EventStreams
 from services.gateway.jobs.one_call import router as dubbing_jobs
 from services.gateway.jobs.results import router as results
@@ -57,7 +58,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     # Each router has its whole prefix: metrics and logs name the template of the route as it stands there.
-    routers = (users, uploads, videos, jobs, results, dubbing_jobs, catalogue, billing, monitoring, objects)
+    routers = (users, uploads, videos, jobs, results, dubbing_jobs, catalogue, billing, estimates, monitoring, objects)
     for router in routers:
         app.include_router(router)
     errors.install(app, [route for router in routers for route in router.routes])

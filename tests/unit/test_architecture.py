@@ -61,7 +61,10 @@ def test_only_the_edge_of_the_gateway_opens_transactions() -> None:
     openers = {
         str(path.relative_to(gateway)) for path in gateway.rglob("*.py") if "with transaction(" in path.read_text()
     }
-    routes = {"billing.py", "objects.py", "jobs/results.py", "uploads/router.py", "videos/router.py", "dependencies.py"}
+    routes = {
+        *("billing.py", "estimates.py", "objects.py", "jobs/results.py", "uploads/router.py", "videos/router.py"),
+        "dependencies.py",
+    }
     beside_requests = {"accounts.py", "create_user.py", "monitoring.py", "uploads/removals.py", "jobs/events.py"}
     assert openers == routes | beside_requests | {"idempotency/service.py"}
 

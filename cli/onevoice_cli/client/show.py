@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,13 @@ class Show:
                 self._said[name] = line
                 self.say(f"{line} ({track.percent:.0f}%)" if track.status == "processing" else line)
 
+    def estimate(self, found: Mapping[str, Any]) -> None:
+        """Prints the price of a dub in credits, and its expected costs at the vendors."""
+        self.say(f"{found['credits']} credits")
+        self._console.print(costs_table(found.get("costs") or []))
+        total = found.get("cost_usd")
+        self.say(f"expected at list price: {f'${total}' if total else 'not known, as a price is missing'}")
+
     def results(self, files: Mapping[str, Path], report: Mapping[str, Any]) -> None:
         """Prints the measurements, the files, and the ways to better words where the words are a draft."""
         self._console.print(metrics_table(report))
@@ -123,6 +130,17 @@ def _cells(track: Track) -> tuple[Any, ...]:
     style = _STYLE.get(track.status, "default")
     bar = ProgressBar(total=100, completed=track.percent, width=30)
     return bar, f"{track.percent:3.0f}%", f"[{style}]{escape(word)}[/]", lines, escape(track.problem)
+
+
+def costs_table(costs: Sequence[Mapping[str, Any]]) -> Table:
+    """The expected costs, one row for each stage, language and engine."""
+    table = Table("stage", "language", "engine", "expected", "US dollars", show_edge=False)
+    for cost in costs:
+        units = ", ".join(f"{one['units']:.3f} × {one['unit']}" for one in cost["units"])
+        engine = f"{cost['engine']} {cost['model']}".strip()
+        cells = (cost["stage"], cost["language"] or "", engine, units, cost["usd"] or "not known")
+        table.add_row(*(escape(str(cell)) for cell in cells))
+    return table
 
 
 _COLUMNS = (

@@ -62,10 +62,20 @@ class Price(BaseModel):
         measure, amount = _AMOUNTS[self.unit]
         return self.usd * 1_000_000 * Decimal(str(use.get(measure, 0))) / amount
 
+    def units(self, use: Use) -> float:
+        """The use in units."""
+        measure, amount = _AMOUNTS[self.unit]
+        return round(use.get(measure, 0) / amount, 6)
+
 
 Prices: TypeAlias = tuple[Price, ...]
 FREE: Prices = ()
 """The prices of an engine whose calls cost nothing."""
+
+
+def microusd(prices: Prices | None, use: Use) -> int | None:
+    """The cost of a use at list price, millionths of a US dollar, rounded up; None where it is not known."""
+    return None if prices is None else math.ceil(sum(price.microusd(use) for price in prices))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +102,8 @@ class EngineInfo:
         return {"name": self.name, "model": self.model, "version": self.version}
 
     def microusd(self, use: Use) -> int | None:
-        """The cost of a use at list price, millionths of a US dollar, rounded up; None where it is not known."""
-        return None if self.prices is None else math.ceil(sum(price.microusd(use) for price in self.prices))
+        """The cost of a use, as of the function of this name."""
+        return microusd(self.prices, use)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
@@ -38,6 +38,8 @@ class EngineInfo:
     prices: tuple[tuple[str, str], ...] = ()
     """US dollars and the unit of each."""
     paid: bool = False
+    wants_summary: bool = False
+    """Only for translation: a summary of the whole transcript comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,10 @@ class StageClient:
         request = translate_pb.ListEnginesRequest()
         answer = await with_retries(lambda: self._translate.ListEngines(request, timeout=_TIMEOUT_S))
         return tuple(
-            _engine(item.engine, frozenset((pair.source, pair.target) for pair in item.pairs))
+            replace(
+                _engine(item.engine, frozenset((pair.source, pair.target) for pair in item.pairs)),
+                wants_summary=item.wants_summary,
+            )
             for item in answer.engines
         )
 

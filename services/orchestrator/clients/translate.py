@@ -9,11 +9,11 @@ import grpc
 
 from onevoice.translate.v1 import translate_service_pb2 as pb
 from onevoice.translate.v1.translate_service_pb2_grpc import TranslateServiceStub
+from onevoice_jobs.costs import shares
 from onevoice_jobs.options import GlossaryTerm
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.languages import distance
 
-from ..policy.costs import shares
 from ..policy.line import EngineUse, Translation
 from ..policy.terminology import NO_TERMINOLOGY, FoundTerm, Terminology
 from .base import SHORT_S, Recent, candidates, cost_from_proto, engine_from_proto

@@ -7,6 +7,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from statistics import median
 
+from onevoice_jobs.rates import chars_per_second
+
 from .line import Line, Placement
 
 GAP_MS = 50
@@ -36,16 +38,10 @@ EARLY = "early"
 TOO_FAST = "too_fast"
 """Flag: the line is spoken faster than `MAX_SPEED`, because the whole dub would not fit the source."""
 
-_CHARS_PER_SECOND = {"ja": 7.5, "zh": 5.0, "ko": 7.0, "th": 12.0}
-"""Languages whose script carries more per character than an alphabet does."""
-_ALPHABETIC = 15.0
-"""Characters, spaces included, of unhurried speech in an alphabetic script."""
-
 
 def max_chars(slot_ms: int, language: str) -> int:
     """Most characters that can be spoken in `slot_ms` at a comfortable speed; at least 8."""
-    rate = _CHARS_PER_SECOND.get(language.split("-", maxsplit=1)[0].lower(), _ALPHABETIC)
-    return max(8, int(slot_ms / 1000 * rate * COMFORTABLE_SPEED))
+    return max(8, int(slot_ms / 1000 * chars_per_second(language) * COMFORTABLE_SPEED))
 
 
 def fit(lines: Sequence[Line], duration_ms: int) -> list[Placement | None]:

@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any, ClassVar
 
+from onevoice_jobs import costs
+from onevoice_jobs.costs import Cost
 from onevoice_jobs.records import Artifact, CompletedLanguage, JobError, Published
 from onevoice_kit.storage.base import ObjectRef
 
 from ..clients.asr import DetectedSpeech, Speakers, Transcript
 from ..clients.mixer import Media, Sound
-from ..policy import costs, quality, terminology
-from ..policy.costs import Cost
+from ..policy import quality, terminology
+from ..policy.costs import of_lines, of_terms
 from ..policy.line import EngineUse, Line, Placement, Source, Speech, Translation, join
 from ..policy.terminology import Terminology
 from .assembly import Captions, Measurements, Muxed
@@ -71,7 +73,7 @@ class Finish(Task[LanguageEnd]):
         suffix = _SUFFIX.get(media.content_type, "mp4")
         video = Artifact("video", self.target, f"{self.name}.{self.target}.{suffix}", media)
         lines = self._lines(given)
-        spent = costs.added([*costs.of_terms(given(self.terms)), *costs.of_lines(lines)])
+        spent = costs.added([*of_terms(given(self.terms)), *of_lines(lines)])
         section = self._section(given, lines) | {"cost": costs.report(spent)}
         end = LanguageEnd(section, (video, *given(self.captions).files), tuple(spent))
         tools.progress.ended(self.target)

@@ -67,6 +67,7 @@ class RestServer:
             ("GET", "/api/monitoring/health", self._health),
             ("GET", "/api/languages", self._languages),
             ("POST", "/api/videos", self._video),
+            ("POST", "/api/billing/estimate", self._estimate),
             ("POST", "/api/videos/{id}/complete", self._complete),
             ("POST", "/api/videos/{id}/dub", self._dub),
             ("GET", f"/api/jobs/{JOB}", self._job),
@@ -100,6 +101,13 @@ class RestServer:
 
     async def _languages(self, request: Request) -> Response:
         return JSONResponse({"sources": ["en"], "targets": ["ca", "es"], "pairs": []})
+
+    async def _estimate(self, request: Request) -> Response:
+        cost = {"stage": "tts", "language": "es", "engine": "vendor", "model": "", "usd": "0.001500"}
+        units = [{"unit": "1k characters", "units": 0.015}]
+        free = {**cost, "stage": "asr", "language": None, "engine": "whisper", "usd": None}
+        costs = [{**free, "units": []}, {**cost, "units": units}]
+        return JSONResponse({"credits": 1, "costs": costs, "cost_usd": None, "assumptions": []})
 
     async def _video(self, request: Request) -> Response:
         size = self.bodies["/api/videos"]["size"]

@@ -7,11 +7,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import soundfile
 from rich.console import Console
 from starlette.responses import JSONResponse
 
 from onevoice_cli.client import dub as dub_module
 from onevoice_cli.client.dub import DubRequest, DubResult, dub
+from onevoice_cli.client.estimate import estimate
 from onevoice_cli.client.follow import Follower
 from onevoice_cli.client.show import Show
 from onevoice_kit.errors import InvalidInput, OneVoiceError, PreconditionFailed, Unavailable
@@ -45,6 +47,20 @@ async def test_a_video_comes_back_dubbed_under_the_names_promised(rest, video, t
     assert result.report["job_id"] == "job-1"
     for expected in ("upload (2.6 MB)", "job job-1", "es: completed", "coverage", "100%", "my talk.es.mp4"):
         assert expected in printed.getvalue()
+
+
+async def test_the_price_is_shown_and_nothing_but_the_length_is_sent(rest, tmp_path):
+    sound, printed = tmp_path / "talk.wav", io.StringIO()
+    soundfile.write(sound, [0.0] * 12_000, 8_000)
+    request = DubRequest(sound, ["es"], tmp_path / "out", engines={"tts": "vendor"})
+    await estimate(rest.settings, request, Show(Console(file=printed, width=200)))
+    body = {"target_languages": ["es"], "engines": {"tts": "vendor"}, "duration_ms": 1_500}
+    assert rest.bodies == {"/api/billing/estimate": body}
+    rows = [" ".join(line.replace("│", " ").split()) for line in printed.getvalue().splitlines()]
+    assert rows[0] == "1 credits"
+    assert "tts es vendor 0.015 × 1k characters 0.001500" in rows
+    assert "asr whisper not known" in rows
+    assert "not known" in rows[-1]
 
 
 async def test_the_api_key_does_not_go_to_signed_addresses(rest, video, tmp_path):

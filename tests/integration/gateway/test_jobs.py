@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select, text
@@ -265,6 +266,46 @@ async def test_a_quote_reserves_nothing(gateway: Gateway, ada: User) -> None:
     assert await gateway.credits(ada) == (FREE_CREDITS, 0)
     both = {"video_id": video["id"], "duration_ms": 1, "target_languages": ["es"]}
     assert_problem(await ada.client.post("/api/billing/quote", json=both), 422, "invalid_request")
+
+
+async def test_an_estimate_names_the_cost_of_each_stage_and_reserves_nothing(gateway: Gateway, ada: User) -> None:
+    video = await add_video(ada)
+    wanted = {"target_languages": ["es", "ca"], "source_language": "en"}
+    for asked in ({"video_id": video["id"]}, {"duration_ms": 61_200}):
+        found = (await ada.client.post("/api/billing/estimate", json={**asked, **wanted})).json()
+        assert (found["credits"], found["credits_per_language"], found["cost_usd"]) == (
+            2 * SECONDS,
+            SECONDS,
+            "0.000000",
+        )
+        assert [(cost["stage"], cost["language"], cost["engine"]) for cost in found["costs"]] == [
+            ("asr", None, "pocketsphinx"),
+            ("translate", "es", "apertium"),
+            ("tts", "es", "espeak"),
+            ("translate", "ca", "apertium"),
+            ("tts", "ca", "espeak"),
+        ]
+    assert {"name": "speech_seconds", "language": None, "value": 61.2} in found["assumptions"]
+    assert await gateway.credits(ada) == (FREE_CREDITS, 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ({"duration_ms": 1, "video_id": str(UUID(int=1))}, "invalid_request"),
+        ({}, "invalid_request"),
+        ({"duration_ms": 1, "target_languages": ["ja"]}, "unsupported_language_pair"),
+        ({"duration_ms": 1, "engines": {"tts": "none"}}, "unknown_engine"),
+    ],
+)
+async def test_an_estimate_refuses_what_a_job_would(ada: User, asked: dict[str, Any], reason: str) -> None:
+    body = {"target_languages": ["es"], "source_language": "en", **asked}
+    assert_problem(await ada.client.post("/api/billing/estimate", json=body), 422, reason)
+
+
+async def test_an_estimate_of_a_video_of_someone_else_is_not_given(ada: User, bob: User) -> None:
+    asked = {"target_languages": ["es"], "video_id": (await add_video(ada))["id"]}
+    assert_problem(await bob.client.post("/api/billing/estimate", json=asked), 404, "video_not_found")
 
 
 async def test_the_one_call_form_makes_a_video_and_a_job(gateway: Gateway, ada: User) -> None:

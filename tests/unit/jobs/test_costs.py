@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.orchestrator.policy.costs import Cost, added, report, shares, total_usd
+from onevoice_jobs.costs import Cost, added, report, shares, total_usd
 
 PAID, MORE, FREE, UNKNOWN = (
     Cost("tts", "elevenlabs", 1_234_567),
