@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onevoice_kit.engines.base import Prices, Use, microusd
+from onevoice_kit.engines.base import Prices, Use, total_microusd
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,7 @@ class Cost:
 
 def cost(stage: str, engine: str, prices: Prices | None, uses: Iterable[Use]) -> Cost:
     """The cost of calls by what each of them used: each is rounded up, as in the result of the call itself."""
-    parts = [microusd(prices, use) for use in uses]
-    known = [part for part in parts if part is not None]
-    return Cost(stage, engine, sum(known) if prices is not None else None)
+    return Cost(stage, engine, total_microusd(prices, uses))
 
 
 def shares(total: int | None, count: int) -> list[int | None]:

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from onevoice_kit.engines.base import EngineInfo, Measure
+from onevoice_kit.engines.base import EngineInfo, Measure, Use, total_microusd
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.engines.registry import Candidate, fallback
 from onevoice_kit.errors import InvalidInput
@@ -63,7 +63,7 @@ class Transcription:
         """
         candidates = await self._candidates(engine_name, language, regions)
         total = sum(region.length_ms for region in regions)
-        done, used = 0, candidates[0]
+        done, used, uses = 0, candidates[0], list[Use]()
         async with (
             self._limit.place(),
             self._audio.open(ref) as path,
@@ -72,11 +72,13 @@ class Transcription:
             async for used, utterance in utterances:
                 await emit(utterance)
                 length_ms = utterance.range.length_ms
+                sent_s = length_ms / 1000 if utterance.sent_s is None else utterance.sent_s
+                uses.append({Measure.AUDIO_SECONDS: sent_s})
                 counter(RECOGNISED_SECONDS).labels(engine=used.capabilities.info.name).inc(length_ms / 1000)
                 done += length_ms
                 report(done / total)
         info = used.capabilities.info
-        return Recognised(info, info.microusd({Measure.AUDIO_SECONDS: total / 1000}))
+        return Recognised(info, total_microusd(info.prices, uses))
 
     async def _candidates(self, name: str, language: str, regions: Sequence[TimeRange]) -> list[_Candidate]:
         """The engines that serve the language and take regions as long as these."""

@@ -10,12 +10,20 @@ import pytest
 
 from onevoice_cli.sample import Clip, build_clip
 from tests.e2e.stack import Stack, deployment_folder, running_stack
+from tests.e2e.vendors import Vendors, local_vendors
 
 
 @pytest.fixture(scope="session")
-def local_stack() -> Iterator[Stack]:
-    """A deployment on files and the database outbox."""
-    with deployment_folder() as folder, running_stack(folder, "local") as stack:
+def vendors() -> Iterator[Vendors]:
+    """The local servers of three vendors."""
+    with local_vendors() as vendors:
+        yield vendors
+
+
+@pytest.fixture(scope="session")
+def local_stack(vendors: Vendors) -> Iterator[Stack]:
+    """A deployment on files and the database outbox; its last engines are those of vendors."""
+    with deployment_folder() as folder, running_stack(folder, "local", **vendors.environment) as stack:
         yield stack
 
 

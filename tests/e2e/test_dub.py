@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import numpy as np
 import pytest
 
 from onevoice_cli.sample import Clip
+from onevoice_jobs import costs
+from onevoice_kit.engines.base import Price, Prices, Unit
 from tests.e2e import measure
 from tests.e2e.stack import Stack
+from tests.e2e.vendors import Vendors
 
 LANGUAGES = ("es", "ca")
 FRAME_MS = 40
@@ -161,6 +165,43 @@ def test_captions_say_what_is_spoken_when_it_is_spoken(dub: Dub, language: str) 
     assert text.split() == " ".join(s["text"] for s in dub.language(language)["segments"]).split()
     assert max(len(line) for line in srt.splitlines()) <= 42
     assert (dub.out / f"talk.{language}.vtt").read_text().startswith("WEBVTT\n")
+
+
+STAGES = {"asr": "deepgram", "terms": "openai", "translate": "openai", "tts": "elevenlabs"}
+
+
+def test_a_dub_by_vendors_costs_what_the_estimate_makes_of_the_use_that_they_count(
+    local_stack: Stack, vendors: Vendors, clip: Clip, tmp_path: Path
+) -> None:
+    command = ["dub", str(clip.path), "--to", "es", "--from", "en", "--out", str(tmp_path)]
+    command += [part for stage in ("asr", "translate", "tts") for part in (f"--{stage}", STAGES[stage])]
+    shown = local_stack.onevoice(*command, "--estimate")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert not any(vendors.used().values()), "an estimate calls no vendor"
+
+    done = local_stack.onevoice(*command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    reported, used = [*report["source"]["cost"], *report["languages"][0]["cost"]], vendors.used()
+    with local_stack.client() as client:
+        catalogue = client.get("/api/engines").json()
+        body = {"duration_ms": clip.duration_ms, "target_languages": ["es"], "source_language": "en"}
+        engines = {stage: STAGES[stage] for stage in ("asr", "translate", "tts")}
+        expected = client.post("/api/billing/estimate", json={**body, "engines": engines}).json()["costs"]
+    prices = {stage: _prices(catalogue[stage.replace("terms", "translate")], name) for stage, name in STAGES.items()}
+    paid = [costs.cost(stage, name, prices[stage], used[stage]) for stage, name in STAGES.items()]
+    assert reported == costs.report(paid)
+    assert report["cost_usd"] == costs.total_usd(paid)
+    assert all(used[stage] for stage in ("asr", "translate", "tts"))
+    assert [(cost["stage"], cost["engine"]) for cost in expected] == list(STAGES.items())
+    assert all(cost["units"] and Decimal(cost["usd"]) > 0 for cost in expected)
+    assert Decimal(expected[0]["usd"]) >= Decimal(reported[0]["usd"]), "all of the source counts as speech"
+
+
+def _prices(engines: list[dict[str, Any]], name: str) -> Prices:
+    """The list prices of an engine, as the catalogue has them."""
+    listed = next(engine["prices"] for engine in engines if engine["name"] == name)
+    return tuple(Price(usd=Decimal(one["usd"]), unit=Unit(one["unit"])) for one in listed)
 
 
 def _silences(segments: list[dict[str, Any]], duration_ms: int) -> list[tuple[float, float]]:

@@ -46,6 +46,13 @@ ENGINES = (
         (f"{_CT2}.py::test_a_call_that_was_given_up_computes_no_second_round",),
     ),
     Mutation(
+        "recognition: the sound around a region, which a vendor is paid for, costs nothing",
+        "services/asr/engines/vendor_regions.py",
+        "tuple(within(region, heard.start_ms, words)), sent_s)",
+        "tuple(within(region, heard.start_ms, words)))",
+        ("tests/unit/asr/test_vendor_regions.py::test_a_region_costs_all_the_sound_that_is_sent_for_it",),
+    ),
+    Mutation(
         "language model: a found term contradicts the glossary",
         "services/translate/engines/openai_summary.py",
         "if not missed_terms(term.source, term.target, glossary)",

@@ -1,4 +1,4 @@
-"""A local server of OpenAI's chat completions (types of the openai SDK 3.57); its model's replies are scripted."""
+"""A local server of OpenAI's chat completions (schema: `vendor_schemas`); its model's replies are scripted."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from openai.types.chat import ChatCompletion
-from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
-from pydantic import TypeAdapter
+from pydantic import ValidationError
 
-_REQUEST = TypeAdapter(CompletionCreateParamsNonStreaming)
+from tests.support.vendor_schemas import openai_chat
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def obedient(data: dict[str, Any]) -> str:
 
 @dataclass
 class ChatServer:
-    """A running server: the requests it got, and its script."""
+    """A running server: the requests it got, and its script. At its end no request may have broken the schema."""
 
     url: str
     model: Model = obedient
@@ -102,6 +101,8 @@ class ChatServer:
     """Bodies, each valid by the vendor's own type."""
     keys: list[str] = field(default_factory=list)
     """Authorization headers."""
+    problems: list[str] = field(default_factory=list)
+    """Requests that the vendor's schema does not allow."""
     closed: threading.Event = field(default_factory=threading.Event)
     """Set when a caller closed its connection during a dripping body."""
 
@@ -143,6 +144,7 @@ def chat_server() -> Iterator[ChatServer]:
     finally:
         server.shutdown()
         server.server_close()
+    assert chat.problems == []
 
 
 class _Server(ThreadingHTTPServer):
@@ -157,11 +159,10 @@ class _Handler(BaseHTTPRequestHandler):
     chat: ChatServer
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        _REQUEST.validate_python(body, strict=False)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
         assert self.path == "/v1/chat/completions"
         self.chat.keys.append(self.headers.get("Authorization", ""))
-        reply = self.chat.reply(body)
+        reply = self._reply(body)
         self.send_response(reply.status)
         for name, value in {"Content-Type": "application/json", **reply.headers}.items():
             self.send_header(name, value)
@@ -172,6 +173,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         if reply.drips:
             self._drip()
+
+    def _reply(self, body: bytes) -> Reply:
+        try:
+            openai_chat().validate_json(body, strict=True)
+        except ValidationError as error:
+            self.chat.problems.append(repr(error))
+            return failure(400, "invalid_request")
+        return self.chat.reply(json.loads(body))
 
     def _drip(self) -> None:
         """Sends a space now and then, until the caller closes the connection."""

@@ -1,4 +1,4 @@
-"""The parts of the vendors' APIs that the engines use: requests checked against the published schemas."""
+"""The parts of the vendors' APIs that the engines use: requests checked against `vendor_schemas`, replies made up."""
 
 from __future__ import annotations
 
@@ -12,81 +12,8 @@ from typing import Any
 import jsonschema
 import soundfile
 
+from tests.support import vendor_schemas as schemas
 from tests.support.vendor_server import KEY, Reply, Request
-
-_OPENAI_SPEECH = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["model", "input", "voice"],
-    "properties": {
-        "model": {"type": "string"},
-        "input": {"type": "string", "maxLength": 4096},
-        "instructions": {"type": "string", "minLength": 1, "maxLength": 4096},
-        "voice": {"type": "string"},
-        "response_format": {"enum": ["mp3", "opus", "aac", "flac", "wav", "pcm"]},
-        "speed": {"type": "number", "minimum": 0.25, "maximum": 4.0},
-        "stream_format": {"enum": ["sse", "audio"]},
-    },
-}
-"""`CreateSpeechRequest` of the OpenAI API 2.3.0."""
-_OPENAI_TRANSCRIPTION = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["model"],
-    "properties": {
-        "model": {"type": "string"},
-        "language": {"type": "string", "pattern": "^[a-z]{2,3}$"},
-        "languages": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]{2,3}$"}},
-        "prompt": {"type": "string"},
-        "response_format": {"enum": ["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]},
-        "temperature": {"type": "string"},
-        "timestamp_granularities": {"type": "array", "items": {"enum": ["word", "segment"]}},
-    },
-}
-"""`CreateTranscriptionRequest` of the OpenAI API 2.3.0, its fields as a form has them, with `languages` of its later
-`gpt-transcribe`."""
-_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
-_ELEVENLABS_SPEECH = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["text"],
-    "properties": {
-        "text": {"type": "string"},
-        "model_id": {"type": "string"},
-        "language_code": {"type": "string", "pattern": "^[a-z]{2,3}$"},
-        "voice_settings": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "stability": _SHARE,
-                "similarity_boost": _SHARE,
-                "style": _SHARE,
-                "use_speaker_boost": {"type": "boolean"},
-                "speed": {"type": "number", "minimum": 0.7, "maximum": 1.2},
-            },
-        },
-    },
-}
-"""`Body_text_to_speech_full` of the ElevenLabs API v1, as its SDK 2.78.0 sends it."""
-_ELEVENLABS_TRANSCRIPTION = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["model_id"],
-    "properties": {
-        "model_id": {"enum": ["scribe_v1", "scribe_v2"]},
-        "language_code": {"type": "string", "pattern": "^[a-z]{2,3}$"},
-        "tag_audio_events": {"enum": ["true", "false"]},
-        "timestamps_granularity": {"enum": ["none", "word", "character"]},
-        "diarize": {"enum": ["true", "false"]},
-        # Nullable; the package sends JSON's null for those that are not given.
-        "webhook_metadata": {"const": "null"},
-        "entity_detection": {"const": "null"},
-        "entity_redaction": {"const": "null"},
-    },
-}
-"""`Body_Speech_to_Text_v1_speech_to_text_post` of the ElevenLabs API v1, as its SDK 2.78.0 sends it."""
-_ELEVENLABS_FORMATS = ["mp3_44100_128", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100"]
-
 
 _CUSTOM_SPEECH = {
     "type": "object",
@@ -121,29 +48,6 @@ _FISH_SPEECH = {
     },
 }
 """Body of `POST /v1/tts` of the Fish Audio API, OpenAPI version 1, for one speaker and the format `pcm`."""
-_DEEPGRAM_SPEAK = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["model", "encoding", "container", "sample_rate"],
-    "properties": {
-        "model": {"type": "string", "pattern": "^aura-2-[a-z]+-(de|en|es|fr|it|ja|nl)$"},
-        "encoding": {"const": "linear16"},
-        "container": {"enum": ["none", "wav"]},
-        "sample_rate": {"enum": ["8000", "16000", "24000", "32000", "48000"]},
-    },
-}
-"""Query of `POST /v1/speak` of the Deepgram API v1, as its SDK 7.17.0 sends it, for the encoding `linear16`."""
-_DEEPGRAM_LISTEN = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["model", "language"],
-    "properties": {
-        "model": {"type": "string", "pattern": "^nova-"},
-        "language": {"type": "string", "pattern": "^[a-z]{2}(-[A-Z]{2})?$"},
-        "punctuate": {"enum": ["true", "false"]},
-    },
-}
-"""Query of `POST /v1/listen` of the same API."""
 
 
 def openai_speech(request: Request) -> Reply:
@@ -151,7 +55,7 @@ def openai_speech(request: Request) -> Reply:
     _expect(request, "POST", "/audio/speech")
     assert request.headers["authorization"] == f"Bearer {KEY}"
     asked = request.json
-    jsonschema.validate(asked, _OPENAI_SPEECH)
+    schemas.openai_speech().validate_json(request.body, strict=True)
     assert asked["response_format"] == "pcm"
     return Reply(_speech(asked["input"], asked["voice"], asked.get("speed", 1.0)), "audio/pcm")
 
@@ -162,9 +66,9 @@ def elevenlabs_speech(request: Request) -> Reply:
     _expect(request, "POST", f"/v1/text-to-speech/{voice}")
     assert request.headers["xi-api-key"] == KEY
     asked = request.json
-    jsonschema.validate(asked, _ELEVENLABS_SPEECH)
-    assert set(request.query) <= {"output_format", "enable_logging"}
-    assert request.query["output_format"] in _ELEVENLABS_FORMATS
+    schemas.elevenlabs_speech().validate_json(request.body, strict=True)
+    schemas.elevenlabs_speech_query().validate_python(dict(request.query))
+    assert request.query["output_format"].startswith("pcm_")
     if asked["model_id"] == "eleven_multilingual_v2":
         assert "language_code" not in asked
     return Reply(_speech(asked["text"], voice, asked.get("voice_settings", {}).get("speed", 1.0)), "audio/pcm")
@@ -175,7 +79,7 @@ def openai_transcription(request: Request) -> Reply:
     _expect(request, "POST", "/audio/transcriptions")
     assert request.headers["authorization"] == f"Bearer {KEY}"
     asked, sound = request.form()
-    jsonschema.validate(asked, _OPENAI_TRANSCRIPTION)
+    schemas.openai_transcription().validate_python(asked)
     words: list[dict[str, Any]] = [{"word": word, "start": start, "end": end} for word, start, end in _heard(sound)]
     text = ", ".join(word["word"] for word in words) + "."
     if asked["response_format"] == "json":
@@ -191,7 +95,9 @@ def elevenlabs_transcription(request: Request) -> Reply:
     _expect(request, "POST", "/v1/speech-to-text")
     assert request.headers["xi-api-key"] == KEY
     asked, sound = request.form()
-    jsonschema.validate(asked, _ELEVENLABS_TRANSCRIPTION)
+    # The package sends JSON's null for objects that are not given.
+    given = {name: None if value == "null" else value for name, value in asked.items()}
+    schemas.elevenlabs_transcription().validate_python(given)
     words: list[dict[str, Any]] = []
     for word, start, end in _heard(sound):
         words.append({"text": word, "type": "word", "start": start, "end": end, "logprob": -0.1})
@@ -230,9 +136,8 @@ def deepgram_speech(request: Request) -> Reply:
     """`POST /v1/speak`."""
     _expect(request, "POST", "/v1/speak")
     assert request.headers["authorization"] == f"Token {KEY}"
-    jsonschema.validate(dict(request.query), _DEEPGRAM_SPEAK)
-    assert set(request.json) == {"text"}
-    assert len(request.json["text"]) <= 2000
+    schemas.deepgram_speak().validate_python(dict(request.query))
+    schemas.deepgram_speak_body().validate_json(request.body, strict=True)
     return Reply(_speech(request.json["text"], request.query["model"], 1.0), "audio/l16;rate=24000;channels=1")
 
 
@@ -240,7 +145,7 @@ def deepgram_transcription(request: Request) -> Reply:
     """`POST /v1/listen`."""
     _expect(request, "POST", "/v1/listen")
     assert request.headers["authorization"] == f"Token {KEY}"
-    jsonschema.validate(dict(request.query), _DEEPGRAM_LISTEN)
+    schemas.deepgram_listen().validate_python(dict(request.query))
     words = [
         {"word": word, "punctuated_word": f"{word},", "start": start, "end": end, "confidence": 0.9}
         for word, start, end in _heard(request.body)

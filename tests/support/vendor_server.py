@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import jsonschema
+import pydantic
 
 KEY = "key-that-nobody-may-see"
 
@@ -66,7 +67,7 @@ class Reply:
 
 
 Api = Callable[[Request], Reply]
-"""Raises `jsonschema.ValidationError` or `AssertionError` for a request that breaks the vendor's schema."""
+"""Raises a `ValidationError` of `pydantic` or `jsonschema`, or `AssertionError`, for what breaks the schema."""
 Fault = Callable[["VendorServer", Reply, asyncio.StreamWriter], Awaitable[None]]
 """Answers in place of the good reply."""
 
@@ -116,7 +117,7 @@ class VendorServer:
     def _reply(self, request: Request) -> Reply:
         try:
             return self._api(request)
-        except (jsonschema.ValidationError, AssertionError) as error:
+        except (jsonschema.ValidationError, pydantic.ValidationError, AssertionError) as error:
             self.problems.append(repr(error))
             return Reply(b"{}", "application/json", 422)
 

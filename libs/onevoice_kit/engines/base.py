@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -76,6 +76,11 @@ FREE: Prices = ()
 def microusd(prices: Prices | None, use: Use) -> int | None:
     """The cost of a use at list price, millionths of a US dollar, rounded up; None where it is not known."""
     return None if prices is None else math.ceil(sum(price.microusd(use) for price in prices))
+
+
+def total_microusd(prices: Prices | None, uses: Iterable[Use]) -> int | None:
+    """The cost of several calls, each of which is rounded up; None where it is not known."""
+    return None if prices is None else sum(microusd(prices, use) or 0 for use in uses)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,8 @@ class Utterance:
 
     range: TimeRange
     words: tuple[Word, ...]
+    sent_s: float | None = None
+    """Seconds of audio that a vendor got for it, some around the region included; None: the region alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,9 +83,9 @@ async def recognise(audio: Path, regions: Sequence[TimeRange], at_once: int, ask
 
     async def one(region: TimeRange, heard: TimeRange) -> Utterance:
         async with places:
-            sound = await asyncio.to_thread(_flac, audio, heard)
+            sound, sent_s = await asyncio.to_thread(_flac, audio, heard)
             words = await ask(sound, heard.length_ms) if sound else ()
-        return Utterance(region, tuple(within(region, heard.start_ms, words)))
+        return Utterance(region, tuple(within(region, heard.start_ms, words)), sent_s)
 
     pairs = zip(regions, with_context(regions, _CONTEXT_MS), strict=True)
     running = [asyncio.create_task(one(region, heard)) for region, heard in pairs]
@@ -132,13 +132,14 @@ def with_punctuation(text: str, words: Sequence[str]) -> list[str]:
     return found
 
 
-def _flac(audio: Path, heard: TimeRange) -> bytes:
+def _flac(audio: Path, heard: TimeRange) -> tuple[bytes, float]:
+    """A part of an audio and its length, seconds; nothing where it is too short."""
     with AudioFile(audio) as file:
         samples = file.range(heard.start_ms, heard.end_ms)
     if not samples.size:
         raise InvalidInput("A region begins after the audio ends.", reason="invalid_regions")
     if samples.size < _SHORTEST_MS * SAMPLES_PER_MS:
-        return b""
+        return b"", 0.0
     encoded = io.BytesIO()
     soundfile.write(encoded, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    return encoded.getvalue()
+    return encoded.getvalue(), samples.size / SAMPLE_RATE

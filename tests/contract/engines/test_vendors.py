@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
+import json
 import sys
 import traceback
+from collections.abc import Iterator
+from dataclasses import replace
 
+import httpx
+import jsonschema
+import pydantic
 import pytest
 
 from onevoice_kit.errors import Busy, DeadlineExceeded, InvalidInput, OneVoiceError, PreconditionFailed, Unavailable
@@ -13,7 +20,8 @@ from onevoice_kit.testing.waiting import eventually
 from services.asr.engines.base import TimeRange
 from tests.contract.engines.vendors import VENDORS, make, served
 from tests.support import vendor_server as faults
-from tests.support.vendor_server import KEY
+from tests.support.vendor_schemas import PUBLISHED
+from tests.support.vendor_server import KEY, Request
 
 KIND = "vendors"
 FAILURES = {
@@ -116,3 +124,48 @@ async def test_describing_an_engine_imports_no_package_of_the_vendor(vendor, mon
     assert described.available
     assert KEY not in repr(described)
     assert vendor[1] not in sys.modules
+
+
+def planted(request: Request) -> Iterator[Request]:
+    """The same request with a field that no vendor has, and with a value that its field does not take."""
+    kind = request.headers.get("content-type", "")
+    if kind.startswith("application/json"):
+        text = next(name for name in ("text", "input") if name in request.json)
+        for name in ("planted", text):
+            yield replace(request, body=json.dumps({**request.json, name: 7}).encode())
+    if kind.startswith("multipart/form-data"):
+        for name, value in (("planted", b"1"), ("timestamp_granularities[]", b"planted"), ("num_speakers", b"many")):
+            boundary = kind.partition("boundary=")[2].encode()
+            part = b'--%s\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (boundary, name.encode(), value)
+            yield replace(request, body=part + request.body)
+    if request.query:
+        for fields in ({"planted": "1"}, dict.fromkeys(request.query, "planted")):
+            yield replace(request, query={**request.query, **fields})
+
+
+async def test_a_request_that_the_vendor_does_not_publish_is_refused(vendor, call):
+    async with served(vendor) as (engine, server):
+        await call(vendor[0], engine)
+    api, good = VENDORS[vendor].api, server.requests[0]
+    api(good)
+    wrong = list(planted(good))
+    assert len(wrong) >= 2
+    for request in wrong:
+        with pytest.raises((jsonschema.ValidationError, pydantic.ValidationError)):
+            api(request)
+
+
+async def test_an_engine_that_sends_what_its_vendor_refuses_does_not_pass():
+    with pytest.raises(AssertionError):  # noqa: PT012 - the server finds it at its end
+        async with served(("synthesis", "fish")) as (_engine, server), httpx.AsyncClient() as client:
+            headers = {"authorization": f"Bearer {KEY}", "model": "s1"}
+            await client.post(f"{server.url}/v1/tts", json={"text": "Hola", "planted": 1}, headers=headers)
+    assert "planted" in server.problems[0]
+
+
+@pytest.mark.parametrize("vendor", PUBLISHED)
+def test_the_schemas_are_of_the_packages_that_are_installed(vendor):
+    name, _, version = PUBLISHED[vendor].package.partition(" ")
+    assert not name or importlib.metadata.version(name) == version
+    assert PUBLISHED[vendor].api
+    assert {name for _, name in VENDORS} <= set(PUBLISHED)

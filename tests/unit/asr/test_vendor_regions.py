@@ -57,6 +57,12 @@ async def test_words_have_the_times_of_the_vendor_and_the_probability_of_their_s
     assert round(found[0].words[0].confidence, 3) == 0.819
 
 
+async def test_a_region_costs_all_the_sound_that_is_sent_for_it(tmp_path):
+    path = samples.write(tmp_path / "noise.wav", samples.noise(4))
+    found, _ = await recognised(path, "whisper-1", [TimeRange(1000, 2000), TimeRange(3000, 4000)])
+    assert [utterance.sent_s for utterance in found] == [1.2, 1.1], "a tenth of a second around it, within the file"
+
+
 @pytest.mark.parametrize(
     ("model", "asked"),
     [("gpt-4o-transcribe", {"language": "en"}), ("gpt-transcribe", {"languages": ["en"]})],
