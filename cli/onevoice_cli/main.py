@@ -81,6 +81,9 @@ def dub(
     asr: Annotated[str, typer.Option(help="Engine for recognition (default: the server's choice).")] = "",
     translate: Annotated[str, typer.Option(help="Engine for translation.")] = "",
     tts: Annotated[str, typer.Option(help="Engine for speech.")] = "",
+    separation: Annotated[
+        str, typer.Option(help="Engine that separates voice and background; none ducks the original.")
+    ] = "",
     terminology: Annotated[
         str, typer.Option(help="auto, or off: a language model does not read the whole before its first line.")
     ] = "",
@@ -105,7 +108,7 @@ def dub(
         burn_in=burn_in,
         speakers=speakers,
         force=force,
-        engines={"asr": asr, "translate": translate, "tts": tts},
+        engines={"asr": asr, "separation": separation, "translate": translate, "tts": tts},
         terminology=terminology,
     )
     if estimate:

@@ -27,6 +27,8 @@ class EngineChoice(BaseModel):
     asr: str | None = None
     translate: str | None = None
     tts: str | None = None
+    separation: str | None = None
+    """`none`: the original is ducked."""
 
 
 class JobOptions(BaseModel):
@@ -55,4 +57,4 @@ class JobOptions(BaseModel):
     translation waits for them. `off`: it never does.
     """
     duck_gain_db: float | None = Field(default=None, ge=-60, le=0)
-    """Gain of the original under a dubbed line; None: the deployment's setting."""
+    """Gain of the original under a line where it is not separated; None: the deployment's setting."""

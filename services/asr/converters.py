@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from onevoice.asr.v1 import asr_service_pb2, transcript_pb2
 from onevoice.common.v1 import engine_pb2, media_pb2, progress_pb2
-from onevoice_kit.grpc.converters import engine_to_proto, engine_use_to_proto
+from onevoice_kit.grpc.converters import engine_to_proto, engine_use_to_proto, ref_to_proto
 from services.asr.detection import SpeechMap
 from services.asr.diarization import Speakers
 from services.asr.engines.base import Capabilities, Gender, Speaker, TimeRange, Turn, Utterance, Word
 from services.asr.identification import Identified
+from services.asr.separation import Separated
 from services.asr.transcription import Recognised
 
 
@@ -123,3 +124,19 @@ def diarization_result(found: Speakers) -> asr_service_pb2.DiarizeResponse:
         speakers=map(speaker_to_proto, found.speakers),
     )
     return asr_service_pb2.DiarizeResponse(result=result)
+
+
+def separation_progress(fraction: float) -> asr_service_pb2.SeparateResponse:
+    """Progress of Separate."""
+    return asr_service_pb2.SeparateResponse(progress=_progress(fraction))
+
+
+def separation_result(found: Separated) -> asr_service_pb2.SeparateResponse:
+    """Result of Separate."""
+    result = asr_service_pb2.SeparateResult(
+        background=ref_to_proto(found.background) if found.background else None,
+        voice=ref_to_proto(found.voice) if found.voice else None,
+        engine=engine_use_to_proto(found.engine),
+        reason=found.reason,
+    )
+    return asr_service_pb2.SeparateResponse(result=result)

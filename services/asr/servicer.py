@@ -20,9 +20,11 @@ from services.asr.engines.registry import (
     DetectionEngines,
     DiarizationEngines,
     IdentificationEngines,
+    SeparationEngines,
     TranscriptionEngines,
 )
 from services.asr.identification import Identification
+from services.asr.separation import Separation
 from services.asr.transcription import Recognised, Transcription
 
 SERVICE = "onevoice.asr.v1.AsrService"
@@ -32,6 +34,7 @@ ACCESS: Access = {
     "Transcribe": {"orchestrator"},
     "Diarize": {"orchestrator"},
     "IdentifyLanguage": {"orchestrator"},
+    "Separate": {"orchestrator"},
     "ListEngines": {"gateway", "orchestrator"},
 }
 """Callers of each method."""
@@ -47,6 +50,7 @@ class EngineLists:
     diarization: DiarizationEngines
     detection: DetectionEngines
     identification: IdentificationEngines
+    separation: SeparationEngines
 
 
 class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
@@ -58,12 +62,14 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
         transcription: Transcription,
         diarization: Diarization,
         identification: Identification,
+        separation: Separation,
         engines: EngineLists,
     ) -> None:
         self._detection = detection
         self._transcription = transcription
         self._diarization = diarization
         self._identification = identification
+        self._separation = separation
         self._engines = engines
 
     def DetectSpeech(
@@ -115,6 +121,17 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
         found = await self._identification.identify(audio, regions, request.engine)
         return converters.identified_to_proto(found, request.expected)
 
+    def Separate(
+        self, request: asr_service_pb2.SeparateRequest, _context: _Context
+    ) -> AsyncIterator[asr_service_pb2.SeparateResponse]:
+        """The background and the voice."""
+        programme = ref_from_proto(request.programme)
+        return with_progress(
+            lambda report: self._separation.separate(programme, request.output_prefix, request.engine, report),
+            converters.separation_progress,
+            converters.separation_result,
+        )
+
     async def ListEngines(
         self, _request: asr_service_pb2.ListEnginesRequest, _context: _Context
     ) -> asr_service_pb2.ListEnginesResponse:
@@ -124,4 +141,5 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
             diarization=map(converters.recognition_engine_to_proto, await self._engines.diarization.describe()),
             detection=map(converters.recognition_engine_to_proto, await self._engines.detection.describe()),
             identification=map(converters.recognition_engine_to_proto, await self._engines.identification.describe()),
+            separation=map(converters.recognition_engine_to_proto, await self._engines.separation.describe()),
         )

@@ -42,6 +42,8 @@ class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSet
     """Engines in order of preference, separated by commas; empty: a job must name the language that is spoken."""
     asr_detection_engines: Names = ("silero",)
     """Engines in order of preference, separated by commas."""
+    asr_separation_engines: Names = ("deepfilter", "none")
+    """Engines in order of preference, separated by commas; `none` separates nothing: the original is ducked."""
     asr_workers: int = Field(default=0, ge=0, le=256)
     """Processes or threads that recognise speech; 0: one per core this process may use."""
     whisper_model: str = ""

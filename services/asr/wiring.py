@@ -16,18 +16,23 @@ from services.asr.detection import SpeechDetection
 from services.asr.diarization import Diarization
 from services.asr.engines.registry import (
     IdentificationEngines,
+    SeparationEngines,
     TranscriptionEngines,
     detection_engines,
     diarization_engines,
     identification_engines,
+    separation_engines,
     transcription_engines,
 )
 from services.asr.identification import Identification
+from services.asr.separation import Separation
 from services.asr.servicer import AsrServicer, EngineLists
 from services.asr.settings import AsrSettings
 from services.asr.transcription import Transcription
 
 _RETRY_AFTER_S = 5.0
+_SEPARATIONS = 1
+"""At once: one keeps every worker busy. As many others as may be recognised wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class Wiring:
     """Of the kinds of engines that every job needs; those for words first, because they take longest to warm."""
     languages: IdentificationEngines
     """Not warmed: it shares the model of an engine for words, or few jobs need it."""
+    separators: SeparationEngines
+    """Not warmed: they hold nothing between calls."""
     audio: AudioCache
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -53,7 +60,7 @@ class Wiring:
 
     async def close(self) -> None:
         """Ends the engines and deletes local copies; the storage stays open."""
-        for registry in (*self.registries, self.languages):
+        for registry in (*self.registries, self.languages, self.separators):
             await registry.close()
         await self.audio.close()
 
@@ -63,12 +70,15 @@ def wire(settings: AsrSettings, storage: Storage) -> Wiring:
     audio = AudioCache(storage)
     words, speakers = transcription_engines(settings), diarization_engines(settings)
     languages, speech = identification_engines(settings), detection_engines(settings)
+    separators = separation_engines(settings)
     limit = Limit(settings.asr_max_calls, 0, subject="Speech recognition", retry_after_s=_RETRY_AFTER_S)
+    places = Limit(_SEPARATIONS, settings.asr_max_calls, subject="Separation", retry_after_s=_RETRY_AFTER_S)
     servicer = AsrServicer(
         SpeechDetection(audio, speech, chunk_ms=settings.asr_chunk_ms, max_audio_ms=settings.asr_max_audio_ms),
         Transcription(audio, words, limit),
         Diarization(audio, speakers),
         Identification(audio, languages),
-        EngineLists(words, speakers, speech, languages),
+        Separation(storage, separators, places),
+        EngineLists(words, speakers, speech, languages, separators),
     )
-    return Wiring(servicer, words, (words, speakers, speech), languages, audio)
+    return Wiring(servicer, words, (words, speakers, speech), languages, separators, audio)

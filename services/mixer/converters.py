@@ -57,6 +57,7 @@ def mix_job(request: pb.MixRequest) -> MixJob:
         loudness=_LOUDNESS[request.loudness],
         source_loudness_lufs=request.source_loudness_lufs,
         output_prefix=request.output_prefix,
+        separated=ref_from_proto(request.separated) if request.HasField("separated") else None,
     )
 
 

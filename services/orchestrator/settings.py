@@ -65,6 +65,8 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, N
     """Taken where neither the user nor the file states the language."""
     duck_gain_db: float = Field(default=-22.0, le=0)
     """Gain of the original under a dubbed line, where no separated background is at hand."""
+    separated_gain_db: float = Field(default=-6.0, le=0)
+    """Gain of the separated background under a dubbed line (ADR 037)."""
 
     @property
     def receipt_visibility_s(self) -> int:
@@ -75,7 +77,7 @@ class OrchestratorSettings(GrpcServerSettings, StorageSettings, QueueSettings, N
     def stage_limits(self) -> dict[str, int]:
         """Steps of one job that may run at the same time, by stage."""
         return {
-            "asr": 2,
+            "asr": 3,
             "transcribe": self.max_concurrent_transcribe,
             "translate": self.max_concurrent_translate,
             "tts": self.max_concurrent_tts,

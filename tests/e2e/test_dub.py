@@ -145,6 +145,7 @@ def test_the_report_names_job_source_and_lineage(dub: Dub, clip: Clip) -> None:
         "language": "en",
         "duration_ms": clip.duration_ms,
         "unheard": [],
+        "separation": {"engine": "none", "reason": "Separation is off: the engine is “none”."},
         "cost": cost,
     }
     assert (dub.report["cost_usd"], dub.language("es")["cost"][1]["engine"]) == ("0.000000", "espeak")

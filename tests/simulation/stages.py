@@ -18,9 +18,11 @@ from services.orchestrator.clients.asr import (
     DETECTION,
     DIARIZATION,
     IDENTIFICATION,
+    SEPARATION,
     TRANSCRIPTION,
     DetectedSpeech,
     Region,
+    Separated,
     Speakers,
     Transcript,
 )
@@ -68,9 +70,10 @@ class _Asr(AsrClient):
     def __init__(self, line: Line) -> None:
         self._line = line
 
-    async def engines(self, named: str) -> dict[str, list[EngineUse]]:
+    async def engines(self, named: str, separator: str) -> dict[str, list[EngineUse]]:
         # Kept by the client, so hardly ever a call.
-        return {kind: [_ENGINE] for kind in (DETECTION, DIARIZATION, TRANSCRIPTION)} | {IDENTIFICATION: []}
+        kinds = DETECTION, DIARIZATION, SEPARATION, TRANSCRIPTION
+        return {kind: [_ENGINE] for kind in kinds} | {IDENTIFICATION: []}
 
     async def detect(self, audio: ObjectRef, duration_ms: int) -> DetectedSpeech:
         def answer(spec: Spec) -> DetectedSpeech:
@@ -90,6 +93,10 @@ class _Asr(AsrClient):
     async def diarize(self, audio: ObjectRef, regions: Sequence[Region], duration_ms: int, count: int) -> Speakers:
         speakers = Speakers((Turn(0, duration_ms, "speaker_1"),), _ENGINE)
         return await self._line.stage("asr.diarize", lambda _: speakers)
+
+    async def separate(self, programme: ObjectRef, duration_ms: int, prefix: str, engine: str) -> Separated:
+        background, voice = (_made(prefix, name, "audio/flac", programme.sha256) for name in ("background", "voice"))
+        return await self._line.stage("asr.separate", lambda _: Separated(_ENGINE, background, voice))
 
 
 class _Translate(TranslateClient):

@@ -163,6 +163,11 @@ class Asr(asr_grpc.AsrServiceServicer):
         ]
         yield asr.DiarizeResponse(result=asr.DiarizeResult(turns=turns, engine=ENGINE))
 
+    async def Separate(self, request: asr.SeparateRequest, _: object) -> AsyncIterator[asr.SeparateResponse]:
+        await self.script.enter("Separate", request)
+        background, voice = ref("background.flac", "audio/flac"), ref("voice.flac", "audio/flac")
+        yield asr.SeparateResponse(result=asr.SeparateResult(background=background, voice=voice, engine=ENGINE))
+
     async def IdentifyLanguage(self, request: asr.IdentifyLanguageRequest, _: object) -> asr.IdentifyLanguageResponse:
         await self.script.enter("IdentifyLanguage", request)
         language, probability = self.script.spoken or ("en", 1.0)
@@ -171,7 +176,13 @@ class Asr(asr_grpc.AsrServiceServicer):
         )
 
     async def ListEngines(self, request: asr.ListEnginesRequest, _: object) -> asr.ListEnginesResponse:
-        kinds = ["transcription", "diarization", "detection", *(["identification"] if self.script.spoken else [])]
+        kinds = [
+            "transcription",
+            "diarization",
+            "detection",
+            "separation",
+            *(["identification"] if self.script.spoken else []),
+        ]
         return asr.ListEnginesResponse(
             **{kind: [engine(["en"], self.script.versions.get(kind, "1"))] for kind in kinds}
         )

@@ -46,7 +46,21 @@ class Cache:
 
 
 class Asr(instant.Asr):
-    """Every line has words of its own."""
+    """Every line has words of its own; the stems are stored."""
+
+    def __init__(self, script: Script, cache: Cache) -> None:
+        super().__init__(script)
+        self._cache = cache
+
+    async def Separate(self, request: asr.SeparateRequest, _: object) -> AsyncIterator[asr.SeparateResponse]:
+        await self.script.enter("Separate", request)
+        prefix = request.output_prefix
+        result = asr.SeparateResult(
+            background=await self._cache.ref(prefix, "background", request, "flac", "audio/flac"),
+            voice=await self._cache.ref(prefix, "stem", request, "flac", "audio/flac"),
+            engine=ENGINE,
+        )
+        yield asr.SeparateResponse(result=result)
 
     async def DetectSpeech(
         self, request: asr.DetectSpeechRequest, _: object
@@ -132,7 +146,7 @@ def register_stages(
 ) -> None:
     """Adds the four stages to a server."""
     cache = Cache(storage)
-    asr_grpc.add_AsrServiceServicer_to_server(wrap(Asr(script)), server)
+    asr_grpc.add_AsrServiceServicer_to_server(wrap(Asr(script, cache)), server)
     translate_grpc.add_TranslateServiceServicer_to_server(wrap(instant.Translate(script)), server)
     tts_grpc.add_TtsServiceServicer_to_server(wrap(Tts(script, cache)), server)
     mixer_grpc.add_MixerServiceServicer_to_server(wrap(Mixer(script, cache)), server)
@@ -181,6 +195,7 @@ _ONCE = {
     "ExtractAudio": "extract",
     "DetectSpeech": "detect",
     "Diarize": "diarize",
+    "Separate": "separate",
     "Thumbnail": "thumbnail",
 }
 _EACH: dict[str, Callable[[Any], str]] = {

@@ -35,7 +35,7 @@ class DubRequest:
     speakers: int | None = None
     force: bool = False
     engines: Mapping[str, str] = field(default_factory=dict)
-    """By stage: `asr`, `translate`, `tts`; an empty name is the server's choice."""
+    """By stage: `asr`, `separation`, `translate`, `tts`; an empty name is the server's choice."""
     terminology: str = ""
 
     def body(self) -> dict[str, Any]:

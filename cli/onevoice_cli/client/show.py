@@ -175,7 +175,7 @@ def metrics_table(report: Mapping[str, Any]) -> Table:
     for heading, group, name, form in _COLUMNS:
         values = [((language.get("metrics") or {}).get(group) or {}).get(name) for language in languages]
         table.add_row(heading, *("–" if value is None else form.format(value) for value in values))
-    for stage in ("asr", "translate", "tts"):
+    for stage in ("asr", "separation", "translate", "tts"):
         table.add_row(f"engine ({stage})", *(_engines(language, stage) for language in languages))
     return table
 

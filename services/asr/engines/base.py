@@ -1,9 +1,9 @@
-"""The protocols of recognition engines: of words, speakers, languages and speech; and the values that they share."""
+"""The protocols of the engines of this stage, one for each kind, and the values that they share."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -94,7 +94,7 @@ class Diarized:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities(base.Capabilities):
-    """The properties of an engine of this stage, of any of its three kinds."""
+    """The properties of an engine of this stage, of any of its kinds."""
 
     languages: tuple[str, ...] = ()
     """BCP-47; a language without region serves all its regions. Empty for any."""
@@ -173,4 +173,30 @@ class DetectionEngine(base.Engine[Capabilities], Protocol):
 
     def scan(self) -> SpeechScan:
         """Starts a pass."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stems:
+    """The files that a separation writes."""
+
+    background: Path
+    """The programme without its voices, as long to the sample: FLAC, 48 kHz, stereo."""
+    voice: Path
+    """The voices, on the same timeline: FLAC, 16 kHz, mono."""
+
+
+class SeparationEngine(base.Engine[Capabilities], Protocol):
+    """Separates the voices of a programme (FLAC or WAV, 48 kHz, stereo) from its background."""
+
+    @property
+    def separates(self) -> bool:
+        """False for the engine that leaves everything as it is; it is not called."""
+        ...
+
+    async def separate(self, programme: Path, stems: Stems, report: Callable[[float], None]) -> None:
+        """
+        Writes the stems; `report` gets the share done, 0 to 1. The same programme gives the same stems. Raises
+        `InvalidInput` (reasons `invalid_audio`, `unsupported_audio`), `Unavailable` where another attempt may help.
+        """
         ...

@@ -1,4 +1,4 @@
-"""The engines of this stage by name: for words, for speakers, for languages, for speech."""
+"""The engines of this stage by name: for words, speakers, languages, speech, and for separating it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from services.asr.engines.base import (
     DetectionEngine,
     DiarizationEngine,
     IdentificationEngine,
+    SeparationEngine,
     TranscriptionEngine,
 )
 from services.asr.settings import AsrSettings
@@ -30,11 +31,16 @@ DIARIZATION: Mapping[str, str] = {
 }
 IDENTIFICATION: Mapping[str, str] = {"whisper": "services.asr.engines.whisper_language"}
 DETECTION: Mapping[str, str] = {"silero": "services.asr.engines.silero"}
+SEPARATION: Mapping[str, str] = {
+    "deepfilter": "services.asr.engines.deepfilter",
+    "none": "services.asr.engines.none",
+}
 
 TranscriptionEngines: TypeAlias = Registry[TranscriptionEngine, Capabilities]
 DiarizationEngines: TypeAlias = Registry[DiarizationEngine, Capabilities]
 IdentificationEngines: TypeAlias = Registry[IdentificationEngine, Capabilities]
 DetectionEngines: TypeAlias = Registry[DetectionEngine, Capabilities]
+SeparationEngines: TypeAlias = Registry[SeparationEngine, Capabilities]
 
 
 def transcription_engines(settings: AsrSettings, modules: Mapping[str, str] = TRANSCRIPTION) -> TranscriptionEngines:
@@ -59,3 +65,9 @@ def detection_engines(settings: AsrSettings, modules: Mapping[str, str] = DETECT
     """The configured engines, as `transcription_engines`."""
     layers = standard_layers("detection", settings)
     return Registry(modules, settings.asr_detection_engines, settings, capabilities=Capabilities, layers=layers)
+
+
+def separation_engines(settings: AsrSettings, modules: Mapping[str, str] = SEPARATION) -> SeparationEngines:
+    """The configured engines, as `transcription_engines`; there may be none."""
+    layers = standard_layers("separation", settings)
+    return Registry(modules, settings.asr_separation_engines, settings, capabilities=Capabilities, layers=layers)

@@ -110,6 +110,7 @@ class EnginesOut(Output):
     diarization: list[EngineOut]
     translate: list[EngineOut]
     tts: list[EngineOut]
+    separation: list[EngineOut]
 
     @classmethod
     def of(cls, found: Engines) -> Self:
@@ -121,6 +122,7 @@ class EnginesOut(Output):
             diarization=[EngineOut.of(engine) for engine in found.diarization],
             translate=[EngineOut.of(engine) for engine in found.translation],
             tts=[EngineOut.of(engine) for engine in found.synthesis],
+            separation=[EngineOut.of(engine) for engine in found.separation],
         )
 
 

@@ -53,6 +53,7 @@ class EngineNeeds:
     asr_engine: str | None = None
     translate_engine: str | None = None
     tts_engine: str | None = None
+    separation_engine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Engines:
     synthesis: tuple[EngineInfo, ...]
     detection: tuple[EngineInfo, ...] = ()
     identification: tuple[EngineInfo, ...] = ()
+    separation: tuple[EngineInfo, ...] = ()
 
 
 class Stages(Protocol):
@@ -102,7 +104,15 @@ class Catalogue:
         asr, translation, synthesis = await asyncio.gather(
             self._asr.get(), self._translation.get(), self._synthesis.get()
         )
-        return Engines(asr.transcription, asr.diarization, translation, synthesis, asr.detection, asr.identification)
+        return Engines(
+            transcription=asr.transcription,
+            diarization=asr.diarization,
+            translation=translation,
+            synthesis=synthesis,
+            detection=asr.detection,
+            identification=asr.identification,
+            separation=asr.separation,
+        )
 
     async def voices(self, language: str | None = None) -> tuple[VoiceInfo, ...]:
         """Every voice, or those that serve a language, the nearest first."""
@@ -134,6 +144,7 @@ class Catalogue:
         recognisers = _chosen(engines.transcription, needs.asr_engine, "transcription")
         translators = _chosen(engines.translation, needs.translate_engine, "translation")
         speakers = _chosen(engines.synthesis, needs.tts_engine, "synthesis")
+        _chosen(engines.separation, needs.separation_engine, "separation")
         heard, pairs, spoken = _languages(recognisers), _pairs(translators), _languages(speakers)
         source = needs.source_language or (next(iter(heard)) if len(heard) == 1 else None)
         if source is None and not any(engine.available for engine in engines.identification):

@@ -61,6 +61,7 @@ class AsrEngines:
     diarization: tuple[EngineInfo, ...]
     detection: tuple[EngineInfo, ...] = ()
     identification: tuple[EngineInfo, ...] = ()
+    separation: tuple[EngineInfo, ...] = ()
 
 
 class StageClient:
@@ -72,13 +73,14 @@ class StageClient:
         self._tts = TtsServiceStub(tts)
 
     async def asr_engines(self) -> AsrEngines:
-        """Engines for recognition, for diarization, for detecting speech and for identifying its language."""
+        """Engines for recognition, diarization, detecting speech, identifying its language and separating it."""
         answer = await with_retries(lambda: self._asr.ListEngines(asr_pb.ListEnginesRequest(), timeout=_TIMEOUT_S))
         return AsrEngines(
             _engines(answer.transcription),
             _engines(answer.diarization),
             _engines(answer.detection),
             _engines(answer.identification),
+            _engines(answer.separation),
         )
 
     async def translation_engines(self) -> tuple[EngineInfo, ...]:

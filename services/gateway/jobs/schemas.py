@@ -35,6 +35,11 @@ class EnginesIn(Model):
     asr: Name | None = Field(default=None, examples=["pocketsphinx"])
     translate: Name | None = Field(default=None, examples=["apertium"])
     tts: Name | None = Field(default=None, examples=["espeak"])
+    separation: Name | None = Field(
+        default=None,
+        description="Separates voice and background; with `none` the original is turned down under each line.",
+        examples=["deepfilter"],
+    )
 
 
 _EXAMPLE: dict[str, Any] = {
@@ -75,7 +80,10 @@ class DubIn(Model):
         "throughout; its first lines come later. `off`: it does not.",
     )
     duck_gain_db: float | None = Field(
-        default=None, ge=-60, le=0, description="How far the original is turned down under a line, decibels."
+        default=None,
+        ge=-60,
+        le=0,
+        description="How far the original is turned down under a line where it is not separated, decibels.",
     )
     priority: Priority = "normal"
 
@@ -88,6 +96,7 @@ class DubIn(Model):
             asr_engine=self.engines.asr,
             translate_engine=self.engines.translate,
             tts_engine=self.engines.tts,
+            separation_engine=self.engines.separation,
         )
 
     def options(self, source_language: str | None) -> JobOptions:
@@ -101,7 +110,7 @@ class DubIn(Model):
             burn_in_captions=self.burn_in_captions,
             force=self.force,
             keep_original_audio=self.keep_original_audio,
-            engines=EngineChoice(asr=self.engines.asr, translate=self.engines.translate, tts=self.engines.tts),
+            engines=EngineChoice(**self.engines.model_dump()),
             terminology=self.terminology,
             duck_gain_db=self.duck_gain_db,
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 
@@ -13,11 +13,12 @@ from onevoice_kit.media_exec import Command, Ffmpeg, Input, MediaFile, Output, R
 from onevoice_kit.storage.base import ObjectRef, Storage
 from services.mixer.mixing.blocks import RATE, Reader, blocks, read_block
 from services.mixer.mixing.clips import ClipPreparer
-from services.mixer.mixing.ducking import Ducker
+from services.mixer.mixing.ducking import Ducker, Fader
 from services.mixer.mixing.levels import LevelMeter, Levels
 from services.mixer.mixing.passes import Gains, Measured, Outputs, Parts, measure, render
 from services.mixer.mixing.plan import Loudness, Mix, MixJob, check
 from services.mixer.mixing.truepeak import PeakMeter
+from services.mixer.mixing.under import Ducked, Separated, Under, ducked_levels, separated_levels
 from services.mixer.mixing.voice import Placed, Voice
 from services.mixer.progress import Report, part, silent
 from services.mixer.results import Results, Work, content
@@ -40,6 +41,7 @@ class _Session:
 
     workspace: Workspace
     background: MediaFile
+    separated: MediaFile | None
     scratch: int
     placed: list[Placed]
     job: MixJob
@@ -49,9 +51,17 @@ class _Session:
         """Length of the mix, samples."""
         return self.job.duration_ms * RATE // 1000
 
-    def ducker(self) -> Ducker:
-        """The background's gain, from the start."""
-        return Ducker(self.job.duck_ranges, self.job.duck_gain_db)
+    @property
+    def sounds(self) -> list[MediaFile]:
+        """The files whose sound lies under the dub."""
+        return [self.background, *([self.separated] if self.separated else [])]
+
+    def under(self, pipes: Sequence[Reader]) -> Under:
+        """The sound under the dub, from the start; `pipes` are the decoded `sounds`."""
+        job = self.job
+        if len(pipes) == 1:
+            return Ducked(pipes[0], Ducker(job.duck_ranges, job.duck_gain_db))
+        return Separated(pipes[0], pipes[1], Fader(job.duck_ranges), job.duck_gain_db)
 
     def voice(self) -> Voice:
         """The voice, from the start."""
@@ -103,27 +113,35 @@ class Mixer:
     @asynccontextmanager
     async def _session(self, job: MixJob, report: Report) -> AsyncIterator[_Session]:
         total = job.duration_ms * RATE // 1000
-        async with self._storage.open_local(job.background) as path, self._ffmpeg.workspace() as workspace:
+        async with AsyncExitStack() as stack:
+            path = await stack.enter_async_context(self._storage.open_local(job.background))
+            other = await stack.enter_async_context(self._storage.open_local(job.separated)) if job.separated else None
+            workspace = await stack.enter_async_context(self._ffmpeg.workspace())
             scratch = os.open(workspace.new("f32").path, os.O_RDWR | os.O_CREAT)
             try:
                 preparer = ClipPreparer(self._storage, self._ffmpeg, workspace, scratch, total)
                 placed = await preparer.prepare(job.clips, report)
-                yield _Session(workspace, workspace.link(path), scratch, placed, job)
+                separated = workspace.link(other) if other else None
+                yield _Session(workspace, workspace.link(path), separated, scratch, placed, job)
             finally:
                 os.close(scratch)
 
     async def _measure(self, session: _Session, report: Report) -> Parts:
-        levels = await self._levels(session, report)
-        return await asyncio.to_thread(measure, levels, session.ducker(), session.placed, session.total)
+        job, levels = session.job, []
+        refs = [job.background, *([job.separated] if job.separated else [])]
+        for place, (ref, file) in enumerate(zip(refs, session.sounds, strict=True)):
+            share = part(report, place / len(refs), (place + 1) / len(refs))
+            levels.append(await self._levels(session, ref, file, share))
+        return await asyncio.to_thread(_parts, session, levels)
 
-    async def _levels(self, session: _Session, report: Report) -> Levels:
-        """The levels of the background: those that its extraction or another mix has left, else measured now."""
-        prefix, background = session.job.output_prefix, session.job.background
-        if (packed := await self._results.levels(prefix, background)) is not None:
+    async def _levels(self, session: _Session, ref: ObjectRef, file: MediaFile, report: Report) -> Levels:
+        """The levels of a sound: those that its extraction or another mix has left, else measured now."""
+        prefix = session.job.output_prefix
+        if (packed := await self._results.levels(prefix, ref)) is not None:
             return Levels.unpack(packed)
-        async with self._decode(session, session.background) as decoder:
-            levels = await _beside(decoder, lambda pipe: _metered(pipe, session.total, report))
-        await self._results.keep_levels(prefix, background, levels.pack())
+        async with self._decode(session, file) as decoder:
+            levels = await _beside([decoder], lambda: _metered(decoder, session.total, report))
+        await self._results.keep_levels(prefix, ref, levels.pack())
         return levels
 
     async def _produce(self, session: _Session, parts: Parts, report: Report) -> tuple[_Rendered, Gains, Measured]:
@@ -161,23 +179,23 @@ class Mixer:
         return gains
 
     async def _rehearse(self, session: _Session, gains: Gains) -> Measured:
-        async with self._decode(session, session.background) as decoder:
+        async with self._decoders(session) as decoders:
             return await _beside(
-                decoder,
-                lambda pipe: render(pipe, session.ducker(), session.voice(), session.total, gains, Outputs(), silent),
+                decoders,
+                lambda: render(session.under(decoders), session.voice(), session.total, gains, Outputs(), silent),
             )
 
     async def _encode(self, session: _Session, gains: Gains, rendered: _Rendered, report: Report) -> Measured:
         raw = Input("pipe", ("-ar", str(RATE), "-ac", "2"), own="f32le")
         command = Command((raw,), (Output(rendered.mix, _AAC),))
         async with (
-            self._decode(session, session.background) as decoder,
+            self._decoders(session) as decoders,
             self._ffmpeg.stream(command, session.workspace) as encoder,
         ):
             out = Outputs(encoder.stdin, rendered.voice.path)
             measured = await _beside(
-                decoder,
-                lambda pipe: render(pipe, session.ducker(), session.voice(), session.total, gains, out, report),
+                decoders,
+                lambda: render(session.under(decoders), session.voice(), session.total, gains, out, report),
                 encoder,
             )
             await encoder.wait()
@@ -186,7 +204,13 @@ class Mixer:
     async def _encoded_peak(self, session: _Session, encoded: MediaFile) -> float:
         """The true peak of the encoded mix, dBTP; its loudness is the one before the encoding."""
         async with self._decode(session, encoded) as decoder:
-            return await _beside(decoder, lambda pipe: _peak(pipe, session.total))
+            return await _beside([decoder], lambda: _peak(decoder, session.total))
+
+    @asynccontextmanager
+    async def _decoders(self, session: _Session) -> AsyncIterator[list[Running]]:
+        """Decoders of all that lies under the dub."""
+        async with AsyncExitStack() as stack:
+            yield [await stack.enter_async_context(self._decode(session, file)) for file in session.sounds]
 
     @asynccontextmanager
     async def _decode(self, session: _Session, file: MediaFile) -> AsyncIterator[Running]:
@@ -205,19 +229,31 @@ faster than `twoloop` at higher bit rates.
 """
 
 
-async def _beside(decoder: Running, work: Callable[[Reader], T], *others: Running) -> T:
-    """Runs `work` on the decoder's samples in a thread; raises what the decoder ended with."""
-    result = await work_beside([decoder, *others], lambda: _drained(decoder, work))
-    await decoder.wait()
+async def _beside(decoders: Sequence[Running], work: Callable[[], T], *others: Running) -> T:
+    """Runs `work` on the decoders' samples in a thread; raises what a decoder ended with."""
+    result = await work_beside([*decoders, *others], lambda: _drained(decoders, work))
+    for decoder in decoders:
+        await decoder.wait()
     return result
 
 
-def _drained(pipe: Reader, work: Callable[[Reader], T]) -> T:
-    """The work, after which the rest of the pipe is read: a decoder that is not read from never ends."""
-    result = work(pipe)
-    while pipe.read(1 << 16):
-        pass
+def _drained(pipes: Sequence[Reader], work: Callable[[], T]) -> T:
+    """The work, after which the rest of the pipes is read: a decoder that is not read from never ends."""
+    result = work()
+    for pipe in pipes:
+        while pipe.read(1 << 16):
+            pass
     return result
+
+
+def _parts(session: _Session, levels: Sequence[Levels]) -> Parts:
+    """The parts of the mix; `levels` are those of the session's sounds."""
+    job, total = session.job, session.total
+    if len(levels) == 1:
+        under = ducked_levels(levels[0], Ducker(job.duck_ranges, job.duck_gain_db), total)
+    else:
+        under = separated_levels(levels[0], levels[1], Fader(job.duck_ranges), job.duck_gain_db, total)
+    return measure(under, session.placed, total)
 
 
 def _may_limit(parts: Parts, gains: Gains) -> bool:
@@ -251,4 +287,5 @@ def _parameters(job: MixJob) -> dict[str, object]:
         "duck_gain": job.duck_gain_db,
         "loudness": job.loudness.value,
         "source_loudness": job.source_loudness_lufs,
+        **({"separated": content(job.separated)} if job.separated else {}),
     }

@@ -9,14 +9,14 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from services.mixer.mixing.blocks import BLOCK, Reader, Samples, blocks, read_block
-from services.mixer.mixing.ducking import Ducker
+from services.mixer.mixing.blocks import BLOCK, Samples, blocks
 from services.mixer.mixing.levels import STEP, Levels
 from services.mixer.mixing.limiter import Limiter
 from services.mixer.mixing.loudness import HOP, SILENT, Energies, HopMeter, integrated
 from services.mixer.mixing.pipes import PipeWriter
 from services.mixer.mixing.stem import StemWriter
 from services.mixer.mixing.truepeak import PeakMeter
+from services.mixer.mixing.under import Under
 from services.mixer.mixing.voice import Placed, Voice
 from services.mixer.progress import Report
 
@@ -75,42 +75,30 @@ class Outputs(NamedTuple):
     """The file of the voice stem: the voice alone, as loud as in the mix."""
 
 
-def measure(background: Levels, ducker: Ducker, clips: Sequence[Placed], total: int) -> Parts:
-    """
-    The parts of a mix, from the levels of its background and of its clips alone. A gain that changes within a step
-    counts with the mean of its square. `total` is in samples.
-    """
-    ducked, voice = Levels.silent(total // STEP), Levels.silent(total // STEP)
-    ducked.add(background, 0)
+def measure(background: Levels, clips: Sequence[Placed], total: int) -> Parts:
+    """The parts of a mix, from the levels of what lies under the dub and of its clips alone; `total` in samples."""
+    voice = Levels.silent(total // STEP)
     for clip in clips:
         voice.add(clip.levels, clip.start)
-    even = np.ones((BLOCK, 1), dtype=np.float32)
-    for begin, end in blocks(total // STEP * STEP):
-        gains = ducker.apply(begin, even[: end - begin]).reshape(-1, STEP)
-        steps = slice(begin // STEP, end // STEP)
-        ducked.energies[steps] *= (gains**2).mean(axis=1)
-        ducked.peaks[steps] *= gains.max(axis=1)
-    peak = float((ducked.peaks + voice.peaks).max(initial=0.0))
+    peak = float((background.peaks + voice.peaks).max(initial=0.0))
     # The voice sounds from both sides: twice its energy.
-    return Parts(ducked.hops(), 2 * voice.hops(), peak)
+    return Parts(background.hops(), 2 * voice.hops(), peak)
 
 
-def render(
-    background: Reader, ducker: Ducker, voice: Voice, total: int, gains: Gains, out: Outputs, report: Report
-) -> Measured:
+def render(under: Under, voice: Voice, total: int, gains: Gains, out: Outputs, report: Report) -> Measured:
     """
-    The pass over the timeline. `background` gives stereo float32; `total` is in samples. The voice stem is written
-    before the limiter, which acts on the mix as a whole.
+    The pass over the timeline; `total` is in samples. The voice stem is written before the limiter, which acts on the
+    mix as a whole.
     """
     limiter = Limiter(10 ** (gains.ceiling_dbtp / 20))
     sink, stem = _Sink(out.mix), StemWriter(out.voice)
     silence = np.zeros(BLOCK, dtype=np.float32)
     with sink.writer, stem:
         for begin, end in blocks(total):
-            ducked = ducker.apply(begin, read_block(background, end - begin))
+            background = under.read(begin, end)
             spoken = _gained(voice.read(begin, end), gains)
             stem.write(silence[: end - begin] if spoken is None else spoken)
-            sink.take(limiter.push(_sum(ducked, spoken, gains)))
+            sink.take(limiter.push(_sum(background, spoken, gains)))
             report(end / total)
         sink.take(limiter.finish())
         sink.rest()

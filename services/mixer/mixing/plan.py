@@ -53,6 +53,8 @@ class MixJob:
     source_loudness_lufs: float
     """0 for unknown, where `loudness` does not need it: the voice then keeps the level it comes with."""
     output_prefix: str
+    separated: ObjectRef | None = None
+    """The background without its voices: in the duck ranges it takes the place of `background`, with the duck gain."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from onevoice.asr.v1.transcript_pb2 import SPEAKER_GENDER_FEMALE, SPEAKER_GENDER
 from onevoice.asr.v1.transcript_pb2 import Word as WordMessage
 from onevoice.common.v1.media_pb2 import TimeRange
 from onevoice_jobs.records import Word
-from onevoice_kit.grpc.converters import ref_to_proto
+from onevoice_kit.grpc.converters import ref_from_proto, ref_to_proto
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.storage.base import ObjectRef
 
@@ -26,10 +26,13 @@ DETECTION = "detection"
 """Kinds of engines."""
 DIARIZATION = "diarization"
 IDENTIFICATION = "identification"
+SEPARATION = "separation"
 TRANSCRIPTION = "transcription"
 _IDENTIFY_S = 300.0
 """The model may have to be loaded first, and other calls may occupy the service."""
 _GENDERS = {SPEAKER_GENDER_FEMALE: "female", SPEAKER_GENDER_MALE: "male"}
+NOT_SEPARATED = EngineUse("none", "", "1")
+"""Stands for the engine where nothing was separated."""
 Region = tuple[int, int]
 """Start and end of speech, milliseconds from the start of the source."""
 
@@ -88,6 +91,17 @@ class Speakers:
         return tuple(described.get(name, Speaker(name)) for name in names)
 
 
+@dataclass(frozen=True, slots=True)
+class Separated:
+    """The stems of a programme; none where it stays whole and is ducked."""
+
+    engine: EngineUse
+    background: ObjectRef | None = None
+    voice: ObjectRef | None = None
+    reason: str = ""
+    """Sentences on the cause where there are no stems."""
+
+
 class AsrClient:
     """Speech recognition."""
 
@@ -95,16 +109,17 @@ class AsrClient:
         self._stub = AsrServiceStub(channel)
         self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=SHORT_S))
 
-    async def engines(self, named: str) -> dict[str, list[EngineUse]]:
+    async def engines(self, named: str, separator: str) -> dict[str, list[EngineUse]]:
         """
-        Lists the engines that a job may get, by their kind and in the order of preference. For transcription: the named
-        one, or all.
+        Lists the engines that a job may get, by their kind and in the order of preference. For transcription and for
+        separation: the named one, or all.
         """
         listed: pb.ListEnginesResponse = await self._engines()
         return {
             DETECTION: candidates(listed.detection, ""),
             DIARIZATION: candidates(listed.diarization, ""),
             IDENTIFICATION: candidates(listed.identification, ""),
+            SEPARATION: candidates(listed.separation, separator),
             TRANSCRIPTION: candidates(listed.transcription, named),
         }
 
@@ -150,6 +165,19 @@ class AsrClient:
         turns = tuple(Turn(t.range.start_ms, t.range.end_ms, t.speaker) for t in result.turns)
         voices = tuple(Speaker(s.name, _GENDERS.get(s.gender, ""), s.pitch_hz) for s in result.speakers)
         return Speakers(turns, engine_from_proto(result.engine), voices)
+
+    async def separate(self, programme: ObjectRef, duration_ms: int, prefix: str, engine: str) -> Separated:
+        """Separates voice and background and stores both under `prefix`."""
+        request = pb.SeparateRequest(programme=ref_to_proto(programme), output_prefix=prefix, engine=engine)
+        # Programmes wait for each other in the service, and its processes give way to recognition.
+        call = self._stub.Separate(request, timeout=for_media(duration_ms, 4, base_s=1_200))
+        result: pb.SeparateResult = await final_result(call)
+        return Separated(
+            engine_from_proto(result.engine),
+            ref_from_proto(result.background) if result.HasField("background") else None,
+            ref_from_proto(result.voice) if result.HasField("voice") else None,
+            result.reason,
+        )
 
 
 def _regions(ranges: Sequence[TimeRange]) -> tuple[Region, ...]:

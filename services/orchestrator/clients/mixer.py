@@ -78,6 +78,8 @@ class MixOrder:
     duck_gain_db: float
     loudness: str
     source_loudness_lufs: float
+    separated: ObjectRef | None = None
+    """Takes the place of the background in the duck ranges, with the duck gain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,7 @@ class MixerClient:
             loudness=_PRESETS[order.loudness],
             source_loudness_lufs=order.source_loudness_lufs,
             output_prefix=prefix,
+            separated=ref_to_proto(order.separated) if order.separated else None,
         )
         call = self._stub.Mix(request, timeout=for_media(order.duration_ms, 2))
         result: pb.MixResult = await final_result(call, on_progress=on_progress)

@@ -10,10 +10,10 @@ from typing import Any
 
 from onevoice_jobs.records import JobRecord
 
-from ..clients.asr import DETECTION, DIARIZATION, IDENTIFICATION, TRANSCRIPTION, DetectedSpeech
+from ..clients.asr import DETECTION, DIARIZATION, IDENTIFICATION, SEPARATION, TRANSCRIPTION, DetectedSpeech
 from ..policy.line import Source, Speech, Translation, join
 from ..settings import OrchestratorSettings
-from ..steps import assembly, ending, language, plausible, source
+from ..steps import assembly, ending, language, plausible, separation, source
 from ..steps.context import NO_EDITS, Edits, JobContext
 from ..steps.graph import Handle, Step, item
 from ..steps.task import Task, bind
@@ -53,8 +53,10 @@ class Dubbing:
         yield source.Extract(gives=handles.EXTRACT, source=job.source, duration_ms=job.duration_ms)
         # Beside the extraction, which leaves a core free; recognition and mixing, for which all waits, do not.
         yield source.Thumbnail(gives=handles.THUMBNAIL, source=job.source, media=handles.PROBE)
-        engine = job.options.engines.asr or ""
-        yield source.RecognitionEngines(gives=handles.ASR_ENGINES, run_number=job.resumes, engine=engine)
+        engine, separator = job.options.engines.asr or "", job.options.engines.separation or ""
+        yield source.RecognitionEngines(
+            gives=handles.ASR_ENGINES, run_number=job.resumes, engine=engine, separator=separator
+        )
         detectors, diarizers = item(handles.ASR_ENGINES, DETECTION), item(handles.ASR_ENGINES, DIARIZATION)
         yield source.Detect(gives=handles.DETECT, sound=handles.EXTRACT, engines=detectors, then=self.after_detection)
         yield source.Language(
@@ -81,6 +83,12 @@ class Dubbing:
             speech=handles.DETECT,
             engines=diarizers,
             count=job.options.speakers or 0,
+        )
+        yield separation.Separate(
+            gives=handles.SEPARATE,
+            sound=handles.EXTRACT,
+            engine=separator,
+            engines=item(handles.ASR_ENGINES, SEPARATION),
         )
 
     def after_detection(self, speech: DetectedSpeech) -> Iterator[Task[Any]]:
@@ -222,11 +230,13 @@ class Dubbing:
             scope=target,
             target=target,
             sound=handles.EXTRACT,
+            separated=handles.SEPARATE,
             cuts=cuts,
             speech=speech,
             placements=handles.fit(target),
             loudness=options.loudness,
             duck_gain_db=self.settings.duck_gain_db if options.duck_gain_db is None else options.duck_gain_db,
+            separated_gain_db=self.settings.separated_gain_db,
         )
         yield assembly.Mux(
             gives=handles.mux(target),
@@ -255,6 +265,7 @@ class Dubbing:
             gives=handles.measure(target),
             scope=target,
             sound=handles.EXTRACT,
+            separated=handles.SEPARATE,
             speech_regions=handles.DETECT,
             cuts=cuts,
             speech=speech,
@@ -272,6 +283,7 @@ class Dubbing:
             sound=handles.EXTRACT,
             speech_regions=handles.DETECT,
             speakers=handles.DIARIZE,
+            separated=handles.SEPARATE,
             transcripts=tuple(map(handles.transcribe, range(len(cuts)))),
             cuts=cuts,
             translations=translations,

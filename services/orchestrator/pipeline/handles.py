@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from onevoice_jobs.records import Artifact
 
-from ..clients.asr import DetectedSpeech, Speakers, Transcript
+from ..clients.asr import DetectedSpeech, Separated, Speakers, Transcript
 from ..clients.mixer import Media, Mix, Sound
 from ..policy.line import EngineUse, Placement, Source, Speech, Translation
 from ..policy.terminology import Terminology
@@ -19,6 +19,7 @@ EXTRACT = Handle("extract", Sound)
 ASR_ENGINES = Handle("engines:asr", dict[str, list[EngineUse]])
 DETECT = Handle("detect", DetectedSpeech)
 DIARIZE = Handle("diarize", Speakers)
+SEPARATE = Handle("separate", Separated)
 TRANSCRIPT = Handle("transcript", list[str])
 CAPTIONS = Handle("captions", Captions)
 THUMBNAIL = Handle("thumbnail", list[Artifact])

@@ -10,7 +10,7 @@ from onevoice_jobs.options import Loudness
 from onevoice_jobs.records import Artifact, Published
 from onevoice_kit.storage.base import ObjectRef
 
-from ..clients.asr import DetectedSpeech
+from ..clients.asr import DetectedSpeech, Separated
 from ..clients.mixer import Clip, Measurement, MeasureOrder, Media, Mix, MixOrder, MuxOrder, Sound, Track
 from ..policy.captions import Conformance, Spoken, conformance, from_srt, make_cues, to_srt, to_vtt
 from ..policy.line import Placement, Source, Speech, Translation, join
@@ -100,16 +100,18 @@ async def _save(tools: Tools, name: str, language: str, spoken: Sequence[Spoken]
 
 @dataclass(frozen=True, kw_only=True)
 class MixDub(Task[Mix]):
-    """Mixes the speech over the ducked original."""
+    """Mixes the speech over the original, which gives way to its separated background there, or else is ducked."""
 
     stage: ClassVar = "mixer"
     target: str
     sound: Handle[Sound]
+    separated: Handle[Separated]
     cuts: tuple[Handle[dict[str, Source]], ...]
     speech: tuple[Handle[Speech], ...]
     placements: Handle[dict[str, Placement]]
     loudness: Loudness
     duck_gain_db: float
+    separated_gain_db: float
 
     async def run(self, tools: Tools, given: Given) -> Mix:
         """Returns the mix with its measurements."""
@@ -120,7 +122,7 @@ class MixDub(Task[Mix]):
         return await tools.clients.mixer.mix(self._order(given), tools.prefix("mixer"), on_progress)
 
     def _order(self, given: Given) -> MixOrder:
-        sound = given(self.sound)
+        sound, separated = given(self.sound), given(self.separated).background
         lines = join(given.each(self.cuts), speech=given.each(self.speech), placements=given(self.placements))
         # Where the dub is silent the original stays as loud as it is: its line is not lost.
         dubbed = [(line.source, line.audio, line.placement) for line in lines if line.audio and line.placement]
@@ -129,9 +131,10 @@ class MixDub(Task[Mix]):
             clips=tuple(Clip(audio, placed.start_ms, placed.speed) for _, audio, placed in dubbed),
             duration_ms=sound.duration_ms,
             duck_ranges=tuple(_ducked(source, placed) for source, _, placed in dubbed),
-            duck_gain_db=self.duck_gain_db,
+            duck_gain_db=self.separated_gain_db if separated else self.duck_gain_db,
             loudness=self.loudness,
             source_loudness_lufs=sound.loudness_lufs,
+            separated=separated,
         )
 
 
@@ -179,6 +182,7 @@ class MeasureDub(Task[Measurements]):
 
     stage: ClassVar = "mixer"
     sound: Handle[Sound]
+    separated: Handle[Separated]
     speech_regions: Handle[DetectedSpeech]
     cuts: tuple[Handle[dict[str, Source]], ...]
     speech: tuple[Handle[Speech], ...]
@@ -198,7 +202,7 @@ class MeasureDub(Task[Measurements]):
         return MeasureOrder(
             media=given(self.muxed).media,
             voice=given(self.mix).voice,
-            original=sound.speech,
+            original=given(self.separated).voice or sound.speech,
             lines=tuple((line.id, *line.span) for line in lines if line.audio and line.span),
             speech_regions=given(self.speech_regions).regions,
             duration_ms=sound.duration_ms,

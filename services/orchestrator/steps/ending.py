@@ -13,7 +13,7 @@ from onevoice_jobs.costs import Cost
 from onevoice_jobs.records import Artifact, CompletedLanguage, JobError, Published
 from onevoice_kit.storage.base import ObjectRef
 
-from ..clients.asr import DetectedSpeech, Speakers, Transcript
+from ..clients.asr import DetectedSpeech, Separated, Speakers, Transcript
 from ..clients.mixer import Media, Sound
 from ..policy import quality, terminology
 from ..policy.costs import of_lines, of_terms
@@ -55,6 +55,7 @@ class Finish(Task[LanguageEnd]):
     sound: Handle[Sound]
     speech_regions: Handle[DetectedSpeech]
     speakers: Handle[Speakers]
+    separated: Handle[Separated]
     transcripts: tuple[Handle[Transcript], ...]
     cuts: tuple[Handle[dict[str, Source]], ...]
     translations: tuple[Handle[dict[str, Translation]], ...]
@@ -108,6 +109,7 @@ class Finish(Task[LanguageEnd]):
             "detection": [given(self.speech_regions).detector],
             "asr": [transcript.engine for transcript in given.each(self.transcripts)],
             "diarization": [given(self.speakers).engine],
+            "separation": [given(self.separated).engine],
             "translate": [line.translation.engine for line in lines if line.translation],
             "tts": [line.speech.engine for line in lines if line.speech and line.speech.engine],
         }
@@ -146,6 +148,7 @@ class Report(Task[Artifact]):
     media: Handle[Media]
     language: Handle[str]
     speech_regions: Handle[DetectedSpeech]
+    separated: Handle[Separated]
     transcripts: tuple[Handle[Transcript], ...]
     cuts: tuple[Handle[dict[str, Source]], ...]
     ends: tuple[Handle[LanguageEnd], ...]
@@ -160,6 +163,7 @@ class Report(Task[Artifact]):
             "language": given(self.language),
             "duration_ms": given(self.media).duration_ms,
             "unheard": [{"start_ms": start, "end_ms": end} for start, end in unheard],
+            "separation": {"engine": given(self.separated).engine.name, "reason": given(self.separated).reason},
             "cost": costs.report(heard),
         }
         sections = [end.section for end in given.each(self.ends)]

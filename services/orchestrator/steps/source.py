@@ -70,8 +70,8 @@ class Language(Task[str]):
 @dataclass(frozen=True, kw_only=True)
 class RecognitionEngines(Task[dict[str, list[EngineUse]]]):
     """
-    Lists the engines that detection, diarization, identification of the language and transcription may use, by their
-    identity. A run keeps its lists.
+    Lists the engines that detection, diarization, identification of the language, transcription and separation may use,
+    by their identity. A run keeps its lists.
     """
 
     stage: ClassVar = "asr"
@@ -79,10 +79,11 @@ class RecognitionEngines(Task[dict[str, list[EngineUse]]]):
     run_number: int
     """Not read: a new run lists anew."""
     engine: str
+    separator: str
 
     async def run(self, tools: Tools, given: Given) -> dict[str, list[EngineUse]]:
         """Returns the engines by kind, in the order of preference."""
-        return await tools.clients.asr.engines(self.engine)
+        return await tools.clients.asr.engines(self.engine, self.separator)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,12 @@ from services.asr.engines.registry import (
     DETECTION,
     DIARIZATION,
     IDENTIFICATION,
+    SEPARATION,
     TRANSCRIPTION,
     detection_engines,
     diarization_engines,
     identification_engines,
+    separation_engines,
     transcription_engines,
 )
 from services.asr.settings import AsrSettings
@@ -39,6 +41,7 @@ ENGINES: Mapping[str, Mapping[str, str]] = {
     "diarization": DIARIZATION,
     "identification": IDENTIFICATION,
     "detection": DETECTION,
+    "separation": SEPARATION,
     "translation": translation.ENGINES,
     "synthesis": synthesis.ENGINES,
 }
@@ -60,6 +63,7 @@ def registry(kind: str, name: str) -> Registry[Any, Any]:
         asr_diarization_engines=(name,),
         asr_identification_engines=(name,),
         asr_detection_engines=(name,),
+        asr_separation_engines=(name,),
     )
     match kind:
         case "transcription":
@@ -70,6 +74,8 @@ def registry(kind: str, name: str) -> Registry[Any, Any]:
             return identification_engines(asr)
         case "detection":
             return detection_engines(asr)
+        case "separation":
+            return separation_engines(asr)
         case "translation":
             return translation.translation_engines(TranslateSettings(translate_engines=(name,)))
         case _:

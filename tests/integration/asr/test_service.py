@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 
+import numpy as np
 import psutil
 import pytest
+import soundfile
 
 from onevoice.asr.v1 import asr_service_pb2
 from onevoice.common.v1 import media_pb2
 from onevoice_kit.errors import Busy, InvalidInput, NotFound, PreconditionFailed, Unavailable
+from onevoice_kit.grpc.converters import ref_from_proto, ref_to_proto
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.testing.waiting import eventually
 from tests.unit.asr import samples
@@ -67,6 +70,29 @@ async def test_everything_is_spoken_by_the_one_speaker(service, tmp_path):
     assert result.engine.name == "single"
 
 
+async def test_a_programme_is_separated_once_and_found_when_asked_again(start, tmp_path):
+    path = samples.write(tmp_path / "programme.flac", np.zeros((48_000, 2)), 48_000)
+    async with start(asr_workers=1, asr_separation_engines=("deepfilter",)) as service:
+        programme = ref_to_proto(await service.storage.put_file("tests/programme.flac", path, "audio/flac"))
+        request = asr_service_pb2.SeparateRequest(programme=programme, output_prefix="tests/asr")
+        first = await final_result(service.stub.Separate(request, timeout=120))
+        again = await final_result(service.stub.Separate(request, timeout=120))
+        async with service.storage.open_local(ref_from_proto(first.background)) as background:
+            assert soundfile.info(str(background)).frames == 48_000
+    assert (first.engine.name, first.reason) == ("deepfilter", "")
+    assert first.background.uri.startswith("file:///tests/asr/")
+    assert again == first
+
+
+async def test_without_a_separator_there_are_no_stems_and_a_reason(service, tmp_path):
+    programme = await service.store(tmp_path, samples.silence(1))
+    request = asr_service_pb2.SeparateRequest(programme=programme, output_prefix="tests/asr")
+    result = await final_result(service.stub.Separate(request, timeout=20))
+    assert not result.HasField("background")
+    assert not result.HasField("voice")
+    assert (result.engine.name, bool(result.reason)) == ("none", True)
+
+
 async def test_the_engines_are_listed_with_their_lineage(service):
     listed = await service.stub.ListEngines(asr_service_pb2.ListEnginesRequest(), timeout=20)
     (engine,) = listed.transcription
@@ -75,6 +101,7 @@ async def test_the_engines_are_listed_with_their_lineage(service):
     assert engine.version
     assert [(engine.name, engine.available) for engine in listed.diarization] == [("single", True)]
     assert [(engine.name, engine.available) for engine in listed.detection] == [("silero", True)]
+    assert [(engine.name, engine.available) for engine in listed.separation] == [("none", True)]
 
 
 @pytest.mark.parametrize(

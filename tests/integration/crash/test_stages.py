@@ -17,6 +17,7 @@ CALLS = (
     "ExtractAudio[extract]",
     "DetectSpeech[detect]",
     "Diarize[diarize]",
+    "Separate[separate]",
     "ListEngines[asr]",
     "Thumbnail[thumbnail]",
     "Transcribe[transcribe:1]",

@@ -27,6 +27,7 @@ STAGES = {
     "ExtractAudio",
     "DetectSpeech",
     "Diarize",
+    "Separate",
     "Transcribe",
     "Translate",
     "ListVoices",

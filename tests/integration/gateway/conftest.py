@@ -92,8 +92,13 @@ class Asr(asr_grpc.AsrServiceServicer):
         single = engine_pb2.Engine(name="single", version="1", languages=["en"], available=True)
         silero = engine_pb2.Engine(name="silero", model="v6", version="3", available=True)
         whisper = engine_pb2.Engine(name="whisper", model="base", version="1", languages=["en"], available=True)
+        deepfilter = engine_pb2.Engine(name="deepfilter", model="3", version="1", available=True)
         return asr_pb.ListEnginesResponse(
-            transcription=[engine], diarization=[single], detection=[silero], identification=[whisper]
+            transcription=[engine],
+            diarization=[single],
+            detection=[silero],
+            identification=[whisper],
+            separation=[deepfilter],
         )
 
 

@@ -178,6 +178,7 @@ async def test_the_catalogue_shows_what_can_be_dubbed_here(ada: User) -> None:
         "detection": ["silero"],
         "diarization": ["single"],
         "identification": ["whisper"],
+        "separation": ["deepfilter"],
         "translate": ["apertium", "openai"],
         "tts": ["espeak"],
     }

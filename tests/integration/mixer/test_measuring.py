@@ -154,6 +154,17 @@ def missing(measurement: Measurement) -> list[str]:
     return [line.id for line in measurement.lines if not line.present]
 
 
+async def test_a_voice_that_was_separated_leaves_less_than_one_that_was_ducked_and_the_music_does_not_count(
+    studio, film
+):
+    """A separator that leaves 5 % of the voice, at -6 dB, against a programme at -22 dB."""
+    stem = {"original": await studio.flac("stem", film.speech)}
+    separated = await studio.measure(await studio.finished(film.voice(), duck_db=-32.0), **stem)
+    ducked = await studio.measure(await studio.finished(film.voice(), duck_db=-22.0), **stem)
+    assert separated.residue_db < ducked.residue_db - 6
+    assert ducked.residue_db == pytest.approx(-22, abs=2)
+
+
 async def test_in_a_clean_file_every_line_is_found_where_it_is(studio, film, left_over):
     measured = await studio.measure(await studio.finished(film.voice()))
     assert missing(measured) == []

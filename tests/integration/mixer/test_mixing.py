@@ -15,7 +15,7 @@ import pytest
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.media_exec import Ffmpeg, MediaLimits
 from services.mixer.extraction import ExtractionJob
-from services.mixer.mixing.mixer import Mixer
+from services.mixer.mixing.mixer import Mixer, _parameters
 from services.mixer.mixing.plan import Clip, Loudness, MixJob, Range
 
 RATE = 48_000
@@ -46,6 +46,10 @@ def loudness_and_peak(path) -> tuple[float, float]:
     return float(loudness[-1]), float(peaks[-1])
 
 
+def level_db(sound: np.ndarray, of: np.ndarray) -> float:
+    return float(10 * np.log10((sound**2).mean() / (of**2).mean()))
+
+
 def delay_ms(found: np.ndarray, wanted: np.ndarray, at_ms: int) -> float:
     """Milliseconds by which the sound begins later than `at_ms`, by correlation."""
     room = RATE // 10
@@ -67,10 +71,14 @@ class Desk:
         name = f"clip{abs(hash((samples.tobytes(), rate)))}.wav"
         return Clip(await self.bench.store(self.bench.wav(name, samples, rate)), **placing)  # type: ignore[arg-type]
 
+    async def flac(self, name: str, samples: np.ndarray):
+        """Sound as a stored FLAC."""
+        wav = self.bench.wav(f"{name}.wav", samples)
+        return await self.bench.store(self.bench.make(f"{name}.flac", "-i", str(wav)))
+
     async def job(self, background: np.ndarray, clips: list[Clip], **changes) -> MixJob:
-        path = self.bench.make("background.flac", "-i", str(self.bench.wav("background.wav", background)))
         fields = {
-            "background": await self.bench.store(path),
+            "background": await self.flac("background", background),
             "clips": tuple(clips),
             "duration_ms": len(background) * 1000 // RATE,
             "duck_ranges": (),
@@ -194,6 +202,40 @@ async def test_the_background_is_lowered_by_the_requested_gain(desk):
     part = slice(int(3.1 * RATE), int(5.9 * RATE))
     fall = 10 * np.log10((found[part] ** 2).mean() / (background[part] ** 2).mean())
     assert fall == pytest.approx(-15.0, abs=0.3)
+
+
+async def test_a_separated_background_sounds_under_the_lines_and_the_programme_between_them(desk):
+    background, voice = chord(9), speech(9, seed=5)[:, None] * np.ones(2)
+    programme, ranges = background + voice, (Range(3000, 6000),)
+    stem = await desk.flac("separated", background)
+    mix = await desk.mix(programme, [], duck_ranges=ranges, duck_gain_db=-6.0, separated=stem)
+    found = await desk.bench.samples(mix.audio)
+    under, before = slice(int(3.1 * RATE), int(5.9 * RATE)), slice(int(0.5 * RATE), int(2.8 * RATE))
+    assert level_db(found[under] - background[under] / 2, background[under]) < -30
+    assert level_db(found[before], programme[before]) == pytest.approx(0, abs=0.2)
+    assert level_db(found[before] - background[before], voice[before]) == pytest.approx(0, abs=1)
+    again = await desk.mix(programme, [], duck_ranges=ranges, duck_gain_db=-6.0, separated=stem)
+    ducked = await desk.mix(programme, [], duck_ranges=ranges, duck_gain_db=-6.0)
+    assert again == mix
+    assert ducked.audio.uri != mix.audio.uri
+
+
+async def test_a_separated_background_does_not_move_the_loudness_from_the_requested_one(desk):
+    clips = [await desk.clip(speech(3), start_ms=start) for start in (1000, 6000)]
+    ranges = tuple(Range(clip.start_ms, clip.start_ms + 3000) for clip in clips)
+    background = chord(10, 0.05)
+    programme = background + speech(10, seed=7)[:, None] * np.ones(2)
+    changes = {"duck_ranges": ranges, "duck_gain_db": -6.0, "separated": await desk.flac("separated", background)}
+    mix = await desk.mix(programme, clips, source_loudness_lufs=-21.5, **changes)
+    assert loudness_and_peak(await desk.bench.fetch(mix.audio))[0] == pytest.approx(-21.5, abs=0.5)
+
+
+async def test_without_a_separated_background_a_mix_has_the_key_that_it_had_before_there_were_any(desk):
+    job = await desk.job(chord(1), [])
+    assert "separated" not in _parameters(job)
+    assert _parameters(replace(job, separated=job.background)) == _parameters(job) | {
+        "separated": job.background.sha256
+    }
 
 
 @pytest.mark.parametrize("speed", [0.9, 1.003, 1.1, 1.25])
@@ -404,6 +446,7 @@ from services.mixer.mixing.ducking import Ducker
 from services.mixer.mixing.levels import LevelMeter, levels_of_clip
 from services.mixer.mixing.passes import Gains, Outputs, measure, render
 from services.mixer.mixing.plan import Range
+from services.mixer.mixing.under import Ducked, ducked_levels
 from services.mixer.mixing.voice import Placed, Voice
 
 class Noise(io.RawIOBase):
@@ -422,11 +465,11 @@ ranges = [Range(clip.start // 48, clip.end // 48) for clip in clips]
 meter = LevelMeter(2)
 for _ in range(total // 96_000):
     meter.add(np.frombuffer(Noise.data, dtype="<f4").reshape(-1, 2))
-parts = measure(meter.levels(), Ducker(ranges, -15), clips, total)
+parts = measure(ducked_levels(meter.levels(), Ducker(ranges, -15), total), clips, total)
 gains = Gains(parts.solve(-20), 3.0, -1.5)
 with open(os.devnull, "wb") as out:
-    voice, ducker = Voice(scratch, clips), Ducker(ranges, -15)
-    measured = render(Noise(), ducker, voice, total, gains, Outputs(out), lambda fraction: None)
+    under = Ducked(Noise(), Ducker(ranges, -15))
+    measured = render(under, Voice(scratch, clips), total, gains, Outputs(out), lambda fraction: None)
 assert measured.limited
 with open("/proc/self/status") as status:
     print(next(line.split()[1] for line in status if line.startswith("VmHWM")))

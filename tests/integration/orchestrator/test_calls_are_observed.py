@@ -23,6 +23,7 @@ CALLS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "DetectSpeech": lambda asr: asr.detect(AUDIO, 20_000),
     "Transcribe": lambda asr: asr.transcribe(AUDIO, REGIONS, "en", "auto"),
     "Diarize": lambda asr: asr.diarize(AUDIO, REGIONS, 20_000, 0),
+    "Separate": lambda asr: asr.separate(AUDIO, 20_000, "users/a/jobs/b/asr", ""),
 }
 
 

@@ -18,7 +18,7 @@ from onevoice_jobs.options import JobOptions
 from onevoice_jobs.records import JobRecord
 from onevoice_jobs.states import JobStatus, LanguageStatus
 from onevoice_kit.db import transaction, uuid7
-from onevoice_kit.errors import InvalidInput, PreconditionFailed, Unavailable
+from onevoice_kit.errors import Internal, InvalidInput, PreconditionFailed, Unavailable
 from onevoice_kit.queue.base import Message
 from onevoice_kit.queue.outbox import enqueue
 from onevoice_kit.testing.waiting import eventually
@@ -41,6 +41,8 @@ async def test_a_job_goes_from_its_message_to_its_results(deployment, script: Sc
     measured = first["metrics"]["measured"]
     assert (measured["coverage"], measured["dropped"], report["source"]["unheard"]) == (1.0, 0, [])
     assert first["lineage"]["tts"] == {"name": "instant", "model": "none", "version": "1"}
+    assert first["lineage"]["separation"] == first["lineage"]["tts"]
+    assert report["source"]["separation"] == {"engine": "instant", "reason": ""}
     assert report["source"]["cost"] == [{"stage": "asr", "engine": "instant", "usd": "0.021000"}]
     assert {cost["stage"]: cost["usd"] for cost in first["cost"]} == {"translate": None, "tts": "0.007500"}
     assert report["cost_usd"] is None
@@ -65,6 +67,24 @@ async def test_words_that_cannot_be_right_stop_a_job_before_they_are_translated_
         assert (script.count("Translate"), script.released_credits) == (0, 1)
         forced = await deployment.ended(await deployment.submit(options=JobOptions(force=True)))
     assert forced.status is JobStatus.COMPLETED
+
+
+async def test_a_job_whose_separation_fails_ducks_and_its_report_gives_the_reason(deployment, script: Script) -> None:
+    """With the stems the background stays under the lines, and the voice is what must vanish."""
+    async with deployment.worker():
+        await deployment.ended(await deployment.submit(target_languages=("es",)))
+        script.faults["Separate"] = fails(Internal("The separator broke."))
+        job = await deployment.ended(await deployment.submit(target_languages=("es",)))
+    assert job.status is JobStatus.COMPLETED
+    separated, ducked = script.requests("Mix")
+    assert (separated.separated.uri, separated.duck_gain_db) == ("file:///background.flac", -6.0)
+    assert (ducked.HasField("separated"), ducked.duck_gain_db) == (False, -22.0)
+    assert {request.background.uri for request in (separated, ducked)} == {"file:///programme.flac"}
+    originals = [request.original.uri for request in script.requests("Measure")]
+    assert originals == ["file:///voice.flac", "file:///speech.flac"]
+    report = await _report(deployment, job)
+    assert report["source"]["separation"] == {"engine": "none", "reason": "The separator broke."}
+    assert report["languages"][0]["lineage"]["separation"]["name"] == "none"
 
 
 async def test_every_line_is_announced_once_and_the_end_last(deployment, script: Script) -> None:
@@ -298,7 +318,13 @@ async def test_a_resumed_job_settles_its_new_reservation_and_does_only_what_is_l
 
 
 @pytest.mark.parametrize(
-    ("kind", "repeated"), [("synthesis", "Synthesize"), ("detection", "DetectSpeech"), ("diarization", "Diarize")]
+    ("kind", "repeated"),
+    [
+        ("synthesis", "Synthesize"),
+        ("detection", "DetectSpeech"),
+        ("diarization", "Diarize"),
+        ("separation", "Separate"),
+    ],
 )
 async def test_a_job_resumed_after_an_engine_has_changed_does_over_only_what_depends_on_it(
     deployment, script: Script, monkeypatch: pytest.MonkeyPatch, kind: str, repeated: str
@@ -316,7 +342,7 @@ async def test_a_job_resumed_after_an_engine_has_changed_does_over_only_what_dep
     async with deployment.worker():
         job = await deployment.ended(job_id)
     assert job.status is JobStatus.COMPLETED
-    once = {"ExtractAudio": 1, "DetectSpeech": 1, "Diarize": 1, "Transcribe": 3, "Translate": 3}
+    once = {"ExtractAudio": 1, "DetectSpeech": 1, "Diarize": 1, "Separate": 1, "Transcribe": 3, "Translate": 3}
     expected = {**once, "Synthesize": script.segments}
     expected[repeated] *= 2
     assert {method: script.count(method) for method in expected} == expected

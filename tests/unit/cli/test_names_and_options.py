@@ -60,7 +60,7 @@ def test_only_given_options_are_sent():
         burn_in=True,
         speakers=2,
         force=True,
-        engines={"asr": "deepgram", "tts": ""},
+        engines={"asr": "deepgram", "separation": "none", "tts": ""},
         terminology="off",
     ).body()
     assert full == {
@@ -71,7 +71,7 @@ def test_only_given_options_are_sent():
         "burn_in_captions": True,
         "speakers": 2,
         "force": True,
-        "engines": {"asr": "deepgram"},
+        "engines": {"asr": "deepgram", "separation": "none"},
         "terminology": "off",
     }
 

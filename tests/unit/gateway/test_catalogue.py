@@ -15,6 +15,7 @@ POCKETSPHINX = EngineInfo("pocketsphinx", "", "5", frozenset({"en"}), True)
 WHISPER = EngineInfo("whisper", "", "1", frozenset({"en", "de"}), True)
 APERTIUM = EngineInfo("apertium", "", "3", frozenset({"en"}), True, frozenset({("en", "es"), ("en", "ca")}))
 OPENAI = EngineInfo("openai", "", "1", frozenset({"de"}), True, frozenset({("de", "es")}))
+DEEPFILTER = EngineInfo("deepfilter", "", "1", frozenset(), True)
 ESPEAK = EngineInfo("espeak", "", "1", frozenset({"es", "ca"}), True)
 FISH = EngineInfo("fish", "", "1", frozenset({"es"}), True)
 VOICES = (
@@ -34,7 +35,7 @@ class Stages:
 
     async def asr_engines(self):
         self.asked += 1
-        return AsrEngines(self.asr, (), identification=self.identification)
+        return AsrEngines(self.asr, (), identification=self.identification, separation=(DEEPFILTER,))
 
     async def translation_engines(self):
         return self.translation
@@ -100,6 +101,11 @@ async def test_a_named_engine_must_serve_the_languages_itself():
     assert await Catalogue(Stages(), 60).check(needs("es", tts_engine="fish")) == "en"
     assert await refused(Stages(), needs("ca", tts_engine="fish")) == "unsupported_language_pair"
     assert await refused(Stages(), needs("es", tts_engine="nobody")) == "unknown_engine"
+
+
+async def test_a_separator_serves_every_language_and_must_exist():
+    assert await Catalogue(Stages(), 60).check(needs("es", separation_engine="deepfilter")) == "en"
+    assert await refused(Stages(), needs("es", separation_engine="nobody")) == "unknown_engine"
 
 
 async def test_voices_belong_to_a_target_language_and_to_the_requested_engine():

@@ -11,6 +11,7 @@ from services.mixer.mixing.levels import LevelMeter, Levels, levels_of_clip
 from services.mixer.mixing.loudness import HopMeter, KFilter, integrated
 from services.mixer.mixing.passes import measure
 from services.mixer.mixing.plan import Range
+from services.mixer.mixing.under import ducked_levels
 from services.mixer.mixing.voice import Placed
 
 SECONDS = 30
@@ -49,7 +50,8 @@ def test_the_loudness_is_that_of_the_whole_mix_within_a_twentieth_of_a_unit(duck
     ducker, meter = Ducker(ranges, duck_db), HopMeter(2)
     for begin, block in zip(range(0, total, BLOCK), blocks(background), strict=True):
         meter.add(ducker.apply(begin, block) + np.float32(voice_gain) * spoken[begin : begin + BLOCK])
-    parts = measure(levels(background), Ducker(ranges, duck_db), clips, total)
+    under = ducked_levels(levels(background), Ducker(ranges, duck_db), total)
+    parts = measure(under, clips, total)
     assert parts.loudness(voice_gain) == pytest.approx(integrated(meter.energies()), abs=0.05)
     assert parts.peak >= np.abs(background).max() - 1e-6
 
@@ -63,7 +65,7 @@ def test_levels_are_stored_as_they_are():
 
 def test_a_background_that_is_shorter_or_longer_than_the_mix_counts_as_far_as_both_go():
     sound, total = levels(speech(3, 4, channels=2)), 2 * RATE
-    longer, shorter = (measure(sound, Ducker([], 0), [], length) for length in (total, 5 * RATE))
+    longer, shorter = (measure(ducked_levels(sound, Ducker([], 0), length), [], length) for length in (total, 5 * RATE))
     assert np.array_equal(longer.background, sound.hops()[:20])
     assert np.array_equal(shorter.background, np.pad(sound.hops(), (0, 20)))
 

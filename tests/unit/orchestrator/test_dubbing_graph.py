@@ -156,6 +156,7 @@ def with_engines(**engines: str) -> JobRecord:
         (replace(JOB, source_language="en-GB"), {"language", "check:language"}),
         (with_options(source_language="en-GB"), {"language", "check:language"}),
         (with_engines(asr="other"), {"engines:asr", "transcribe:0", "transcribe:1"}),
+        (with_engines(separation="none"), {"engines:asr", "separate"}),
         (
             with_engines(translate="other"),
             {f"translate:{lang}:{n}" for lang in ("es", "ca") for n in (0, 1)}
@@ -191,6 +192,7 @@ def test_a_change_of_an_option_runs_the_steps_that_take_it_and_no_others(job: Jo
     [
         ({"default_source_language": "de"}, {"language"}),
         ({"duck_gain_db": -10.0}, {"mix:es", "mix:ca"}),
+        ({"separated_gain_db": 0.0}, {"mix:es", "mix:ca"}),
         ({"worker_lease_s": 60.0, "max_concurrent_tts": 1}, set()),
     ],
 )
@@ -214,6 +216,7 @@ def test_another_engine_runs_the_steps_of_its_stage_and_language_and_no_others()
         ("engines:asr", "detection"): {"detect"},
         ("engines:asr", "diarization"): {"diarize"},
         ("engines:asr", "identification"): {"language", "check:language"},
+        ("engines:asr", "separation"): {"separate"},
         ("engines:asr", "transcription"): {"transcribe:0", "transcribe:1"},
     }
     for lang in ("es", "ca"):

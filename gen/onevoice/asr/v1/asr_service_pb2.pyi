@@ -429,6 +429,112 @@ class IdentifyLanguageResponse(_message.Message):
 Global___IdentifyLanguageResponse: _TypeAlias = IdentifyLanguageResponse  # noqa: Y015
 
 @_typing.final
+class SeparateRequest(_message.Message):
+    """Request of Separate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    OUTPUT_PREFIX_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    output_prefix: _builtins.str
+    """Key prefix under which the audio is stored, without a trailing slash."""
+    engine: _builtins.str
+    """Name of the engine; empty takes the first configured that can work."""
+    @_builtins.property
+    def programme(self) -> _media_pb2.ObjectRef:
+        """The programme: FLAC or WAV, 48 kHz, stereo."""
+
+    def __init__(
+        self,
+        *,
+        programme: _media_pb2.ObjectRef | None = ...,
+        output_prefix: _builtins.str = ...,
+        engine: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["programme", b"programme"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "output_prefix", b"output_prefix", "programme", b"programme"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeparateRequest: _TypeAlias = SeparateRequest  # noqa: Y015
+
+@_typing.final
+class SeparateResponse(_message.Message):
+    """Message of the Separate stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> _progress_pb2.Progress:
+        """Progress of the separation."""
+
+    @_builtins.property
+    def result(self) -> Global___SeparateResult:
+        """The result."""
+
+    def __init__(
+        self,
+        *,
+        progress: _progress_pb2.Progress | None = ...,
+        result: Global___SeparateResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "progress", b"progress", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["progress", "result"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___SeparateResponse: _TypeAlias = SeparateResponse  # noqa: Y015
+
+@_typing.final
+class SeparateResult(_message.Message):
+    """Result of Separate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKGROUND_FIELD_NUMBER: _builtins.int
+    VOICE_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Sentences on the cause where nothing was separated; else empty."""
+    @_builtins.property
+    def background(self) -> _media_pb2.ObjectRef:
+        """The programme without its voices, on its timeline and as long to the sample: FLAC, 48 kHz, stereo. Not set where
+        nothing was separated: the programme is then to be ducked.
+        """
+
+    @_builtins.property
+    def voice(self) -> _media_pb2.ObjectRef:
+        """The voices that were taken out, on the same timeline: FLAC, 16 kHz, mono. Set with `background`."""
+
+    @_builtins.property
+    def engine(self) -> _engine_pb2.EngineUse:
+        """The engine used; `none` where nothing was separated."""
+
+    def __init__(
+        self,
+        *,
+        background: _media_pb2.ObjectRef | None = ...,
+        voice: _media_pb2.ObjectRef | None = ...,
+        engine: _engine_pb2.EngineUse | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "engine", b"engine", "voice", b"voice"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "engine", b"engine", "reason", b"reason", "voice", b"voice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeparateResult: _TypeAlias = SeparateResult  # noqa: Y015
+
+@_typing.final
 class ListEnginesRequest(_message.Message):
     """Request of ListEngines."""
 
@@ -455,6 +561,7 @@ class ListEnginesResponse(_message.Message):
     DIARIZATION_FIELD_NUMBER: _builtins.int
     DETECTION_FIELD_NUMBER: _builtins.int
     IDENTIFICATION_FIELD_NUMBER: _builtins.int
+    SEPARATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def transcription(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
         """Engines for Transcribe, in the configured order of preference."""
@@ -471,6 +578,10 @@ class ListEnginesResponse(_message.Message):
     def identification(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
         """Engines for IdentifyLanguage, in the configured order of preference."""
 
+    @_builtins.property
+    def separation(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
+        """Engines for Separate, in the configured order of preference."""
+
     def __init__(
         self,
         *,
@@ -478,10 +589,11 @@ class ListEnginesResponse(_message.Message):
         diarization: _abc.Iterable[_engine_pb2.Engine] | None = ...,
         detection: _abc.Iterable[_engine_pb2.Engine] | None = ...,
         identification: _abc.Iterable[_engine_pb2.Engine] | None = ...,
+        separation: _abc.Iterable[_engine_pb2.Engine] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detection", b"detection", "diarization", b"diarization", "identification", b"identification", "transcription", b"transcription"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detection", b"detection", "diarization", b"diarization", "identification", b"identification", "separation", b"separation", "transcription", b"transcription"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

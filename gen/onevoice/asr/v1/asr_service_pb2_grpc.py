@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AsrServiceStub:
-    """Recognises speech in stored audio. Every call is idempotent.
+    """Recognises speech in stored audio, and separates it from the rest. Every call is idempotent.
     """
 
     def __init__(self, channel):
@@ -55,6 +55,11 @@ class AsrServiceStub:
                 request_serializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.IdentifyLanguageRequest.SerializeToString,
                 response_deserializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.IdentifyLanguageResponse.FromString,
                 _registered_method=True)
+        self.Separate = channel.unary_stream(
+                '/onevoice.asr.v1.AsrService/Separate',
+                request_serializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.SeparateRequest.SerializeToString,
+                response_deserializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.SeparateResponse.FromString,
+                _registered_method=True)
         self.ListEngines = channel.unary_unary(
                 '/onevoice.asr.v1.AsrService/ListEngines',
                 request_serializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.ListEnginesRequest.SerializeToString,
@@ -63,7 +68,7 @@ class AsrServiceStub:
 
 
 class AsrServiceServicer:
-    """Recognises speech in stored audio. Every call is idempotent.
+    """Recognises speech in stored audio, and separates it from the rest. Every call is idempotent.
     """
 
     def DetectSpeech(self, request, context):
@@ -90,6 +95,14 @@ class AsrServiceServicer:
 
     def IdentifyLanguage(self, request, context):
         """Identifies the language that is spoken, from some of the regions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Separate(self, request, context):
+        """Separates the voices of a programme from its background. A repeat finds what the first call stored.
+        INVALID_ARGUMENT `invalid_audio`, `unsupported_audio` for a programme that is not as ExtractAudio makes it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,6 +138,11 @@ def add_AsrServiceServicer_to_server(servicer, server):
                     request_deserializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.IdentifyLanguageRequest.FromString,
                     response_serializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.IdentifyLanguageResponse.SerializeToString,
             ),
+            'Separate': grpc.unary_stream_rpc_method_handler(
+                    servicer.Separate,
+                    request_deserializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.SeparateRequest.FromString,
+                    response_serializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.SeparateResponse.SerializeToString,
+            ),
             'ListEngines': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEngines,
                     request_deserializer=onevoice_dot_asr_dot_v1_dot_asr__service__pb2.ListEnginesRequest.FromString,
@@ -139,7 +157,7 @@ def add_AsrServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AsrService:
-    """Recognises speech in stored audio. Every call is idempotent.
+    """Recognises speech in stored audio, and separates it from the rest. Every call is idempotent.
     """
 
     @staticmethod
@@ -240,6 +258,33 @@ class AsrService:
             '/onevoice.asr.v1.AsrService/IdentifyLanguage',
             onevoice_dot_asr_dot_v1_dot_asr__service__pb2.IdentifyLanguageRequest.SerializeToString,
             onevoice_dot_asr_dot_v1_dot_asr__service__pb2.IdentifyLanguageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Separate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/onevoice.asr.v1.AsrService/Separate',
+            onevoice_dot_asr_dot_v1_dot_asr__service__pb2.SeparateRequest.SerializeToString,
+            onevoice_dot_asr_dot_v1_dot_asr__service__pb2.SeparateResponse.FromString,
             options,
             channel_credentials,
             insecure,

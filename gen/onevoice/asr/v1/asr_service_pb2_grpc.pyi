@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AsrServiceStub:
-    """Recognises speech in stored audio. Every call is idempotent."""
+    """Recognises speech in stored audio, and separates it from the rest. Every call is idempotent."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -43,12 +43,16 @@ class AsrServiceStub:
     """Finds the speakers and their turns."""
     IdentifyLanguage: _grpc.UnaryUnaryMultiCallable[_asr_service_pb2.IdentifyLanguageRequest, _asr_service_pb2.IdentifyLanguageResponse]
     """Identifies the language that is spoken, from some of the regions."""
+    Separate: _grpc.UnaryStreamMultiCallable[_asr_service_pb2.SeparateRequest, _asr_service_pb2.SeparateResponse]
+    """Separates the voices of a programme from its background. A repeat finds what the first call stored.
+    INVALID_ARGUMENT `invalid_audio`, `unsupported_audio` for a programme that is not as ExtractAudio makes it.
+    """
     ListEngines: _grpc.UnaryUnaryMultiCallable[_asr_service_pb2.ListEnginesRequest, _asr_service_pb2.ListEnginesResponse]
     """Lists the engines of this deployment."""
 
 @_typing.type_check_only
 class AsrServiceAsyncStub(AsrServiceStub):
-    """Recognises speech in stored audio. Every call is idempotent."""
+    """Recognises speech in stored audio, and separates it from the rest. Every call is idempotent."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     DetectSpeech: _aio.UnaryStreamMultiCallable[_asr_service_pb2.DetectSpeechRequest, _asr_service_pb2.DetectSpeechResponse]  # type: ignore[assignment]
@@ -61,11 +65,15 @@ class AsrServiceAsyncStub(AsrServiceStub):
     """Finds the speakers and their turns."""
     IdentifyLanguage: _aio.UnaryUnaryMultiCallable[_asr_service_pb2.IdentifyLanguageRequest, _asr_service_pb2.IdentifyLanguageResponse]  # type: ignore[assignment]
     """Identifies the language that is spoken, from some of the regions."""
+    Separate: _aio.UnaryStreamMultiCallable[_asr_service_pb2.SeparateRequest, _asr_service_pb2.SeparateResponse]  # type: ignore[assignment]
+    """Separates the voices of a programme from its background. A repeat finds what the first call stored.
+    INVALID_ARGUMENT `invalid_audio`, `unsupported_audio` for a programme that is not as ExtractAudio makes it.
+    """
     ListEngines: _aio.UnaryUnaryMultiCallable[_asr_service_pb2.ListEnginesRequest, _asr_service_pb2.ListEnginesResponse]  # type: ignore[assignment]
     """Lists the engines of this deployment."""
 
 class AsrServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Recognises speech in stored audio. Every call is idempotent."""
+    """Recognises speech in stored audio, and separates it from the rest. Every call is idempotent."""
 
     @_abc_1.abstractmethod
     def DetectSpeech(
@@ -100,6 +108,16 @@ class AsrServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_asr_service_pb2.IdentifyLanguageResponse, _abc.Awaitable[_asr_service_pb2.IdentifyLanguageResponse]]:
         """Identifies the language that is spoken, from some of the regions."""
+
+    @_abc_1.abstractmethod
+    def Separate(
+        self,
+        request: _asr_service_pb2.SeparateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_asr_service_pb2.SeparateResponse], _abc.AsyncIterator[_asr_service_pb2.SeparateResponse]]:
+        """Separates the voices of a programme from its background. A repeat finds what the first call stored.
+        INVALID_ARGUMENT `invalid_audio`, `unsupported_audio` for a programme that is not as ExtractAudio makes it.
+        """
 
     @_abc_1.abstractmethod
     def ListEngines(

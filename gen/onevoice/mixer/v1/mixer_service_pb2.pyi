@@ -354,10 +354,11 @@ class MixRequest(_message.Message):
     LOUDNESS_FIELD_NUMBER: _builtins.int
     SOURCE_LOUDNESS_LUFS_FIELD_NUMBER: _builtins.int
     OUTPUT_PREFIX_FIELD_NUMBER: _builtins.int
+    SEPARATED_FIELD_NUMBER: _builtins.int
     duration_ms: _builtins.int
     """Length of the output, milliseconds."""
     duck_gain_db: _builtins.float
-    """Gain of the background where ducked, dB, at most 0. 0 leaves it alone."""
+    """Gain of the background where ducked, dB, at most 0. 0 leaves it alone. With `separated` it is the gain of that."""
     loudness: Global___LoudnessPreset.ValueType
     """Loudness of the mix."""
     source_loudness_lufs: _builtins.float
@@ -366,7 +367,7 @@ class MixRequest(_message.Message):
     """Key prefix under which the audio is stored, without a trailing slash."""
     @_builtins.property
     def background(self) -> _media_pb2.ObjectRef:
-        """The background: FLAC or WAV, 48 kHz, stereo; the programme itself, or what a separator left of it."""
+        """The background: FLAC or WAV, 48 kHz, stereo; the programme itself."""
 
     @_builtins.property
     def clips(self) -> _containers.RepeatedCompositeFieldContainer[Global___Clip]:
@@ -375,6 +376,12 @@ class MixRequest(_message.Message):
     @_builtins.property
     def duck_ranges(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.TimeRange]:
         """Ranges in which the background is ducked (original speech, and the clips over it); overlapping ranges are joined."""
+
+    @_builtins.property
+    def separated(self) -> _media_pb2.ObjectRef:
+        """The background without its voices, on the same timeline: FLAC or WAV, 48 kHz, stereo. Where set, it takes the place
+        of `background` in the duck ranges; outside them `background` stays as it is.
+        """
 
     def __init__(
         self,
@@ -387,10 +394,11 @@ class MixRequest(_message.Message):
         loudness: Global___LoudnessPreset.ValueType = ...,
         source_loudness_lufs: _builtins.float = ...,
         output_prefix: _builtins.str = ...,
+        separated: _media_pb2.ObjectRef | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["background", b"background"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "separated", b"separated"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "clips", b"clips", "duck_gain_db", b"duck_gain_db", "duck_ranges", b"duck_ranges", "duration_ms", b"duration_ms", "loudness", b"loudness", "output_prefix", b"output_prefix", "source_loudness_lufs", b"source_loudness_lufs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["background", b"background", "clips", b"clips", "duck_gain_db", b"duck_gain_db", "duck_ranges", b"duck_ranges", "duration_ms", b"duration_ms", "loudness", b"loudness", "output_prefix", b"output_prefix", "separated", b"separated", "source_loudness_lufs", b"source_loudness_lufs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -97,7 +97,7 @@ class MixerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Mix(self, request, context):
-        """Mixes spoken clips over the ducked programme.
+        """Mixes spoken clips over the programme, which is ducked under them or gives way to its separated background.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,7 +45,7 @@ class MixerServiceStub:
     Thumbnail: _grpc.UnaryStreamMultiCallable[_mixer_service_pb2.ThumbnailRequest, _mixer_service_pb2.ThumbnailResponse]
     """Takes a picture of the video."""
     Mix: _grpc.UnaryStreamMultiCallable[_mixer_service_pb2.MixRequest, _mixer_service_pb2.MixResponse]
-    """Mixes spoken clips over the ducked programme."""
+    """Mixes spoken clips over the programme, which is ducked under them or gives way to its separated background."""
     Mux: _grpc.UnaryStreamMultiCallable[_mixer_service_pb2.MuxRequest, _mixer_service_pb2.MuxResponse]
     """Puts video, sound and subtitles into one file."""
     Measure: _grpc.UnaryStreamMultiCallable[_mixer_service_pb2.MeasureRequest, _mixer_service_pb2.MeasureResponse]
@@ -70,7 +70,7 @@ class MixerServiceAsyncStub(MixerServiceStub):
     Thumbnail: _aio.UnaryStreamMultiCallable[_mixer_service_pb2.ThumbnailRequest, _mixer_service_pb2.ThumbnailResponse]  # type: ignore[assignment]
     """Takes a picture of the video."""
     Mix: _aio.UnaryStreamMultiCallable[_mixer_service_pb2.MixRequest, _mixer_service_pb2.MixResponse]  # type: ignore[assignment]
-    """Mixes spoken clips over the ducked programme."""
+    """Mixes spoken clips over the programme, which is ducked under them or gives way to its separated background."""
     Mux: _aio.UnaryStreamMultiCallable[_mixer_service_pb2.MuxRequest, _mixer_service_pb2.MuxResponse]  # type: ignore[assignment]
     """Puts video, sound and subtitles into one file."""
     Measure: _aio.UnaryStreamMultiCallable[_mixer_service_pb2.MeasureRequest, _mixer_service_pb2.MeasureResponse]  # type: ignore[assignment]
@@ -116,7 +116,7 @@ class MixerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _mixer_service_pb2.MixRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_mixer_service_pb2.MixResponse], _abc.AsyncIterator[_mixer_service_pb2.MixResponse]]:
-        """Mixes spoken clips over the ducked programme."""
+        """Mixes spoken clips over the programme, which is ducked under them or gives way to its separated background."""
 
     @_abc_1.abstractmethod
     def Mux(
