@@ -13,8 +13,8 @@ from onevoice_jobs.events import STEP_RETRIED
 from onevoice_jobs.records import Event, JobError, Published, StepResult
 from onevoice_kit.errors import OneVoiceError
 
+from .pipeline.checkpoints import FAILED, Checkpoint
 from .pipeline.dubbing import scope_end
-from .pipeline.executor import FAILED, Checkpoint
 from .steps.context import JobContext
 from .steps.ending import failed_language, language_failed
 from .steps.graph import Json, Step
@@ -90,6 +90,10 @@ class JobJournal:
             if (published.events or not step.pure) and (self._later is None or self._later.done()):
                 self._later = asyncio.create_task(self._write_later())
 
+    async def amend(self, step: Step, checkpoint: Checkpoint) -> None:
+        """Stores another output of a step that has one, before this returns."""
+        await self._write(StepResult(step.key, checkpoint.input_hash, {"value": checkpoint.output}))
+
     async def _write_later(self) -> None:
         pause_s = STORED_WITHIN_S
         while self._waiting:
@@ -114,7 +118,12 @@ class JobJournal:
                 if result.key in self._waiting:
                     await self._write_all(list(self._waiting.values()))
         finally:
-            self._waiting.pop(result.key, None)
+            self._forget(result)
+
+    def _forget(self, result: StepResult) -> None:
+        """Waits for its write no more; another result of its step does."""
+        if self._waiting.get(result.key) is result:
+            del self._waiting[result.key]
 
     async def _write_waiting(self) -> None:
         async with self._writing:
@@ -129,7 +138,7 @@ class JobJournal:
             raise
         self._unsure = False
         for written in results:
-            self._waiting.pop(written.key, None)  # who waited for it may have gone
+            self._forget(written)
 
     async def retrying(self, step: Step, error: OneVoiceError, attempt: int, delay_s: float) -> None:
         """Publishes that a step is retried."""

@@ -9,7 +9,40 @@ _FAILURES = f"{_OPENAI}test_a_failure_of_the_endpoint_has_our_class_and_is_not_r
 
 _CT2 = "tests/unit/translate/test_ct2"
 
+_EXECUTOR = "services/orchestrator/pipeline/executor.py"
+_REMEDIES, _RECASTING = "tests/unit/orchestrator/test_remedies.py::", "tests/unit/orchestrator/test_recasting.py::"
+
+_JOURNAL = "tests/unit/orchestrator/test_journal.py::"
+
 ENGINES = (
+    Mutation(
+        "recast: a scope begins anew while a call of it is in flight",
+        _EXECUTOR,
+        "if scope not in busy and not self._ending",
+        "if not self._ending",
+        (f"{_REMEDIES}test_calls_in_flight_end_and_are_stored_before_the_scope_begins_anew",),
+    ),
+    Mutation(
+        "recast: that an engine is out is lost with the worker",
+        _EXECUTOR,
+        "await self._record(partial(self._journal.amend, steps[key], checkpoint))",
+        "pass",
+        (f"{_REMEDIES}test_a_run_that_broke_off_after_the_remedy_goes_on_with_it",),
+    ),
+    Mutation(
+        "recast: an engine that the user named is replaced",
+        "services/orchestrator/steps/language.py",
+        "if self.wanted or engine !=",
+        "if engine !=",
+        (f"{_RECASTING}test_an_engine_or_a_voice_that_the_user_has_named_is_not_replaced",),
+    ),
+    Mutation(
+        "recast: a result that replaces one under way is never written",
+        "services/orchestrator/journal.py",
+        "if self._waiting.get(result.key) is result:",
+        "if result.key in self._waiting:",
+        (f"{_JOURNAL}test_a_result_that_replaces_one_whose_write_is_under_way_is_written_after_it",),
+    ),
     Mutation(
         "meaning: a translation of another line is not flagged",
         "services/translate/translation.py",

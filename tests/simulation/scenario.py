@@ -26,6 +26,8 @@ class Spec:
     """Languages that the translator does not serve."""
     bad: str = ""
     """The call that finds the source to be bad: `mixer.probe`, `asr.detect`, or none."""
+    broken: bool = False
+    """True where the first engine of synthesis does not work, so that its speakers are recast."""
 
     @property
     def duration_ms(self) -> int:
@@ -60,16 +62,18 @@ def submissions(seed: int, cancels: float) -> list[Submission]:
     rng = random.Random(f"scenario {seed}")
     count = rng.choice([1, 2, 3, 4, 5])
     users = [UUID(int=rng.getrandbits(128)) for _ in range(2)]
-    return [_submission(rng, users, cancels, number) for number in range(count)]
+    broken = random.Random(f"engines {seed}").random() < 0.4
+    return [_submission(rng, users, cancels, number, broken) for number in range(count)]
 
 
-def _submission(rng: random.Random, users: list[UUID], cancels: float, number: int) -> Submission:
+def _submission(rng: random.Random, users: list[UUID], cancels: float, number: int, broken: bool) -> Submission:
     spec = Spec(
         languages=rng.choice([("es",), ("es", "ca")]),
         lines=rng.choice([(1,), (2,), (1, 1), (2, 1)]),
         has_video=rng.random() < 0.7,
         refused=rng.choice([(), (), (), (), ("ca",), ("es",), ("es", "ca")]),
         bad=rng.choice([""] * 10 + ["mixer.probe", "asr.detect"]),
+        broken=broken,
     )
     video = UUID(int=rng.getrandbits(128))
     job_id = UUID(int=rng.getrandbits(128))

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from onevoice_jobs.options import GlossaryTerm
 from onevoice_jobs.records import Word
-from onevoice_kit.errors import InvalidInput, PreconditionFailed
+from onevoice_kit.engines.layers import FAILED_ENGINE
+from onevoice_kit.errors import InvalidInput, PreconditionFailed, Unavailable
 from onevoice_kit.grpc.streams import OnProgress
 from onevoice_kit.storage.base import ObjectRef
 from services.orchestrator.clients import AsrClient, BillingClient, Clients, MixerClient, TranslateClient, TtsClient
@@ -38,7 +39,7 @@ from .ledger import Ledger
 from .scenario import Spec, price
 
 T = TypeVar("T")
-_ENGINE = EngineUse("simulated", "none", "1")
+_ENGINE, _FIRST = EngineUse("simulated", "none", "1"), EngineUse("first", "none", "1")
 
 
 class Line(Protocol):
@@ -131,19 +132,28 @@ class _Translate(TranslateClient):
 
 
 class _Tts(TtsClient):
+    """Two engines, of which the first may not work."""
+
     def __init__(self, line: Line) -> None:
         self._line = line
 
     async def engines(self, language: str, named: str) -> list[EngineUse]:
-        return [_ENGINE]
+        return [_FIRST, _ENGINE]
 
     async def voices(self, language: str, engine: str) -> list[Voice]:
-        voices = [Voice(f"simulated:{n}", language, "", "simulated") for n in range(2)]
+        voices = [Voice(f"{use.name}:{n}", language, "", use.name) for use in (_FIRST, _ENGINE) for n in range(2)]
         return await self._line.stage("tts.voices", lambda _: voices)
 
     async def speak(self, text: str, language: str, voice: str, prefix: str, engine: str) -> Spoken:
-        spoken = Spoken(_made(prefix, "speech", "audio/wav", text, language, voice), 1_400, voice, _ENGINE)
-        return await self._line.stage("tts.speak", lambda _: spoken)
+        use = _FIRST if voice.startswith(f"{_FIRST.name}:") else _ENGINE
+        spoken = Spoken(_made(prefix, "speech", "audio/wav", text, language, voice), 1_400, voice, use)
+
+        def answer(spec: Spec) -> Spoken:
+            if spec.broken and use is _FIRST:
+                raise Unavailable("It is broken.", reason="engine_failed", details={FAILED_ENGINE: use.name})
+            return spoken
+
+        return await self._line.stage("tts.speak", answer)
 
 
 class _Mixer(MixerClient):

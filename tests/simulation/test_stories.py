@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
@@ -67,6 +68,28 @@ def test_a_job_settled_and_then_cancelled_while_no_worker_holds_it_is_delivered(
     assert [event.type for event in job.events][-2:] == ["job.cancel_requested", "job.completed"]
     assert world.ledger.spent == cost
     check_end(world, {BOTH: reference})
+
+
+def test_a_language_whose_engine_is_broken_is_recast_once_though_its_worker_loses_the_new_voices(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    spec = Spec(languages=("es", "ca"), lines=(2, 1), broken=True)
+    reference, saves = run.reference(spec), Counter[str]()
+    save = JobJournal.save
+
+    async def losing(self: JobJournal, saved: Any, *result: Any) -> None:
+        saves[saved.key] += 1
+        if saved.key == "voices:es" and saves[saved.key] == 2:
+            raise DeadlineExceeded
+        await save(self, saved, *result)
+
+    monkeypatch.setattr(JobJournal, "save", losing)
+    world, job = simulated(story(spec))
+    assert (job.record.status.value, job.record.lease_epoch >= 2) == ("completed", True)
+    recast = [(event.data["language"], event.data["from"]) for event in job.events if event.type == "voices.recast"]
+    assert sorted(recast) == [("ca", "first"), ("es", "first")]
+    assert {line.audio and line.audio.uri for line in job.translations.values()}
+    check_end(world, {spec: reference})
 
 
 @pytest.mark.parametrize("port", ["tts", "mixer", "billing"])

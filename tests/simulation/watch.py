@@ -26,6 +26,11 @@ _ONCE: Mapping[str, Callable[[Mapping[str, Any]], object]] = {
 """Events that are recorded once, and the part of their data that distinguishes them."""
 
 
+def _line_of(what: object, language: str) -> bool:
+    """True for the announcement of a line of the language."""
+    return isinstance(what, tuple) and what[0] == "line.ready" and what[1][0] == language
+
+
 class Violation(AssertionError):
     """Something that must always hold does not."""
 
@@ -49,6 +54,13 @@ class _Seen:
         self.ended = False
         self.done: dict[str, tuple[str, int]] = {}
         """Checkpoints: input hash, and the epoch under which the step was done."""
+
+    def recast(self, language: str) -> None:
+        """The voices of a language are chosen anew, and its lines spoken again."""
+        for key in list(self.done):
+            if key == f"recast:{language}" or key.startswith((f"voices:{language}", f"speak:{language}:")):
+                del self.done[key]
+        self.once = {what for what in self.once if not _line_of(what, language)}
 
 
 class Watch:
@@ -134,6 +146,8 @@ class Watch:
             old = before.get(key)
             if step is old:
                 continue
+            if old is not None and _grew(key, old, step):
+                self._of(job.record.id).recast(key.partition(":")[2])
             # A holder that lost the reply to its write writes the same again.
             repeated = old is not None and done.get(key) == (step.input_hash, epoch) and step.output == old.output
             twice = key in done and done[key][0] == step.input_hash and not repeated
@@ -142,6 +156,12 @@ class Watch:
 
     def _of(self, job_id: UUID) -> _Seen:
         return self._seen.setdefault(job_id, _Seen())
+
+
+def _grew(key: str, old: StepRecord, new: StepRecord) -> bool:
+    """True for a list of recasts with another one at its end."""
+    before, after = old.output["value"], new.output["value"]
+    return key.startswith("recast:") and len(after) > len(before) and after[: len(before)] == before
 
 
 def _check(holds: bool, otherwise: str) -> None:

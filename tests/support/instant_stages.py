@@ -47,9 +47,14 @@ def ref(name: str, content_type: str = "audio/wav") -> ObjectRef:
     return ObjectRef(uri=f"file:///{name}", sha256=sha256, size=1, content_type=content_type)
 
 
-def engine(languages: Sequence[str], version: str = "1") -> Engine:
-    """The only engine of a kind. Lists of engines are no calls that a script counts, holds or fails."""
-    return Engine(name="instant", model="none", version=version, languages=languages, available=True)
+def engine(languages: Sequence[str], version: str = "1", name: str = "instant") -> Engine:
+    """An engine, the only one of most kinds. Lists of engines are no calls that a script counts, holds or fails."""
+    return Engine(name=name, model="none", version=version, languages=languages, available=True)
+
+
+def speaker_of(request: Any) -> EngineUse:
+    """The engine of the voice that is to speak."""
+    return EngineUse(name=request.voice.partition(":")[0], model="none", version="1")
 
 
 @dataclass
@@ -74,6 +79,8 @@ class Script:
     """Regions in which recognition finds no words."""
     versions: dict[str, str] = field(default_factory=dict)
     """By kind of engine: its version, as its service lists it; else 1."""
+    engines: tuple[str, ...] = ("instant",)
+    """The engines of synthesis, in the order of preference; each has three voices."""
     spoken: tuple[str, float] | None = None
     """The language that recognition identifies, and its probability; None: it has no engine for that."""
     expected: float | None = None
@@ -232,16 +239,21 @@ class Tts(tts_grpc.TtsServiceServicer):
         await self.script.enter("Synthesize", request)
         audio = ref(f"{request.output_prefix}/{hashlib.sha256(request.text.encode()).hexdigest()[:8]}.wav")
         return tts.SynthesizeResponse(
-            audio=audio, natural_ms=1_400, engine=ENGINE, voice=request.voice, cost_microusd=LINE_COST
+            audio=audio, natural_ms=1_400, engine=speaker_of(request), voice=request.voice, cost_microusd=LINE_COST
         )
 
     async def ListVoices(self, request: tts.ListVoicesRequest, _: object) -> tts.ListVoicesResponse:
         await self.script.enter("ListVoices", request)
-        voices = [tts.Voice(id=f"instant:{n}", language=request.language, engine="instant") for n in range(3)]
+        voices = [
+            tts.Voice(id=f"{name}:{n}", language=request.language, engine=name)
+            for name in self.script.engines
+            for n in range(3)
+        ]
         return tts.ListVoicesResponse(voices=voices)
 
     async def ListEngines(self, request: tts.ListEnginesRequest, _: object) -> tts.ListEnginesResponse:
-        return tts.ListEnginesResponse(engines=[engine(TARGETS, self.script.versions.get("synthesis", "1"))])
+        version = self.script.versions.get("synthesis", "1")
+        return tts.ListEnginesResponse(engines=[engine(TARGETS, version, name) for name in self.script.engines])
 
 
 class Mixer(mixer_grpc.MixerServiceServicer):

@@ -94,7 +94,8 @@ class Tts(instant.Tts):
     async def Synthesize(self, request: tts.SynthesizeRequest, _: object) -> tts.SynthesizeResponse:
         await self.script.enter("Synthesize", request)
         audio = await self._cache.ref(request.output_prefix, f"tts-{request.language}", request, "wav", "audio/wav")
-        return tts.SynthesizeResponse(audio=audio, natural_ms=1_400, engine=ENGINE, voice=request.voice)
+        engine = instant.speaker_of(request)
+        return tts.SynthesizeResponse(audio=audio, natural_ms=1_400, engine=engine, voice=request.voice)
 
 
 class Mixer(instant.Mixer):

@@ -104,8 +104,17 @@ class Show:
         self._console.print(metrics_table(report))
         for path in sorted(files.values()):
             self.say(f"  {path}")
+        for language in report.get("languages") or []:
+            for found in language.get("fallbacks") or []:
+                self.say(f"{language['language']}: {_fallback(found)}")
         if any("apertium" in _engines(language, "translate") for language in report.get("languages") or []):
             self.say(BETTER_WORDS)
+
+
+def _fallback(found: Mapping[str, Any]) -> str:
+    speakers = ", ".join(found.get("speakers") or [])
+    heard = f"; {speakers} {'have' if ', ' in speakers else 'has'} another voice" if speakers else ""
+    return f"engine {found['from']} stopped working ({found['reason']}), and {found['to']} took over{heard}."
 
 
 def _ignore(_count: int) -> None:

@@ -6,13 +6,17 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from onevoice_kit.errors import Busy, OneVoiceError
+from onevoice_kit.errors import Busy, DeadlineExceeded, OneVoiceError, Unavailable
 from onevoice_kit.retry import Retry
 from onevoice_kit.telemetry.metrics import ENGINE_CALLS, ENGINE_IN_FLIGHT, ENGINE_SECONDS, counter, gauge, histogram
 
 T = TypeVar("T")
+FAILED_ENGINE: Final = "failed_engine"
+"""Detail of an error: the name of the engine that does not work, so that another one may do better."""
+_BROKEN = frozenset({"engine_key_refused", "engine_unavailable"})
+"""Reasons of permanent errors that are the engine's, whatever its input is."""
 Start = Callable[[], AsyncGenerator[T]]
 """Starts the call anew; each generator is one execution."""
 
@@ -40,6 +44,33 @@ async def call(layers: Sequence[Layer], work: Callable[[], Awaitable[T]]) -> T:
 
     async with aclosing(stream(layers, once)) as items:
         return await anext(items)
+
+
+def does_not_work(error: Exception) -> bool:
+    """
+    True where an engine's error means that it does not work: not one that is busy, which works, nor one that refuses
+    an input, which others may refuse too.
+    """
+    away = isinstance(error, Unavailable | DeadlineExceeded)
+    return away or (isinstance(error, OneVoiceError) and error.reason in _BROKEN)
+
+
+class Blame:
+    """Names the engine in the errors that mean it does not work."""
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
+
+    async def run(self, start: Start[T]) -> AsyncGenerator[T]:
+        """As `Layer.run`."""
+        try:
+            async with aclosing(start()) as items:
+                async for item in items:
+                    yield item
+        except OneVoiceError as error:
+            if does_not_work(error):
+                error.details[FAILED_ENGINE] = self._engine
+            raise
 
 
 class Limit:

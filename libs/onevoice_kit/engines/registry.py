@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from onevoice_kit.engines import layers as wrappers
 from onevoice_kit.engines.base import Capabilities, Engine, EngineInfo
-from onevoice_kit.engines.layers import Layer
+from onevoice_kit.engines.layers import FAILED_ENGINE, Layer, does_not_work
 from onevoice_kit.errors import InvalidInput, OneVoiceError, PreconditionFailed
 from onevoice_kit.retry import is_transient
 from onevoice_kit.telemetry.metrics import ENGINE_FALLBACKS, counter
@@ -58,8 +58,8 @@ async def fallback(
     """
     The items of the first candidate that works, each with the candidate that gave it; there is at least one.
 
-    The next candidate takes over after a transient error, as long as no item was given: a result comes from one
-    engine alone. Raises the last candidate's error.
+    The next candidate takes over after an error that is transient or means that the engine does not work, as long as no
+    item was given: a result comes from one engine alone. Raises the last candidate's error.
     """
     for place, candidate in enumerate(candidates, start=1):
         given = False
@@ -70,7 +70,7 @@ async def fallback(
                     yield candidate, item
             return
         except Exception as error:
-            if given or place == len(candidates) or not is_transient(error):
+            if given or place == len(candidates) or not (is_transient(error) or does_not_work(error)):
                 raise
             engine = candidate.capabilities.info.name
             counter(ENGINE_FALLBACKS).labels(stage=stage, engine=engine).inc()
@@ -205,9 +205,11 @@ def _cause(described: Sequence[_Described[Any, Any]]) -> OneVoiceError | None:
     lacking = [one for one in described if not one.capabilities.available]
     if not lacking:
         return None
-    transient = next((one.error for one in lacking if one.error is not None and one.error.retryable), None)
-    if transient is not None:
-        return transient
+    transient = next((one for one in lacking if one.error is not None and one.error.retryable), None)
+    if transient is not None and transient.error is not None:
+        if does_not_work(transient.error):
+            transient.error.details[FAILED_ENGINE] = transient.name
+        return transient.error
     missing = " ".join(one.capabilities.missing for one in lacking)
-    engine = lacking[0].capabilities.info.name
-    return PreconditionFailed(missing, reason="engine_unavailable", details={"engine": engine})
+    details = {"engine": lacking[0].name, FAILED_ENGINE: lacking[0].name}
+    return PreconditionFailed(missing, reason="engine_unavailable", details=details)

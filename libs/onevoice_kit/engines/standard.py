@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from onevoice_kit.engines.guards import Pace, Rest
-from onevoice_kit.engines.layers import Instrument, Layer, Limit, RetryLayer
+from onevoice_kit.engines.layers import Blame, Instrument, Layer, Limit, RetryLayer
 from onevoice_kit.retry import Retry
 from onevoice_kit.settings import EngineSettings
 
@@ -16,12 +16,12 @@ _RETRY_AFTER_S = 5.0
 
 def standard_layers(stage: str, settings: EngineSettings) -> Callable[[str], Sequence[Layer]]:
     """
-    The wrappers of an engine by its name, the outermost first: repetition within the budget, the rest after failures,
-    the limits of its key, then the count and the time of each execution.
+    The wrappers of an engine by its name, the outermost first: its name in errors, repetition within the budget, the
+    rest after failures, the limits of its key, then the count and the time of each execution.
     """
 
     def layers(engine: str) -> Sequence[Layer]:
-        made: list[Layer] = []
+        made: list[Layer] = [Blame(engine)]
         if settings.engine_retry_budget_s:
             made.append(RetryLayer(Retry(budget_s=settings.engine_retry_budget_s)))
         if settings.engine_rest_after:

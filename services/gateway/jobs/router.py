@@ -126,9 +126,9 @@ async def follow_job(
     """
     Streams the events of the job, all or those after `Last-Event-ID`, as server-sent events; the data are JSON.
     The stream ends when the job has ended. Types: `job.created`, `job.started`, `job.progress`,
-    `source.language`, `segment.recognised`, `terms.found`, `line.ready`, `language.completed`, `language.failed`,
-    `step.retried`, `job.waiting`, `job.cancel_requested`, `job.resumed`, `job.regenerated`, `job.completed`,
-    `job.failed`, `job.cancelled`.
+    `source.language`, `segment.recognised`, `terms.found`, `voices.recast`, `line.ready`, `language.completed`,
+    `language.failed`, `step.retried`, `job.waiting`, `job.cancel_requested`, `job.resumed`, `job.regenerated`,
+    `job.completed`, `job.failed`, `job.cancelled`.
     """
     last_id = parse_last_event_id(last_event_id)
     await queries.get_job(connection, caller.user_id, job_id)

@@ -56,7 +56,7 @@ class StepAttempts:
                     raise
                 timeouts += 1
                 if timeouts == MAX_TIMEOUTS:
-                    raise DeadlineExceeded(reason="step_timeout", retryable=False) from error
+                    raise DeadlineExceeded(reason="step_timeout", retryable=False, details=error.details) from error
                 await on_retry(error, self.count, 0.0)
 
     async def _attempt(self) -> Json | Result[Json]:

@@ -12,6 +12,7 @@ from onevoice_jobs.records import JobRecord
 
 from ..clients.asr import DETECTION, DIARIZATION, IDENTIFICATION, SEPARATION, TRANSCRIPTION, DetectedSpeech
 from ..policy.line import Source, Speech, Translation, join
+from ..policy.voices import wanted_voice
 from ..settings import OrchestratorSettings
 from ..steps import assembly, ending, language, plausible, separation, source
 from ..steps.context import NO_EDITS, Edits, JobContext
@@ -151,6 +152,7 @@ class Dubbing:
             target=target,
             engine=engines.tts or "",
         )
+        yield language.Recasts(gives=handles.recasts(target), scope=target)
         yield language.Voices(
             gives=handles.voices(target),
             scope=target,
@@ -159,6 +161,7 @@ class Dubbing:
             engine=engines.tts or "",
             engines=handles.speech_engines(target),
             chosen=self.job.options.voices.get(target, {}),
+            recasts=handles.recasts(target),
         )
 
     def after_cut(self, chunk: int, lines: dict[str, Source]) -> Iterator[Task[Any]]:
@@ -177,6 +180,7 @@ class Dubbing:
                 translations=handles.translate(target, chunk),
                 texts=texts,
             )
+        chosen = language.by_speaker(options.voices.get(target, {}))
         for line in join([lines]):
             yield language.Speak(
                 gives=handles.speak(target, line.id),
@@ -189,6 +193,9 @@ class Dubbing:
                 line=line.id,
                 start_ms=line.source.start_ms,
                 end_ms=line.source.end_ms,
+                voices=handles.voices(target),
+                recasts=handles.recasts(target),
+                wanted=bool(options.engines.tts or wanted_voice(line.source.speaker, target, chosen)),
             )
 
     def _translated(self, target: str, chunk: int) -> Handle[dict[str, Translation]]:
@@ -288,6 +295,7 @@ class Dubbing:
             cuts=cuts,
             translations=translations,
             speech=speech,
+            recasts=handles.recasts(target),
             placements=handles.fit(target),
             captions=handles.captions(target),
             muxed=handles.mux(target),

@@ -7,64 +7,20 @@ import logging
 import random
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import TypeVar
 
-from onevoice_jobs.records import NOTHING, Published
+from onevoice_jobs.records import NOTHING
 from onevoice_kit.errors import Busy, Internal, OneVoiceError, Unavailable
 from onevoice_kit.retry import Retry
 
 from ..steps.graph import Json, Result, Step, digest
 from .attempts import STEP_RETRY, StepAttempts
+from .checkpoints import FAILED, JOURNAL, Checkpoint, Journal
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A stored result."""
-
-    input_hash: str
-    output: Json
-    attempts: int = 1
-    """Number of attempts in the run that made it."""
-
-
-JOURNAL: Final = "database"
-"""Stands as failed stage where a result could not be stored."""
-FAILED: Final = "failed"
-"""Stands as input hash of a scope's end that an earlier run stored because the scope had failed for good."""
-
-
-class Journal(Protocol):
-    """
-    The store of results. A call that raises `Busy` or `Unavailable` is retried, so every write must bear being
-    repeated. Any other error ends the run: without its journal a job must not go on.
-    """
-
-    async def completed(self) -> Mapping[str, Checkpoint]:
-        """Results of an earlier run, by step key."""
-        ...
-
-    async def save(self, step: Step, checkpoint: Checkpoint, published: Published) -> None:
-        """
-        Stores a result durably, and what users see of it: at once where it stands for a payment, else soon, and never
-        later than one that depends on it. That of a pure step may wait for the next one of a step that is not.
-        """
-        ...
-
-    async def retrying(self, step: Step, error: OneVoiceError, attempt: int, delay_s: float) -> None:
-        """Records that an attempt failed and another follows."""
-        ...
-
-    async def scope_failed(self, scope: str, error: OneVoiceError) -> Json:
-        """
-        Records that a scope failed for good; returns the output its end step gets. From then on `completed` gives it
-        under the key of that end, with `FAILED` as input hash: what has failed does not come back in a later run.
-        """
-        ...
 
 
 class Executor:
@@ -77,6 +33,9 @@ class Executor:
     again. Outside the scopes it ends the run, and nothing new begins. Either way the calls in flight are awaited and
     their results stored: they may be paid for, and the next run must not pay again. An unexpected exception in a scope
     is a defect that fails this scope alone.
+
+    Where a failed step has a remedy, its scope begins anew once its calls in flight have ended: with the other output
+    of the earlier step, and with every result that is still valid by its input hash.
     """
 
     def __init__(
@@ -101,6 +60,10 @@ class Executor:
         self._dependents: defaultdict[str, list[str]] = defaultdict(list)
         self._tasks: dict[asyncio.Task[Json], StepAttempts] = {}
         self._stopped: set[str] = set()
+        self._scopes: defaultdict[str, dict[str, Step]] = defaultdict(dict)
+        """The steps of each scope by key, in the order in which they came."""
+        self._amended: dict[str, dict[str, Json]] = {}
+        """By scope that is about to begin anew: the other outputs of its steps, by key."""
         self._ending = False
         self._transient: OneVoiceError | None = None
         self.failed_stage = ""
@@ -123,6 +86,7 @@ class Executor:
                     attempts = self._tasks.pop(task, None)
                     if attempts:  # else its scope was stopped by a task of the same round
                         await self._settle(attempts.step, task)
+                await self._begin_anew()
         except JournalFailed as failed:
             self.failed_stage = JOURNAL
             raise failed.__cause__ or failed from None
@@ -143,6 +107,9 @@ class Executor:
                 continue
             if step.scope and (failed := self._failed_before(step.scope)):
                 pending.extend(self._end_scope(step.scope, failed.output))
+                continue
+            self._scopes[step.scope][step.key] = step
+            if step.scope in self._amended:
                 continue
             self._missing[step.key] = {dep for dep in step.deps if dep not in self._outputs}
             self._waiting[step.key] = step
@@ -194,6 +161,7 @@ class Executor:
         result = made if isinstance(made, Result) else Result(made, NOTHING)
         checkpoint = Checkpoint(self._input_hash(step), result.output, attempts.count)
         await self._record(partial(self._journal.save, step, checkpoint, result.published))
+        self._stored[step.key] = checkpoint
         # A pure step may not be stored yet, and would count again after each wait.
         self.progressed = self.progressed or not step.pure
         return result.output
@@ -213,8 +181,12 @@ class Executor:
             return
         if error is None:
             self._add(self._complete(step, task.result()))
+        elif isinstance(error, OneVoiceError) and self._amend(step, error):
+            self._drop(step.scope)
+            await self._let_end(step.scope)
         elif isinstance(error, OneVoiceError) and error.retryable:
-            await self._leave(step, error)
+            if step.scope not in self._amended:  # else it is executed anew
+                await self._leave(step, error)
         elif step.scope:
             await self._fail_scope(step.scope, _known(error, step))
         else:
@@ -226,14 +198,43 @@ class Executor:
         if self._transient is None:
             self._transient, self.failed_stage = error, step.stage
         self._ending = self._ending or not step.scope
-        self._drop(step.scope)
-        left = [
-            (task, other) for task, other in self._tasks.items() if not step.scope or other.step.scope == step.scope
-        ]
+        self._stop_scope(step.scope)
+        await self._let_end(step.scope)
+
+    async def _let_end(self, scope: str) -> None:
+        """Lets no attempt follow those in flight, and cancels the steps that lose nothing by it."""
+        left = [(task, other) for task, other in self._tasks.items() if not scope or other.step.scope == scope]
         await self._stop([task for task, other in left if not other.finish()])
 
+    def _amend(self, step: Step, error: OneVoiceError) -> bool:
+        """True where the step has a remedy for its error; the scope then begins anew."""
+        if not step.scope or step.remedy is None:
+            return False
+        amended = self._amended.get(step.scope, {})
+        found = step.remedy({**self._outputs, **amended}, error)
+        if found is None or found.output == self._outputs[found.key]:
+            return False
+        self._amended[step.scope] = {**amended, found.key: found.output}
+        return True
+
+    async def _begin_anew(self) -> None:
+        """Begins the scopes anew that have a remedy and no call in flight."""
+        busy = {attempts.step.scope for attempts in self._tasks.values()}
+        for scope in [scope for scope in self._amended if scope not in busy and not self._ending]:
+            amended, steps = self._amended.pop(scope), self._scopes.pop(scope)
+            for key, output in amended.items():
+                checkpoint = Checkpoint(self._input_hash(steps[key]), output)
+                await self._record(partial(self._journal.amend, steps[key], checkpoint))
+                self._stored[key] = checkpoint
+            for key in steps:
+                for known in (self._outputs, self._hashes, self._missing):
+                    known.pop(key, None)
+            for key, dependents in self._dependents.items():
+                self._dependents[key] = [dependent for dependent in dependents if dependent not in steps]
+            self._add(steps.values())
+
     async def _fail_scope(self, scope: str, error: OneVoiceError) -> None:
-        self._drop(scope)
+        self._stop_scope(scope)
         await self._stop([task for task, other in self._tasks.items() if other.step.scope == scope])
         output = await self._record(partial(self._journal.scope_failed, scope, error))
         self._add(self._end_scope(scope, output))
@@ -242,6 +243,10 @@ class Executor:
         """Takes the steps of the scope that have not begun out of the run."""
         for key in [key for key, step in self._waiting.items() if step.scope == scope]:
             del self._waiting[key]
+
+    def _stop_scope(self, scope: str) -> None:
+        self._drop(scope)
+        self._amended.pop(scope, None)
         if scope:
             self._stopped.add(scope)
 

@@ -8,6 +8,7 @@ from ..clients.asr import DetectedSpeech, Separated, Speakers, Transcript
 from ..clients.mixer import Media, Mix, Sound
 from ..policy.line import EngineUse, Placement, Source, Speech, Translation
 from ..policy.terminology import Terminology
+from ..policy.voices import Recast
 from ..steps.assembly import Captions, Measurements, Muxed
 from ..steps.ending import LanguageEnd
 from ..steps.graph import Handle
@@ -56,6 +57,11 @@ def terms(target: str) -> Handle[Terminology]:
 def speech_engines(target: str) -> Handle[list[EngineUse]]:
     """The engines that may speak a language."""
     return Handle(f"engines:tts:{target}", list[EngineUse])
+
+
+def recasts(target: str) -> Handle[list[Recast]]:
+    """The engines that stopped working while they spoke a language."""
+    return Handle(f"recast:{target}", list[Recast])
 
 
 def voices(target: str) -> Handle[dict[str, str]]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from onevoice_kit.errors import InvalidInput
+from onevoice_kit.errors import InvalidInput, Unavailable
 
 _STEP_SEMITONES = 4
 """Differences of pitch within the same multiple of this count alike, so that a speaker's mood changes no voice."""
@@ -38,12 +38,76 @@ class Speaker:
     """Median pitch; 0 where it is not known."""
 
 
-def choose_voices(
-    speakers: Sequence[Speaker], language: str, available: Sequence[Voice], wanted: Mapping[str, str]
+@dataclass(frozen=True, slots=True)
+class Recast:
+    """An engine that stopped working while it spoke a language of a job: its speakers get other voices."""
+
+    engine: str
+    reason: str
+    """That of its last error."""
+    before: dict[str, str]
+    """The voice of every speaker until then."""
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """The speakers that had its voices."""
+        return tuple(name for name, voice in self.before.items() if engine_of(voice) == self.engine)
+
+
+def engine_of(voice_id: str) -> str:
+    """The engine in the id of a voice, `engine:name`."""
+    return voice_id.partition(":")[0]
+
+
+def wanted_voice(speaker: str, language: str, wanted: Mapping[str, str]) -> str:
+    """
+    The voice that the user wants for a speaker; empty for none. `wanted` maps a speaker, a language or `*` to a voice
+    id; a speaker's own entry comes before the language's, and that before `*`, and either of these reaches every
+    speaker.
+    """
+    return wanted.get(speaker) or wanted.get(language) or wanted.get("*") or ""
+
+
+def recast_voices(
+    speakers: Sequence[Speaker],
+    language: str,
+    available: Sequence[Voice],
+    wanted: Mapping[str, str],
+    recasts: Sequence[Recast],
 ) -> dict[str, str]:
     """
-    A voice id for each speaker. `wanted` maps a speaker, a language or `*` to a voice id; a speaker's own entry comes
-    before the language's, and that before `*`, and either of these reaches every speaker.
+    A voice id for each speaker after `recasts`, of which there may be none: the speakers of an engine that stopped
+    working get voices of the others, as `choose_voices` does; the rest keep theirs, and so does a speaker for which
+    the user wants a voice.
+
+    Raises the errors of `choose_voices`, and `Unavailable`, with the reason of the last recast, where no other engine
+    has a voice at this time.
+    """
+    if not recasts:
+        return choose_voices(speakers, language, available, wanted)
+    out, present = {recast.engine for recast in recasts}, {speaker.name for speaker in speakers}
+    kept = {
+        name: voice
+        for name, voice in recasts[-1].before.items()
+        if name in present and (engine_of(voice) not in out or wanted_voice(name, language, wanted))
+    }
+    left = [voice for voice in available if voice.engine not in out]
+    if not left:
+        engine = recasts[-1].engine
+        message = f"The engine “{engine}” does not work, and no other one has a voice for “{language}” now."
+        raise Unavailable(message, reason=recasts[-1].reason, details={"engine": engine})
+    return choose_voices(speakers, language, left, wanted, kept)
+
+
+def choose_voices(
+    speakers: Sequence[Speaker],
+    language: str,
+    available: Sequence[Voice],
+    wanted: Mapping[str, str],
+    kept: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """
+    A voice id for each speaker: the one in `kept`, else the wanted one (see `wanted_voice`), else one of `available`.
 
     Speakers without an entry get voices that no other speaker has, as long as there are enough: of their gender, of the
     first engine that has one, and of a near pitch, in this order; among equal ones the name of the speaker decides. So
@@ -57,12 +121,12 @@ def choose_voices(
     ids = [voice.id for voice in available]
     if not ids:
         raise InvalidInput(f"No voice speaks “{language}”.", reason="unsupported_language")
-    everyone = wanted.get(language) or wanted.get("*")
-    asked = {speaker.name: wanted.get(speaker.name) or everyone for speaker in speakers}
-    chosen = {name: voice for name, voice in asked.items() if voice}
+    asked = {speaker.name: wanted_voice(speaker.name, language, wanted) for speaker in speakers}
+    chosen = {name: voice for name, voice in asked.items() if voice and name not in (kept or {})}
     for voice in chosen.values():
         if voice not in ids:
             raise InvalidInput(f"There is no voice “{voice}” for “{language}”.", reason="unknown_voice")
+    chosen |= kept or {}
     left = [speaker for speaker in speakers if speaker.name not in chosen]
     unused = [voice for voice in available if voice.id not in chosen.values()] or list(available)
     while left:

@@ -15,10 +15,12 @@ from onevoice_kit.storage.base import ObjectRef
 
 from ..clients.asr import DetectedSpeech, Separated, Speakers, Transcript
 from ..clients.mixer import Media, Sound
-from ..policy import quality, terminology
+from ..policy import fallbacks, quality, terminology
 from ..policy.costs import of_lines, of_terms
+from ..policy.fallbacks import Fallback
 from ..policy.line import EngineUse, Line, Placement, Source, Speech, Translation, join
 from ..policy.terminology import Terminology
+from ..policy.voices import Recast
 from .assembly import Captions, Measurements, Muxed
 from .context import JobContext, Tools
 from .graph import Given, Handle, Json, Result, dump, load
@@ -60,6 +62,7 @@ class Finish(Task[LanguageEnd]):
     cuts: tuple[Handle[dict[str, Source]], ...]
     translations: tuple[Handle[dict[str, Translation]], ...]
     speech: tuple[Handle[Speech], ...]
+    recasts: Handle[list[Recast]]
     placements: Handle[dict[str, Placement]]
     captions: Handle[Captions]
     muxed: Handle[Muxed]
@@ -101,7 +104,12 @@ class Finish(Task[LanguageEnd]):
             "metrics": quality.metrics(lines, given(self.speech_regions).regions, sound, found.captions),
             "lineage": self._lineage(given, lines),
             "terminology": terminology.report(given(self.terms)),
+            "fallbacks": fallbacks.report(self._fallbacks(given, lines)),
         }
+
+    def _fallbacks(self, given: Given, lines: Sequence[Line]) -> list[Fallback]:
+        recasts = given(self.recasts)
+        return fallbacks.of_recasts(lines, recasts)
 
     def _lineage(self, given: Given, lines: Iterable[Line]) -> dict[str, Any]:
         """Engine, model and version by stage; a stage that used several engines lists them all."""
@@ -127,6 +135,7 @@ def failed_language(language: str, error: JobError) -> Json:
         "metrics": {},
         "lineage": {},
         "terminology": None,
+        "fallbacks": [],
         "cost": [],
     }
     return dump(LanguageEnd, LanguageEnd(section, ()))

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeAlias, TypeVar, cast, get_args, get_origin,
 from pydantic import TypeAdapter
 
 from onevoice_jobs.records import NOTHING, Published
+from onevoice_kit.errors import OneVoiceError
 
 T = TypeVar("T")
 Json: TypeAlias = Any
@@ -67,6 +68,15 @@ class Result(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Remedy:
+    """Another output of an earlier step of the scope, with which a step that failed may do better or is not needed."""
+
+    key: str
+    """The key of the earlier step."""
+    output: Json
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One checkpointed piece of work."""
 
@@ -90,6 +100,11 @@ class Step:
     """
     scope: str = ""
     """Steps of a scope fail together without failing the job; the empty scope is the job itself."""
+    remedy: Callable[[Inputs, OneVoiceError], Remedy | None] | None = None
+    """
+    The remedy for its error, if there is one; gets all outputs so far. A pure function, and only asked in a scope,
+    when no attempt follows any more.
+    """
 
     def input_hash(self, outputs: Inputs, hashes: Mapping[str, str]) -> str:
         """SHA-256 of all that the output depends on; `hashes` are those of whole outputs, by key."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from onevoice_jobs import records
+from onevoice_jobs.events import VOICES_RECAST
 from onevoice_jobs.options import GlossaryTerm
 from onevoice_jobs.records import Event, Published
+from onevoice_kit.engines.layers import FAILED_ENGINE
 from onevoice_kit.errors import Internal, OneVoiceError
 
 from ..clients.asr import Speakers
@@ -16,9 +18,9 @@ from ..clients.mixer import Sound
 from ..clients.translate import NO_CONTEXT, Context, SourceLine
 from ..policy.fitting import fit, max_chars
 from ..policy.line import NOTHING_TO_SPEAK, SILENCE, EngineUse, Line, Placement, Source, Speech, Translation, join
-from ..policy.voices import choose_voices
+from ..policy.voices import Recast, engine_of, recast_voices
 from .context import Tools
-from .graph import Given, Handle, Result
+from .graph import Given, Handle, Remedy, Result, dump
 from .task import Task
 
 
@@ -56,8 +58,23 @@ class SpeechEngines(Task[list[EngineUse]]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recasts(Task[list[Recast]]):
+    """
+    Lists the engines that stopped working while they spoke the language: none at first. A line that meets such an
+    engine amends the list (`Speak.remedy`), which then stays for the job's later runs and edits.
+    """
+
+    stage: ClassVar = "store"
+    pure: ClassVar = True
+
+    async def run(self, tools: Tools, given: Given) -> list[Recast]:
+        """Returns none."""
+        return []
+
+
+@dataclass(frozen=True, kw_only=True)
 class Voices(Task[dict[str, str]]):
-    """Chooses a voice for each speaker."""
+    """Chooses a voice for each speaker, and another one where its engine stopped working."""
 
     stage: ClassVar = "tts"
     version: ClassVar = 2
@@ -69,12 +86,30 @@ class Voices(Task[dict[str, str]]):
     """Not read: with the engines the voices change."""
     chosen: Mapping[str, str] | str
     """The user's choice: one voice for everyone, or a voice by speaker."""
+    recasts: Handle[list[Recast]]
 
-    async def run(self, tools: Tools, given: Given) -> dict[str, str]:
-        """Returns the voice id by speaker; errors as of `choose_voices`."""
-        available = await tools.clients.tts.voices(self.language, self.engine)
-        chosen = {"*": self.chosen} if isinstance(self.chosen, str) else self.chosen
-        return choose_voices(given(self.speakers).each, self.language, available, chosen)
+    async def run(self, tools: Tools, given: Given) -> Result[dict[str, str]]:
+        """Returns the voice id by speaker; errors as of `recast_voices`. A recast is published."""
+        available, recasts = await tools.clients.tts.voices(self.language, self.engine), given(self.recasts)
+        voices = recast_voices(given(self.speakers).each, self.language, available, by_speaker(self.chosen), recasts)
+        last = [recast for recast in recasts if recast.before == recasts[-1].before]
+        return Result(voices, Published(events=tuple(_recast(self.language, recast, voices) for recast in last)))
+
+
+def by_speaker(chosen: Mapping[str, str] | str) -> Mapping[str, str]:
+    """The user's choice of voices as a mapping."""
+    return {"*": chosen} if isinstance(chosen, str) else chosen
+
+
+def _recast(language: str, recast: Recast, voices: Mapping[str, str]) -> Event:
+    moved = {
+        name: voices[name] for name in recast.speakers if voices.get(name, recast.before[name]) != recast.before[name]
+    }
+    engines = list(dict.fromkeys(map(engine_of, moved.values())))
+    return Event(
+        VOICES_RECAST,
+        {"language": language, "from": recast.engine, "to": engines, "reason": recast.reason, "voices": moved},
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,11 +189,16 @@ class Speak(Task[Speech]):
     engine: str
     """Empty: that of the voice."""
     engines: Handle[list[EngineUse]]
-    """Not read: another version of an engine gives another sound."""
+    """Read by the remedy alone; but another version of an engine gives another sound."""
     line: str = field(compare=False)
     """Id and times of the line, for users alone: the sound does not depend on them."""
     start_ms: int = field(compare=False)
     end_ms: int = field(compare=False)
+    voices: Handle[dict[str, str]] = field(compare=False)
+    """The voices of all speakers, for the remedy, as is the rest."""
+    recasts: Handle[list[Recast]] = field(compare=False)
+    wanted: bool = field(compare=False)
+    """True where the user has named the engine or the voice: then nothing else replaces it."""
 
     async def run(self, tools: Tools, given: Given) -> Result[Speech]:
         """Returns the speech, or `SILENCE` where the translation has nothing to speak; the line is published."""
@@ -167,6 +207,17 @@ class Speak(Task[Speech]):
         await tools.progress.line_spoken(self.target, self.end_ms - self.start_ms)
         ready = {"language": self.target, "id": self.line, "start_ms": self.start_ms, "text": text}
         return Result(speech, Published(events=(Event("line.ready", ready),)))
+
+    def remedy(self, given: Given, error: OneVoiceError) -> Remedy | None:
+        """Recasts the speakers of an engine that does not work, where another engine speaks the language."""
+        engine, recasts = error.details.get(FAILED_ENGINE, ""), given(self.recasts)
+        if self.wanted or engine != engine_of(given(self.voice)):
+            return None
+        if engine not in (recast.engine for recast in recasts):
+            recasts.append(Recast(engine, error.reason, given(self.voices)))
+        if {use.name for use in given(self.engines)} <= {recast.engine for recast in recasts}:
+            return None
+        return Remedy(self.recasts.key, dump(self.recasts.kind, recasts))
 
     async def _speech(self, tools: Tools, text: str, voice: str) -> Speech:
         try:

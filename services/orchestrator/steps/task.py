@@ -10,8 +10,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic_core import to_jsonable_python
 
+from onevoice_kit.errors import OneVoiceError
+
 from .context import Tools
-from .graph import Given, Handle, Inputs, Json, Result, Step, dump, load, shape
+from .graph import Given, Handle, Inputs, Json, Remedy, Result, Step, dump, load, shape
 
 T = TypeVar("T")
 
@@ -48,6 +50,13 @@ class Task(ABC, Generic[T]):
 
     def follow(self, tools: Tools, output: T) -> None:
         """Keeps the progress of a run up to date, whether this run or an earlier one made the output."""
+
+    def remedy(self, given: Given, error: OneVoiceError) -> Remedy | None:
+        """
+        Returns the remedy for an error after which no attempt follows; None, where there is none. `given` gives the
+        handles of every field, also of those that are no inputs.
+        """
+        return None
 
     @property
     def takes(self) -> tuple[Handle[Any], ...]:
@@ -103,7 +112,13 @@ def bind(tools: Tools, task: Task[Any]) -> Step:
         then=partial(_following, tools, task) if task.then or type(task).follow is not Task.follow else None,
         pure=task.pure,
         scope=task.scope,
+        remedy=partial(_remedy, task) if type(task).remedy is not Task.remedy else None,
     )
+
+
+def _remedy(task: Task[Any], outputs: Inputs, error: OneVoiceError) -> Remedy | None:
+    named = frozenset(handle for one in fields(task) for handle in _handles(getattr(task, one.name)))
+    return task.remedy(Given(outputs, named), error)
 
 
 def _following(tools: Tools, task: Task[Any], output: Json) -> Iterable[Step]:

@@ -50,6 +50,7 @@ EFFECTS: Mapping[str, int] = {
     "store.finish_steps[transcript]": 1,
     "store.finish_steps[captions]": 1,
     "store.finish_steps[thumbnail]": 1,
+    "store.finish_steps[recast:*]": 2,
     "store.finish_steps[voices:*]": 2,
     "store.finish_steps[terms:*]": 2,
     "store.finish_steps[translate:*]": 4,
@@ -76,6 +77,7 @@ TIMED = {"queue.receive", "jobs.heartbeat", "store.set_progress[job]", "store.se
 ENDINGS: Mapping[str, tuple[str, ...]] = {
     "one language fails": ("store.language_failed",),
     "waiting": ("store.record[step.retried]", "jobs.park", "queue.delete"),
+    "recast": ("store.finish_steps[recast:*]", "store.finish_steps[voices:*]"),
     "stopped": ("jobs.give_back", "queue.release", "jobs.deregister"),
     "renewed": ("jobs.renew", "queue.extend"),
     "refused": (
@@ -123,6 +125,8 @@ def points_of(scenario: str, effect: str) -> list[Point]:
     """The points around an effect."""
     if scenario == "renewed":  # the first of these is the claim's own
         occurrences = [2] if effect == "queue.extend" else [1, 2]
+    elif scenario == "recast":  # each of the two languages has written its own before
+        occurrences = [3]
     else:
         count = EFFECTS[effect] if scenario == "dubbed" else 1
         occurrences = sorted({1, count})

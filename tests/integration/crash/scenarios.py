@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from onevoice_kit.errors import Busy, InvalidInput, PreconditionFailed
 from onevoice_kit.testing.waiting import eventually
 from tests.integration.crash.conftest import PATIENCE_S, Orchestrator, World
-from tests.support.instant_stages import fails, only
+from tests.support.instant_stages import fails, only, speaker_of
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Scenario:
     hold: tuple[str, ...] = ()
     last: str = "queue.delete:after"
     """The last that the first process does for an undisturbed job."""
+    again: tuple[str, ...] = ()
+    """Steps that the scenario itself makes anew, though their result is stored."""
 
     def arrange(self, world: World) -> None:
         """Before the job is submitted."""
@@ -66,6 +68,31 @@ class Waiting(Scenario):
 
     def relieve(self, world: World) -> None:
         world.script.faults.clear()
+
+
+class Recast(Scenario):
+    """The engine that is to speak one language refuses its key once the voices are chosen; another one takes over."""
+
+    def arrange(self, world: World) -> None:
+        world.script.engines = ("first", "instant")
+        world.script.gates["Translate"] = asyncio.Event()
+        error = PreconditionFailed(reason="engine_key_refused", details={"failed_engine": "first"})
+        world.script.faults["Synthesize"] = fails(
+            error, lambda request: only(language="es")(request) and speaker_of(request).name == "first"
+        )
+
+    async def act(self, world: World, orchestrator: Orchestrator) -> None:
+        def chosen() -> bool:
+            written = [
+                orchestrator.passed.count(f"store.finish_steps[{step}:*]:after") for step in ("recast", "voices")
+            ]
+            return written == [2, 2]
+
+        await eventually(chosen, PATIENCE_S)
+        self.relieve(world)
+
+    def relieve(self, world: World) -> None:
+        world.script.gates["Translate"].set()
 
 
 class Halted(Scenario):
@@ -142,6 +169,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "refused": Refused(),
     "exhausted": Exhausted({"WORKER_MAX_ATTEMPTS": "1"}, last="queue.dead_letter:after"),
     "waiting": Waiting({"WORKER_RETRY_BUDGET_S": "1", "WORKER_WAIT_MIN_S": "0", "WORKER_WAIT_MAX_S": "0"}),
+    "recast": Recast(again=("voices:es",)),
     "cancelled": Cancelled(),
     "stopped": Stopped(last="jobs.deregister:after"),
     "renewed": Halted({"WORKER_RENEW_S": "1.5"}, last="jobs.renew:after"),

@@ -16,14 +16,14 @@ from onevoice_jobs import queries
 from onevoice_jobs.records import Artifact
 from onevoice_jobs.states import JobStatus, LanguageStatus
 from onevoice_kit.db import transaction
-from onevoice_kit.errors import InvalidInput
+from onevoice_kit.errors import InvalidInput, PreconditionFailed
 from onevoice_kit.storage.file import FileStorage
 from onevoice_kit.testing.waiting import eventually
 from onevoice_local.databases import PostgresDatabases
 from tests.support.answers import LateAnswer
 from tests.support.databases import migrated
 from tests.support.editing import edit, regenerate
-from tests.support.instant_stages import fails, only
+from tests.support.instant_stages import fails, only, speaker_of
 from tests.support.outcomes import ledger_of
 from tests.support.rig import FREE_CREDITS, PRICE, RESERVED, Rig
 from tests.support.rig import rig as new_rig
@@ -83,6 +83,23 @@ async def _texts(rig: Rig, job_id: UUID, language: str) -> list[tuple[str, str, 
     async with transaction(rig.engine) as connection:
         lines = await queries.list_translations(connection, rig.user_id, job_id, language)
     return [(line.text, line.audio.sha256 if line.audio else "", line.revision) for line in lines]
+
+
+async def test_an_edited_line_of_a_recast_speaker_is_spoken_by_the_engine_that_took_over(rig: Rig) -> None:
+    rig.script.engines = ("first", "instant")
+    refused = PreconditionFailed(reason="engine_key_refused", details={"failed_engine": "first"})
+    rig.script.faults["Synthesize"] = fails(refused, lambda request: speaker_of(request).name == "first")
+    job_id = await _completed(rig)
+    rig.script.faults.clear()
+    await _edit(rig, job_id, "es", 2, "A line that the user wrote.")
+    await _regenerate(rig, job_id)
+    async with rig.worker():
+        await rig.until_over(job_id)
+    calls = Counter(name for name, _ in rig.script.calls)
+    assert calls == {"Synthesize": 1, "Mix": 1, "Mux": 1, "Measure": 1}
+    assert rig.script.requests("Synthesize")[0].voice.startswith("instant:")
+    types = Counter(event.type for event in await rig.events(job_id))
+    assert (types["voices.recast"], types["job.completed"]) == (2, 2)
 
 
 async def test_an_edited_line_is_spoken_anew_and_nothing_that_does_not_depend_on_it_is_done_again(rig: Rig) -> None:

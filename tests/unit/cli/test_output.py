@@ -52,6 +52,14 @@ def test_a_draft_names_the_ways_to_better_words(engine, shown):
     assert ("onevoice models get" in out.getvalue()) is shown
 
 
+def test_an_engine_that_stopped_working_is_named_with_the_speakers_that_have_another_voice():
+    out = io.StringIO()
+    found = {"stage": "tts", "from": "one", "to": "two", "reason": "engine_failed", "speakers": ["speaker_1"]}
+    Show(Console(file=out, width=200)).results({}, {"languages": [{"language": "es", "fallbacks": [found]}]})
+    expected = "es: engine one stopped working (engine_failed), and two took over; speaker_1 has another voice."
+    assert expected in out.getvalue()
+
+
 def test_health_of_any_shape_becomes_rows():
     text = text_of(
         health_table(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from onevoice_kit.engines.guards import Pace, Rest
-from onevoice_kit.engines.layers import Instrument, Layer, Limit, RetryLayer, call
+from onevoice_kit.engines.layers import Blame, Instrument, Layer, Limit, RetryLayer, call
 from onevoice_kit.engines.standard import standard_layers
 from onevoice_kit.errors import Busy, DeadlineExceeded, InvalidInput, OneVoiceError, Unavailable
 from onevoice_kit.settings import EngineSettings
@@ -156,9 +156,9 @@ def test_the_settings_decide_which_wrappers_an_engine_gets():
         engine_limits={"deepgram": {"at_once": 2, "per_minute": 60}},
     )
     layers = standard_layers("synthesis", settings)
-    assert kinds(layers("deepgram")) == [RetryLayer, Rest, Limit, Pace, Instrument]
-    assert kinds(layers("espeak")) == [RetryLayer, Rest, Instrument]
-    assert kinds(standard_layers("synthesis", EngineSettings(engine_rest_after=0))("espeak")) == [Instrument]
+    assert kinds(layers("deepgram")) == [Blame, RetryLayer, Rest, Limit, Pace, Instrument]
+    assert kinds(layers("espeak")) == [Blame, RetryLayer, Rest, Instrument]
+    assert kinds(standard_layers("synthesis", EngineSettings(engine_rest_after=0))("espeak")) == [Blame, Instrument]
 
 
 def test_limits_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch):

@@ -10,9 +10,16 @@ import pytest
 from prometheus_client import REGISTRY
 
 from onevoice_kit.engines.base import Capabilities, EngineInfo
-from onevoice_kit.engines.layers import Instrument, Layer, Limit, RetryLayer, call, stream
+from onevoice_kit.engines.layers import FAILED_ENGINE, Blame, Instrument, Layer, Limit, RetryLayer, call, stream
 from onevoice_kit.engines.registry import Candidate, fallback
-from onevoice_kit.errors import Busy, InvalidInput, Unavailable
+from onevoice_kit.errors import (
+    Busy,
+    DeadlineExceeded,
+    InvalidInput,
+    OneVoiceError,
+    PreconditionFailed,
+    Unavailable,
+)
 from onevoice_kit.retry import Backoff, Retry
 from onevoice_kit.testing.waiting import eventually
 
@@ -194,6 +201,32 @@ async def test_an_error_that_another_engine_would_not_cure_is_not_passed_on():
     with pytest.raises(InvalidInput):
         await fall(Calls(InvalidInput()), second)
     assert second.started == 0
+
+
+@pytest.mark.parametrize("reason", ["engine_key_refused", "engine_unavailable"])
+async def test_a_permanent_error_that_is_the_engines_is_passed_on_to_the_next(reason: str):
+    assert await fall(Calls(PreconditionFailed(reason=reason)), Calls()) == [("engine-2", 1), ("engine-2", 2)]
+    second = Calls()
+    with pytest.raises(PreconditionFailed):
+        await fall(Calls(PreconditionFailed(reason="no_speech")), second)
+    assert second.started == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "blamed"),
+    [
+        (Unavailable(reason="engine_failed"), True),
+        (DeadlineExceeded(reason="engine_timeout"), True),
+        (PreconditionFailed(reason="engine_key_refused"), True),
+        (Busy(reason="engine_busy"), False),
+        (InvalidInput(reason="engine_refused"), False),
+    ],
+)
+async def test_the_error_of_an_engine_that_does_not_work_names_it(error: OneVoiceError, blamed: bool):
+    with pytest.raises(type(error)) as caught:
+        await collect([Blame("one")], Calls(error))
+    assert caught.value.details.get(FAILED_ENGINE) == ("one" if blamed else None)
+    assert await collect([Blame("one")], Calls()) == [1, 2]
 
 
 async def test_where_all_candidates_fail_the_error_is_the_last_ones():

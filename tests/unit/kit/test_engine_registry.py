@@ -114,6 +114,7 @@ async def test_an_engine_that_lacks_something_is_passed_over_unless_it_is_named(
     error = await refusal(registry, "es", "one")
     assert isinstance(error, PreconditionFailed)
     assert (error.reason, error.message) == ("engine_unavailable", "One needs a key.")
+    assert error.details == {"engine": "one", "failed_engine": "one"}
 
 
 async def test_the_error_names_what_is_missing_where_the_only_engine_for_a_call_lacks_it(registry_of):
@@ -140,7 +141,8 @@ async def test_an_engine_that_cannot_be_described_now_does_not_take_the_others_a
 async def test_a_description_that_failed_for_a_while_is_transient_and_tried_again(registry_of):
     engine = Fake("one", "es", failure=Unavailable("One does not start."))
     registry = registry_of(engine)
-    assert (await refusal(registry, "es")).retryable
+    error = await refusal(registry, "es")
+    assert (error.retryable, error.details) == (True, {"failed_engine": "one"})
     engine.failure = None
     assert await served(registry, "es") == ["one"]
 

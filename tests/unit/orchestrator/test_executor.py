@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from onevoice_jobs.records import Published
+from onevoice_jobs.records import NOTHING, Published
 from onevoice_kit.errors import Busy, DeadlineExceeded, Internal, InvalidInput, OneVoiceError, Unavailable
 from onevoice_kit.retry import Backoff, Retry
-from services.orchestrator.pipeline.executor import FAILED, Checkpoint, Executor
+from services.orchestrator.pipeline.checkpoints import FAILED, Checkpoint
+from services.orchestrator.pipeline.executor import Executor
 from services.orchestrator.steps.graph import Inputs, Json, Step
 from tests.simulation import loop as virtual
 
@@ -39,6 +40,9 @@ class MemoryJournal:
         if self.trouble:
             raise self.trouble.pop()
         self.stored[step.key] = checkpoint
+
+    async def amend(self, step: Step, checkpoint: Checkpoint) -> None:
+        await self.save(step, checkpoint, NOTHING)
 
     async def retrying(self, step: Step, error: OneVoiceError, attempt: int, delay_s: float) -> None:
         self.retries.append(step.key)

@@ -14,7 +14,7 @@ from onevoice_kit.errors import Unavailable
 from onevoice_kit.testing.waiting import eventually
 from services.orchestrator import journal as journal_module
 from services.orchestrator.journal import JobJournal
-from services.orchestrator.pipeline.executor import Checkpoint
+from services.orchestrator.pipeline.checkpoints import Checkpoint
 from services.orchestrator.steps.context import JobContext
 from services.orchestrator.steps.graph import Inputs, Json, Step
 
@@ -106,6 +106,28 @@ async def test_a_pure_result_with_news_does_not_wait_for_another() -> None:
     store.may.release()
     await saved(journal(store), "cut", pure=True, published=NEWS)
     await eventually(lambda: store.writes == [(["cut"], False)])
+
+
+async def test_a_result_that_replaces_one_whose_write_is_under_way_is_written_after_it() -> None:
+    store = Store()
+    under_test = journal(store)
+    await saved(under_test, "speak")
+    await eventually(lambda: under_test._writing.locked())
+    await saved(under_test, "speak")
+    store.may.release()
+    store.may.release()
+    await eventually(lambda: store.writes == [(["speak"], False)] * 2)
+
+
+async def test_another_output_of_a_step_is_stored_at_once() -> None:
+    store = Store()
+    under_test = journal(store)
+    await saved(under_test, "recast", pure=True)
+    amended = asyncio.create_task(under_test.amend(Step("recast", "store", unused, pure=True), Checkpoint("h", ["x"])))
+    await under_way(amended)
+    store.may.release()
+    await amended
+    assert store.writes == [(["recast"], False)]
 
 
 async def test_a_result_that_stands_for_a_payment_is_stored_before_its_step_has_ended() -> None:

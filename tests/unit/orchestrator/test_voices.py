@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from onevoice_kit.errors import InvalidInput
-from services.orchestrator.policy.voices import Speaker, Voice, choose_voices
+from onevoice_kit.errors import InvalidInput, Unavailable
+from services.orchestrator.policy.voices import Recast, Speaker, Voice, choose_voices, recast_voices
 
 VOICES = [Voice(f"espeak:es+{n}", "es", "male", "espeak") for n in range(3)]
 SPANISH = [
@@ -95,3 +95,44 @@ def test_a_small_difference_of_pitch_changes_no_voice():
 def test_a_speaker_with_a_name_of_its_own_keeps_its_voice():
     first = chosen_for(Speaker("Anna", WOMAN))
     assert first == chosen_for(Speaker("Anna", WOMAN), Speaker("speaker_2", MAN))[:1] == ["natural:woman"]
+
+
+BEFORE = {"speaker_1": "natural:man", "speaker_2": "machine:woman", "speaker_3": "natural:deep"}
+THREE = [Speaker("speaker_1", MAN), Speaker("speaker_2", WOMAN), Speaker("speaker_3", MAN)]
+THIRD = [*SPANISH, Voice("other:man", "es", "male", "other"), Voice("other:woman", "es", "female", "other")]
+
+
+def recast(*engines: str, wanted: dict[str, str] | None = None, voices: list[Voice] = THIRD) -> dict[str, str]:
+    recasts = [Recast(engine, "engine_failed", BEFORE) for engine in engines]
+    return recast_voices(THREE, "es", voices, wanted or {}, recasts)
+
+
+def test_the_speakers_of_an_engine_that_stopped_get_voices_of_another_and_the_rest_keep_theirs():
+    assert recast("natural") == {"speaker_1": "machine:man", "speaker_2": "machine:woman", "speaker_3": "other:man"}
+    assert recast("machine") == BEFORE | {"speaker_2": "natural:woman"}
+
+
+def test_a_voice_that_is_kept_needs_not_be_listed_any_more():
+    left = [voice for voice in THIRD if voice.id != "machine:woman"]
+    assert recast("natural", voices=left)["speaker_2"] == "machine:woman"
+
+
+def test_of_two_engines_that_stopped_neither_is_chosen():
+    voices = recast("natural", "machine")
+    assert {voice.partition(":")[0] for voice in voices.values()} == {"other"}
+    assert voices["speaker_2"] == "other:woman"
+
+
+def test_the_voice_that_the_user_wants_is_kept_though_its_engine_stopped():
+    found = recast("natural", wanted={"speaker_1": "natural:man"})
+    assert (found["speaker_1"], found["speaker_3"]) == ("natural:man", "machine:man")
+
+
+def test_where_no_other_engine_has_a_voice_at_the_time_the_language_waits_for_one():
+    with pytest.raises(Unavailable) as caught:
+        recast("natural", voices=[voice for voice in SPANISH if voice.engine == "natural"])
+    assert (caught.value.reason, caught.value.retryable) == ("engine_failed", True)
+
+
+def test_without_a_recast_the_voices_are_those_of_the_first_choice():
+    assert recast() == choose_voices(THREE, "es", THIRD, {})
