@@ -77,7 +77,7 @@ class Transcription:
                 counter(RECOGNISED_SECONDS).labels(engine=used.capabilities.info.name).inc(length_ms / 1000)
                 done += length_ms
                 report(done / total)
-        info = used.capabilities.info
+        info = used.used(used.capabilities.info)
         return Recognised(info, total_microusd(info.prices, uses))
 
     async def _candidates(self, name: str, language: str, regions: Sequence[TimeRange]) -> list[_Candidate]:

@@ -126,7 +126,7 @@ class Translator:
             finished = [_finished(one, texts[i], by_index.get(i)) for i, one in enumerate(request.segments)]
             await self._compare(finished, texts, spoken)
         segments = await asyncio.to_thread(_checked, finished, texts, request.glossary)
-        used = served.engine.used_for(served.served)
+        used = served.used(served.engine.used_for(served.served))
         return Result(segments, used, used.microusd(_use(lines, answers)))
 
     async def _compare(self, segments: list[TranslatedSegment], sources: Sequence[str], spoken: Sequence[int]) -> None:

@@ -147,7 +147,9 @@ def test_the_report_names_job_source_and_lineage(dub: Dub, clip: Clip) -> None:
         "unheard": [],
         "separation": {"engine": "none", "reason": "Separation is off: the engine is “none”."},
         "cost": cost,
+        "fallbacks": [],
     }
+    assert [part["fallbacks"] for part in dub.report["languages"]] == [[]] * len(LANGUAGES)
     assert (dub.report["cost_usd"], dub.language("es")["cost"][1]["engine"]) == ("0.000000", "espeak")
     assert dub.language("es")["terminology"] is None
     lineage = dub.language("es")["lineage"]

@@ -226,7 +226,7 @@ def _line(line: int) -> str:
 
 async def run_stages(points: CrashPoints, segments: int) -> None:
     """A process with all four stages, set up by the environment as each of them is."""
-    storage, script = open_storage(StorageSettings()), Script(segments=segments)
+    storage, script = open_storage(StorageSettings()), Script(segments=segments, summary=True)
 
     def register(server: grpc.aio.Server) -> None:
         register_stages(server, script, storage, lambda servicer: _Pointed(servicer, points))

@@ -104,9 +104,9 @@ class Show:
         self._console.print(metrics_table(report))
         for path in sorted(files.values()):
             self.say(f"  {path}")
-        for language in report.get("languages") or []:
-            for found in language.get("fallbacks") or []:
-                self.say(f"{language['language']}: {_fallback(found)}")
+        for part in (report.get("source") or {}, *(report.get("languages") or [])):
+            for found in part.get("fallbacks") or []:
+                self.say(f"{part.get('language')}: {_fallback(found)}")
         if any("apertium" in _engines(language, "translate") for language in report.get("languages") or []):
             self.say(BETTER_WORDS)
 

@@ -84,6 +84,15 @@ def total_microusd(prices: Prices | None, uses: Iterable[Use]) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineFailure:
+    """An engine that was to make a result and failed, so that another one took over."""
+
+    engine: str
+    reason: str
+    """That of its error."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """
     The identity of an engine, and facts about it for the catalogue.
@@ -100,6 +109,8 @@ class EngineInfo:
     """Day on which the vendor ends the model, where it has announced one."""
     prices: Prices | None = FREE
     """The sum of them is paid; None where calls cost money and the price is not known."""
+    after: tuple[EngineFailure, ...] = ()
+    """For the engine of a result: those that were to make it before, in order."""
 
     @property
     def identity(self) -> Mapping[str, str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from onevoice_kit.engines import layers as wrappers
-from onevoice_kit.engines.base import Capabilities, Engine, EngineInfo
+from onevoice_kit.engines.base import Capabilities, Engine, EngineFailure, EngineInfo
 from onevoice_kit.engines.layers import FAILED_ENGINE, Layer, does_not_work
-from onevoice_kit.errors import InvalidInput, OneVoiceError, PreconditionFailed
+from onevoice_kit.errors import InvalidInput, OneVoiceError, PreconditionFailed, Unavailable
 from onevoice_kit.retry import is_transient
 from onevoice_kit.telemetry.metrics import ENGINE_FALLBACKS, counter
 
@@ -32,6 +32,12 @@ class Candidate(Generic[E, C, S]):
     served: S
     """The property that serves the call, for example a voice or a language pair."""
     layers: Sequence[Layer] = ()
+    after: tuple[EngineFailure, ...] = ()
+    """The candidates before it that failed."""
+
+    def used(self, info: EngineInfo) -> EngineInfo:
+        """The description of the engine, as that of a result."""
+        return replace(info, after=self.after)
 
     def stream(self, start: Callable[[E], AsyncGenerator[T]]) -> AsyncGenerator[T]:
         """The items of a call, through the wrappers; for use within `aclosing`."""
@@ -59,20 +65,27 @@ async def fallback(
     The items of the first candidate that works, each with the candidate that gave it; there is at least one.
 
     The next candidate takes over after an error that is transient or means that the engine does not work, as long as no
-    item was given: a result comes from one engine alone. Raises the last candidate's error.
+    item was given: a result comes from one engine alone. Raises the last candidate's error, and after an item the error
+    as a transient one, since a new call begins with the next candidate. The candidate names those that failed before.
     """
+    failures: list[EngineFailure] = []
     for place, candidate in enumerate(candidates, start=1):
-        given = False
+        given, tried = False, replace(candidate, after=tuple(failures))
         try:
-            async with aclosing(start(candidate)) as items:
+            async with aclosing(start(tried)) as items:
                 async for item in items:
                     given = True
-                    yield candidate, item
+                    yield tried, item
             return
-        except Exception as error:
-            if given or place == len(candidates) or not (is_transient(error) or does_not_work(error)):
+        except OneVoiceError as error:
+            if place == len(candidates) or not (is_transient(error) or does_not_work(error)):
+                raise
+            if given and not error.retryable:
+                raise Unavailable(error.message, reason=error.reason, details=error.details) from error
+            if given:
                 raise
             engine = candidate.capabilities.info.name
+            failures.append(EngineFailure(engine, error.reason))
             counter(ENGINE_FALLBACKS).labels(stage=stage, engine=engine).inc()
             _log.warning("an engine failed; the next one takes over", extra={"engine": engine}, exc_info=True)
 

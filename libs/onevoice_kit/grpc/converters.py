@@ -43,4 +43,5 @@ def engine_to_proto(capabilities: Capabilities, languages: Iterable[str]) -> eng
 
 def engine_use_to_proto(info: EngineInfo) -> engine_pb2.EngineUse:
     """An engine for the lineage of a result."""
-    return engine_pb2.EngineUse(**info.identity)
+    after = [engine_pb2.EngineFailure(engine=failure.engine, reason=failure.reason) for failure in info.after]
+    return engine_pb2.EngineUse(**info.identity, after=after)

@@ -17,10 +17,10 @@ from onevoice_kit.grpc.converters import ref_from_proto, ref_to_proto
 from onevoice_kit.grpc.streams import final_result
 from onevoice_kit.storage.base import ObjectRef
 
-from ..policy.line import EngineUse
+from ..policy.line import EngineFailure, EngineUse
 from ..policy.segmentation import DEFAULT_SPEAKER, Turn
 from ..policy.voices import Speaker
-from .base import SHORT_S, Recent, candidates, cost_from_proto, engine_from_proto, for_media
+from .base import SHORT_S, Recent, candidates, cost_from_proto, engine_from_proto, failures_from_proto, for_media
 
 DETECTION = "detection"
 """Kinds of engines."""
@@ -72,6 +72,8 @@ class Transcript:
     engine: EngineUse
     cost_microusd: int | None = 0
     """At list price, millionths of a US dollar; None where it is not known."""
+    after: tuple[EngineFailure, ...] = ()
+    """The engines that were to recognise them before, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ class AsrClient:
             utterances.append(tuple(_word(word) for word in message.utterance.words))
 
         result: pb.TranscribeResult = await final_result(call, on_other=keep)
-        return Transcript(tuple(utterances), engine_from_proto(result.engine), cost_from_proto(result))
+        used, after = engine_from_proto(result.engine), failures_from_proto(result.engine)
+        return Transcript(tuple(utterances), used, cost_from_proto(result), after)
 
     async def identify(self, audio: ObjectRef, regions: Sequence[Region], expected: str = "") -> SpokenLanguage:
         """The language that is spoken in the regions, and the probability of the one that is expected."""

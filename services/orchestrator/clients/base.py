@@ -12,7 +12,7 @@ from onevoice.common.v1.engine_pb2 import EngineUse as EngineUseMessage
 from onevoice.translate.v1.translate_service_pb2 import SummarizeResult, TranslateResult
 from onevoice.tts.v1.tts_service_pb2 import SynthesizeResponse
 
-from ..policy.line import EngineUse
+from ..policy.line import EngineFailure, EngineUse
 
 T = TypeVar("T")
 SHORT_S = 30.0
@@ -29,6 +29,11 @@ def for_media(duration_ms: int, per_second: float, base_s: float = 120.0) -> flo
 def engine_from_proto(message: EngineUseMessage) -> EngineUse:
     """The engine's name, model and version."""
     return EngineUse(message.name, message.model, message.version)
+
+
+def failures_from_proto(message: EngineUseMessage) -> tuple[EngineFailure, ...]:
+    """The engines that failed before this one made the result."""
+    return tuple(EngineFailure(failure.engine, failure.reason) for failure in message.after)
 
 
 def cost_from_proto(

@@ -16,7 +16,7 @@ from onevoice_kit.languages import distance
 
 from ..policy.line import EngineUse, Translation
 from ..policy.terminology import NO_TERMINOLOGY, FoundTerm, Terminology
-from .base import SHORT_S, Recent, candidates, cost_from_proto, engine_from_proto
+from .base import SHORT_S, Recent, candidates, cost_from_proto, engine_from_proto, failures_from_proto
 
 TRANSLATION = "translation"
 """Kinds of engines."""
@@ -98,7 +98,7 @@ class TranslateClient:
         )
         call = self._stub.Translate(request, timeout=SHORT_S * 4)
         result: pb.TranslateResult = await final_result(call)
-        engine_used = engine_from_proto(result.engine)
+        engine_used, after = engine_from_proto(result.engine), failures_from_proto(result.engine)
         costs = shares(cost_from_proto(result), len(result.segments))
         return {
             line.id: Translation(
@@ -110,6 +110,7 @@ class TranslateClient:
                 cost_microusd=cost,
                 similarity=round(line.similarity, 3) if line.HasField("similarity") else None,
                 meaning_lost=line.meaning_lost,
+                after=after,
             )
             for line, cost in zip(result.segments, costs, strict=True)
         }

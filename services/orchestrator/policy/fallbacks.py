@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .line import Line
+from .line import EngineFailure, EngineUse, Line
 from .voices import Recast
 
 
@@ -42,6 +42,12 @@ def of_recasts(lines: Sequence[Line], recasts: Iterable[Recast]) -> list[Fallbac
                 speakers = tuple(sorted({speaker for used, speaker in moved if used == engine}))
                 found.append(Fallback("tts", recast.engine, engine, recast.reason, count, speakers))
     return found
+
+
+def of_results(stage: str, results: Iterable[tuple[EngineUse, Sequence[EngineFailure]]]) -> list[Fallback]:
+    """The fallbacks within a service, of results with their engine and those that failed before it."""
+    counts = Counter((failure.engine, used.name, failure.reason) for used, after in results for failure in after)
+    return [Fallback(stage, wanted, used, reason, count) for (wanted, used, reason), count in counts.items()]
 
 
 def report(fallbacks: Iterable[Fallback]) -> list[dict[str, Any]]:

@@ -34,6 +34,15 @@ class EngineUse:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineFailure:
+    """An engine that was to make a result and failed, so that another one took over."""
+
+    engine: str
+    reason: str
+    """That of its error."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """The original of a line: the speech of one speaker in one breath. Milliseconds from the start of the source."""
 
@@ -69,6 +78,8 @@ class Translation:
     """Likeness of its meaning to that of its source, -1 to 1; None where they were not compared."""
     meaning_lost: bool = False
     """True where the similarity is so low that the text hardly means what its source means."""
+    after: tuple[EngineFailure, ...] = ()
+    """The engines that were to translate it before, in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,8 @@ class Finish(Task[LanguageEnd]):
 
     def _fallbacks(self, given: Given, lines: Sequence[Line]) -> list[Fallback]:
         recasts = given(self.recasts)
-        return fallbacks.of_recasts(lines, recasts)
+        translations = [(line.translation.engine, line.translation.after) for line in lines if line.translation]
+        return [*fallbacks.of_results("translate", translations), *fallbacks.of_recasts(lines, recasts)]
 
     def _lineage(self, given: Given, lines: Iterable[Line]) -> dict[str, Any]:
         """Engine, model and version by stage; a stage that used several engines lists them all."""
@@ -164,9 +165,9 @@ class Report(Task[Artifact]):
 
     async def run(self, tools: Tools, given: Given) -> Artifact:
         """Returns the file; the manifest publishes it."""
-        heard = costs.added(
-            Cost("asr", transcript.engine.name, transcript.cost_microusd) for transcript in given.each(self.transcripts)
-        )
+        transcripts = given.each(self.transcripts)
+        heard = costs.added(Cost("asr", transcript.engine.name, transcript.cost_microusd) for transcript in transcripts)
+        replaced = fallbacks.of_results("asr", [(transcript.engine, transcript.after) for transcript in transcripts])
         unheard = quality.unheard(given(self.speech_regions).regions, join(given.each(self.cuts)))
         source = {
             "language": given(self.language),
@@ -174,6 +175,7 @@ class Report(Task[Artifact]):
             "unheard": [{"start_ms": start, "end_ms": end} for start, end in unheard],
             "separation": {"engine": given(self.separated).engine.name, "reason": given(self.separated).reason},
             "cost": costs.report(heard),
+            "fallbacks": fallbacks.report(replaced),
         }
         sections = [end.section for end in given.each(self.ends)]
         spent = [*heard, *(cost for end in given.each(self.ends) for cost in end.costs)]

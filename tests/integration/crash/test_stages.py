@@ -23,6 +23,7 @@ CALLS = (
     "Transcribe[transcribe:1]",
     "ListEngines[tts]",
     "ListVoices[voices:es]",
+    "Summarize[terms:es]",
     "Translate[translate:ca:0]",
     "Synthesize[speak:es:0.1]",
     "Mix[mix:ca]",

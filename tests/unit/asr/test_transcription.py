@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from onevoice_kit.engines.base import Price, Unit
+from onevoice_kit.engines.base import EngineFailure, Price, Unit
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import Busy, InvalidInput, Unavailable
 from onevoice_kit.testing.waiting import eventually
@@ -121,7 +121,8 @@ async def test_the_next_engine_takes_over_before_the_first_utterance_and_the_res
     first, second = FakeTranscription("first"), FakeTranscription("second")
     first.failure = Unavailable("gone", reason="worker_lost")
     call = Call(storage, first, second)
-    assert (await call()).name == "second"
+    served = await call()
+    assert (served.name, served.after) == ("second", (EngineFailure("first", "worker_lost"),))
     assert [utterance.range for utterance in call.utterances] == REGIONS
     assert storage.opened == 1
 

@@ -55,7 +55,10 @@ def test_a_draft_names_the_ways_to_better_words(engine, shown):
 def test_an_engine_that_stopped_working_is_named_with_the_speakers_that_have_another_voice():
     out = io.StringIO()
     found = {"stage": "tts", "from": "one", "to": "two", "reason": "engine_failed", "speakers": ["speaker_1"]}
-    Show(Console(file=out, width=200)).results({}, {"languages": [{"language": "es", "fallbacks": [found]}]})
+    source = {"language": "en", "fallbacks": [found | {"reason": "engine_rests", "speakers": []}]}
+    languages = [{"language": "es", "fallbacks": [found]}]
+    Show(Console(file=out, width=200)).results({}, {"source": source, "languages": languages})
+    assert "en: engine one stopped working (engine_rests), and two took over.\n" in out.getvalue()
     expected = "es: engine one stopped working (engine_failed), and two took over; speaker_1 has another voice."
     assert expected in out.getvalue()
 

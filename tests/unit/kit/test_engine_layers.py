@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from onevoice_kit.engines.base import Capabilities, EngineInfo
+from onevoice_kit.engines.base import Capabilities, EngineFailure, EngineInfo
 from onevoice_kit.engines.layers import FAILED_ENGINE, Blame, Instrument, Layer, Limit, RetryLayer, call, stream
 from onevoice_kit.engines.registry import Candidate, fallback
 from onevoice_kit.errors import (
@@ -171,10 +171,14 @@ def candidates(*calls: Calls) -> list[Candidate[Any, Capabilities, None]]:
 
 
 async def fall(*calls: Calls) -> list[tuple[str, int]]:
+    return [(info.name, item) for info, item in await fall_with_failures(*calls)]
+
+
+async def fall_with_failures(*calls: Calls) -> list[tuple[EngineInfo, int]]:
     async with aclosing(
         fallback("testing", candidates(*calls), lambda one: one.stream(lambda engine: engine()))
     ) as items:
-        return [(candidate.capabilities.info.name, item) async for candidate, item in items]
+        return [(candidate.used(candidate.capabilities.info), item) async for candidate, item in items]
 
 
 async def test_the_first_candidate_serves_while_it_works():
@@ -189,11 +193,28 @@ async def test_the_next_candidate_takes_over_and_its_items_name_it():
     assert sample("engine_fallbacks_total", stage="testing", engine="engine-1") == before + 1
 
 
-async def test_a_candidate_that_gave_an_item_is_not_replaced():
+async def test_the_candidate_that_serves_names_those_that_failed_before_it_in_order():
+    failing = Calls(Unavailable(reason="engine_failed")), Calls(PreconditionFailed(reason="engine_key_refused"))
+    [(info, _), *_] = await fall_with_failures(*failing, Calls())
+    assert info.name == "engine-3"
+    assert info.after == (
+        EngineFailure("engine-1", "engine_failed"),
+        EngineFailure("engine-2", "engine_key_refused"),
+    )
+    assert (await fall_with_failures(Calls()))[0][0].after == ()
+
+
+@pytest.mark.parametrize("error", [Unavailable, PreconditionFailed])
+async def test_a_candidate_that_gave_an_item_is_not_replaced_and_a_new_call_may_help(error: type[OneVoiceError]):
     second = Calls()
-    with pytest.raises(Unavailable):
-        await fall(Calls(Unavailable(), before=1), second)
+    with pytest.raises(Unavailable) as caught:
+        await fall(Calls(error(reason="engine_key_refused", details={"a": "b"}), before=1), second)
     assert second.started == 0
+    assert (caught.value.reason, caught.value.retryable, caught.value.details) == (
+        "engine_key_refused",
+        True,
+        {"a": "b"},
+    )
 
 
 async def test_an_error_that_another_engine_would_not_cure_is_not_passed_on():

@@ -14,7 +14,7 @@ from onevoice_kit.storage.base import ObjectRef
 from services.orchestrator.clients.asr import Speakers
 from services.orchestrator.pipeline import handles
 from services.orchestrator.policy import fallbacks
-from services.orchestrator.policy.line import EngineUse, Line, Source, Speech
+from services.orchestrator.policy.line import EngineFailure, EngineUse, Line, Source, Speech
 from services.orchestrator.policy.segmentation import Turn
 from services.orchestrator.policy.voices import Recast, Voice
 from services.orchestrator.steps.context import Tools
@@ -158,3 +158,16 @@ def test_the_report_counts_the_lines_of_recast_speakers_by_the_engine_that_speak
         "speakers": ["speaker_1"],
     }
     assert fallbacks.report(fallbacks.of_recasts(lines, [])) == []
+
+
+def test_the_report_counts_the_results_of_each_engine_that_took_over() -> None:
+    down, refused = EngineFailure("a", "engine_failed"), EngineFailure("b", "engine_key_refused")
+    b, c = EngineUse("b", "", "1"), EngineUse("c", "", "1")
+    found = fallbacks.of_results(
+        "asr", [(EngineUse("a", "", "1"), ()), (b, (down,)), (b, (down,)), (c, (down, refused))]
+    )
+    assert [(one.stage, one.wanted, one.used, one.reason, one.count) for one in found] == [
+        ("asr", "a", "b", "engine_failed", 2),
+        ("asr", "a", "c", "engine_failed", 1),
+        ("asr", "b", "c", "engine_key_refused", 1),
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from onevoice_kit.engines.base import EngineInfo
+from onevoice_kit.engines.base import EngineFailure, EngineInfo
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import Busy, InvalidInput, PreconditionFailed, Unavailable
 from services.translate.engines.base import Context, LanguagePair, Line, Summary, Term, Translation
@@ -153,10 +153,10 @@ async def test_one_call_too_many_gets_the_time_to_retry_after():
 
 async def test_the_next_engine_takes_over_and_the_result_names_it():
     first, second = FakeEngine(name="first"), FakeEngine(name="second")
-    first.failure = Unavailable("It is out.")
+    first.failure = Unavailable("It is out.", reason="engine_failed")
     result = await run(translator_of(first, second), request("hello", "world"))
     assert [one.text for one in result.segments] == ["HELLO", "WORLD"]
-    assert result.engine.name == "second"
+    assert (result.engine.name, result.engine.after) == ("second", (EngineFailure("first", "engine_failed"),))
 
 
 async def test_an_engine_that_was_named_is_not_replaced():

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fonevoice/common/v1/engine.proto\x12\x12onevoice.common.v1\"\x8f\x02\n\x06\x45ngine\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x11\n\tlanguages\x18\x04 \x03(\t\x12\x11\n\tavailable\x18\x05 \x01(\x08\x12\x0f\n\x07missing\x18\x06 \x01(\t\x12\x15\n\rshutdown_date\x18\x07 \x01(\t\x12\x32\n\x05price\x18\x08 \x01(\x0b\x32\x1f.onevoice.common.v1.EnginePriceB\x02\x18\x01\x12/\n\x06prices\x18\t \x03(\x0b\x32\x1f.onevoice.common.v1.EnginePrice\x12\x0c\n\x04paid\x18\n \x01(\x08\x12\x16\n\x0epartly_missing\x18\x0b \x01(\t\"(\n\x0b\x45nginePrice\x12\x0b\n\x03usd\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\"9\n\tEngineUse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fonevoice/common/v1/engine.proto\x12\x12onevoice.common.v1\"\x8f\x02\n\x06\x45ngine\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x11\n\tlanguages\x18\x04 \x03(\t\x12\x11\n\tavailable\x18\x05 \x01(\x08\x12\x0f\n\x07missing\x18\x06 \x01(\t\x12\x15\n\rshutdown_date\x18\x07 \x01(\t\x12\x32\n\x05price\x18\x08 \x01(\x0b\x32\x1f.onevoice.common.v1.EnginePriceB\x02\x18\x01\x12/\n\x06prices\x18\t \x03(\x0b\x32\x1f.onevoice.common.v1.EnginePrice\x12\x0c\n\x04paid\x18\n \x01(\x08\x12\x16\n\x0epartly_missing\x18\x0b \x01(\t\"(\n\x0b\x45nginePrice\x12\x0b\n\x03usd\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\"k\n\tEngineUse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x30\n\x05\x61\x66ter\x18\x04 \x03(\x0b\x32!.onevoice.common.v1.EngineFailure\"/\n\rEngineFailure\x12\x0e\n\x06\x65ngine\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,5 +38,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENGINEPRICE']._serialized_start=329
   _globals['_ENGINEPRICE']._serialized_end=369
   _globals['_ENGINEUSE']._serialized_start=371
-  _globals['_ENGINEUSE']._serialized_end=428
+  _globals['_ENGINEUSE']._serialized_end=478
+  _globals['_ENGINEFAILURE']._serialized_start=480
+  _globals['_ENGINEFAILURE']._serialized_end=527
 # @@protoc_insertion_point(module_scope)
