@@ -348,8 +348,9 @@ async def test_an_unusable_description_does_no_harm_and_is_paid_for(server, engi
 
 
 async def test_what_was_read_until_the_deadline_is_the_description(server):
+    engine = engine_of(server, deadline_s=4.0)
+    await summary(engine, LONG)
     server.script += [lambda data: json.dumps({"summary": "A start.", "terms": []}), Reply(b"", drips=True)]
-    engine = engine_of(server, deadline_s=1.0)
     found, _ = await summary(engine, [f"Ann {'x' * 1_990}"] * 14)
     assert found.text == "A start."
     await engine.close()
