@@ -22,6 +22,7 @@ from services.asr.engines.base import FRAME_SAMPLES, TimeRange
 from services.asr.engines.registry import TRANSCRIPTION, detection_engines, transcription_engines
 from services.asr.regions import FrameScores, RegionRules, find_regions
 from services.asr.settings import AsrSettings
+from services.tts.engines.base import Line
 from services.tts.engines.registry import synthesis_engines, voices_for
 from services.tts.settings import TtsSettings
 from tests.unit.asr import samples
@@ -65,7 +66,7 @@ def _made(engine: str) -> Clip:
         one = synthesis_engines(TtsSettings(tts_engines=(engine,), tts_workers=1)).get(engine)
         described = await one.describe()
         voice = voices_for(described.voices, "en-US")[0]
-        spoken = [await one.speak(line, voice, 1.0) for line in LINES["en-US"]]
+        spoken = [await one.speak(Line(line, voice)) for line in LINES["en-US"]]
         await one.close()
         rate = described.sample_rate
         sounds = [np.frombuffer(sound, "<i2").astype(np.float64) / 32768 for sound in spoken]

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from services.asr.engines.whisper_model import MODELS, Loading, WhisperModel
-from services.tts.engines.base import SynthesisEngine, Voice
+from services.tts.engines.base import Line, SynthesisEngine, Voice
 from services.tts.engines.registry import synthesis_engines, voices_for
 from services.tts.normalisation.text import spoken
 from services.tts.normalisation.words import LANGUAGES as NORMALISED
@@ -176,7 +176,7 @@ async def _row(
         language = voice.language.partition("-")[0]
         for line in lines:
             began = time.process_time()
-            sound = await engine.speak(line, voice, 1.0)
+            sound = await engine.speak(Line(line, voice))
             cost += time.process_time() - began
             seconds += len(sound) / 2 / rate
             expected, got = _words(line, language), _recognised(model, sound, rate, language)

@@ -43,6 +43,7 @@ from services.translate.translation import Request as TranslateRequest
 from services.translate.translation import Segment as Source
 from services.translate.translation import Translator
 from services.translate.wiring import meaning_check
+from services.tts.batching import Batches
 from services.tts.engines.registry import synthesis_engines
 from services.tts.settings import TtsSettings
 from services.tts.synthesis import Request as SpeakRequest
@@ -64,7 +65,7 @@ class Serial:
         self.words, self.speakers = transcription_engines(asr), diarization_engines(asr)
         limit = Limit(1, 100, subject="The benchmark", retry_after_s=1.0)
         self.voices = synthesis_engines(TtsSettings())
-        self.speech = Synthesizer(storage, self.voices, limit)
+        self.speech = Synthesizer(storage, self.voices, Batches(limit))
         self.meaning = meaning_check(translate)
         self.translation = Translator(translation_engines(translate), limit, self.meaning)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from onevoice.common.v1 import engine_pb2
 from onevoice.tts.v1 import tts_service_pb2
+from onevoice_kit.errors import InvalidInput, OneVoiceError
 from onevoice_kit.grpc.converters import engine_to_proto, engine_use_to_proto, ref_to_proto
+from onevoice_kit.grpc.errors import error_to_proto, hide
 from services.tts.engines.base import Capabilities, Gender, Voice
 from services.tts.synthesis import Request, Speech
 
@@ -25,7 +27,28 @@ def request_from_proto(message: tts_service_pb2.SynthesizeRequest) -> Request:
         voice=message.voice,
         rate=message.rate or 1.0,
         engine=message.engine,
+        previous_text=message.previous_text,
+        next_text=message.next_text,
     )
+
+
+def requests_from_proto(message: tts_service_pb2.SynthesizeLinesRequest) -> list[Request]:
+    """A request for each line, unchecked. Raises `InvalidInput` (reason `duplicate_line`) where two have one id."""
+    if len({line.id for line in message.lines}) < len(message.lines):
+        raise InvalidInput("Two lines of the call have the same id.", reason="duplicate_line")
+    return [
+        Request(
+            text=line.text,
+            language=message.language,
+            output_prefix=message.output_prefix,
+            voice=line.voice,
+            rate=line.rate or 1.0,
+            engine=message.engine,
+            previous_text=line.previous_text,
+            next_text=line.next_text,
+        )
+        for line in message.lines
+    ]
 
 
 def speech_to_proto(speech: Speech) -> tts_service_pb2.SynthesizeResponse:
@@ -38,6 +61,14 @@ def speech_to_proto(speech: Speech) -> tts_service_pb2.SynthesizeResponse:
         voice=speech.voice,
         cost_microusd=speech.cost_microusd,
     )
+
+
+def end_to_proto(line: str, end: Speech | BaseException) -> tts_service_pb2.SynthesizeLinesResponse:
+    """The end of a line; an error that is not ours is logged, and the caller gets its id."""
+    if isinstance(end, Speech):
+        return tts_service_pb2.SynthesizeLinesResponse(id=line, result=speech_to_proto(end))
+    error = end if isinstance(end, OneVoiceError) else hide(end, "A line of speech synthesis")
+    return tts_service_pb2.SynthesizeLinesResponse(id=line, error=error_to_proto(error))
 
 
 def voice_to_proto(voice: Voice) -> tts_service_pb2.Voice:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -16,6 +18,7 @@ SERVICE = "onevoice.tts.v1.TtsService"
 
 ACCESS: Access = {
     "Synthesize": {"orchestrator"},
+    "SynthesizeLines": {"orchestrator"},
     "ListVoices": {"gateway", "orchestrator"},
     "ListEngines": {"gateway", "orchestrator"},
 }
@@ -37,6 +40,15 @@ class TtsServicer(tts_service_pb2_grpc.TtsServiceServicer):
         """A spoken line."""
         speech = await self._synthesizer.synthesize(converters.request_from_proto(request))
         return converters.speech_to_proto(speech)
+
+    async def SynthesizeLines(
+        self, request: tts_service_pb2.SynthesizeLinesRequest, _context: _Context
+    ) -> AsyncGenerator[tts_service_pb2.SynthesizeLinesResponse, None]:
+        """The end of each line."""
+        lines = converters.requests_from_proto(request)
+        async with aclosing(self._synthesizer.synthesize_lines(lines)) as ends:
+            async for place, end in ends:
+                yield converters.end_to_proto(request.lines[place].id, end)
 
     async def ListVoices(
         self, request: tts_service_pb2.ListVoicesRequest, _context: _Context

@@ -94,6 +94,8 @@ class VendorSettings(OpenAiSettings, ElevenLabsSettings, DeepgramSettings):
     custom_tts_sample_rate: int = Field(default=24_000, ge=8_000, le=48_000)
     custom_tts_normalises: bool = False
     """True where the server reads numbers, dates and units itself; else it gets them as words."""
+    custom_tts_batch: int = Field(default=1, ge=1, le=64)
+    """Most lines of one request; more than 1 where the server takes several at once."""
     custom_tts_version: str = ""
     """Another one when the server speaks the same line differently."""
 

@@ -1,25 +1,28 @@
-"""Speaks a line with one of the configured engines and stores it under a key that follows from the request."""
+"""Speaks lines with one of the configured engines and stores each under a key that follows from its request."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from onevoice_kit.engines.base import EngineInfo, Measure
-from onevoice_kit.engines.layers import Limit
-from onevoice_kit.errors import InvalidInput
+from onevoice_kit.errors import Cancelled, InvalidInput
 from onevoice_kit.storage.base import ObjectRef, Storage, check_key
 from onevoice_kit.text import clean
 from services.tts.audio import length_ms, to_wav, trim
+from services.tts.batching import Batches
+from services.tts.engines.base import Line
 from services.tts.engines.registry import Choice, Engines, choose
 from services.tts.normalisation.text import spoken
 
 MAX_CHARS = 2_000
 """Longest line."""
+MAX_LINES = 64
+"""Most lines of one call."""
 MIN_RATE, MAX_RATE = 0.5, 2.0
 NOTHING_TO_SPEAK = "nothing_to_speak"
 """Reason of the permanent error for a line without sound; the caller leaves the line silent and reports it."""
@@ -43,6 +46,12 @@ class Request:
     """1.0 is natural, 0.5 to 2.0."""
     engine: str = ""
     """Name of the engine; empty takes the voice's, or the first that serves the language."""
+    previous_text: str = ""
+    """
+    The text of the same speaker just before it. It and the next are context for the engine and no part of the key: a
+    change of one line does not make its neighbours be spoken again.
+    """
+    next_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +91,13 @@ class _KeyLocks:
 
 
 class Synthesizer:
-    """The use case behind Synthesize."""
+    """The use case behind Synthesize and SynthesizeLines."""
 
-    def __init__(self, storage: Storage, engines: Engines, limit: Limit) -> None:
-        """`limit` bounds the lines that are spoken and wait at once; a line found in the storage needs no place."""
+    def __init__(self, storage: Storage, engines: Engines, batches: Batches) -> None:
+        """`batches` speaks; a line found in the storage does not reach it."""
         self._storage = storage
         self._engines = engines
-        self._limit = limit
+        self._batches = batches
         self._spoken_now = _KeyLocks()
 
     async def synthesize(self, request: Request) -> Speech:
@@ -110,13 +119,33 @@ class Synthesizer:
             found = await self._storage.head(key)
             if found is not None and found.sha256:
                 return _speech(choice, text, found, cached=True)
-            async with self._limit.place():
-                wav = await self._speak(choice, text, request.rate)
+            wav = await self._speak(choice, Line(text, choice.served, request.rate, *_context(request)))
             return _speech(choice, text, await self._storage.put_bytes(key, wav, _CONTENT_TYPE), cached=False)
 
-    async def _speak(self, choice: Choice, text: str, rate: float) -> bytes:
+    async def synthesize_lines(
+        self, requests: Sequence[Request]
+    ) -> AsyncGenerator[tuple[int, Speech | BaseException], None]:
+        """
+        The speech or the error of each line, by its place, as soon as it is ready: all of `synthesize`, at once.
+        Closing the generator gives up what is not ready. Raises `InvalidInput` (reason `too_many_lines`).
+        """
+        if len(requests) > MAX_LINES:
+            raise InvalidInput(f"The call has more than {MAX_LINES} lines.", reason="too_many_lines")
+        places = {asyncio.create_task(self.synthesize(request)): n for n, request in enumerate(requests)}
+        left = set(places)
+        try:
+            while left:
+                done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+                for task in sorted(done, key=places.__getitem__):
+                    yield places[task], _end(task)
+        finally:
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*places, return_exceptions=True)
+
+    async def _speak(self, choice: Choice, line: Line) -> bytes:
         sample_rate = choice.capabilities.sample_rate
-        samples = await choice.call(lambda engine: engine.speak(text, choice.served, rate))
+        samples = await self._batches.speak(choice, line)
         trimmed = await asyncio.to_thread(trim, samples, sample_rate)
         if not trimmed:
             raise InvalidInput("The voice has no sound for this text.", reason=NOTHING_TO_SPEAK)
@@ -131,6 +160,17 @@ def _check(request: Request, text: str) -> None:
     if not MIN_RATE <= request.rate <= MAX_RATE:
         raise InvalidInput(f"The rate is not between {MIN_RATE} and {MAX_RATE}.", reason="invalid_rate")
     check_key(request.output_prefix)
+
+
+def _context(request: Request) -> tuple[str, str]:
+    """The text before and after the line, without control characters."""
+    return clean(request.previous_text[-MAX_CHARS:]), clean(request.next_text[:MAX_CHARS])
+
+
+def _end(task: asyncio.Task[Speech]) -> Speech | BaseException:
+    if task.cancelled():
+        return Cancelled("The work was cancelled.", reason="work_cancelled")
+    return task.exception() or task.result()
 
 
 def _key(request: Request, text: str, choice: Choice) -> str:

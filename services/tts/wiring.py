@@ -9,6 +9,7 @@ import grpc
 from onevoice.tts.v1 import tts_service_pb2_grpc
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.storage import Storage
+from services.tts.batching import Batches
 from services.tts.engines.registry import Engines, synthesis_engines
 from services.tts.servicer import TtsServicer
 from services.tts.settings import TtsSettings
@@ -43,4 +44,4 @@ def wire(settings: TtsSettings, storage: Storage) -> Wiring:
     engines = synthesis_engines(settings)
     places, waiting = settings.workers, settings.tts_max_waiting
     limit = Limit(places, waiting, subject="Speech synthesis", retry_after_s=_RETRY_AFTER_S)
-    return Wiring(TtsServicer(Synthesizer(storage, engines, limit), engines), engines)
+    return Wiring(TtsServicer(Synthesizer(storage, engines, Batches(limit)), engines), engines)

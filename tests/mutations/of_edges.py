@@ -66,7 +66,7 @@ EDGES = (
     ),
     Mutation(
         "a stage shows the text of an unknown error",
-        "libs/onevoice_kit/grpc/interceptors.py",
+        "libs/onevoice_kit/grpc/errors.py",
         "    return Internal(details={ERROR_ID: error_id})",
         "    return Internal(str(error), details={ERROR_ID: error_id})",
         (f"{_TEST_WIRE}test_an_unknown_error_shows_an_id_outside_and_the_truth_in_the_log",),

@@ -144,7 +144,9 @@ class _Tts(TtsClient):
         voices = [Voice(f"{use.name}:{n}", language, "", use.name) for use in (_FIRST, _ENGINE) for n in range(2)]
         return await self._line.stage("tts.voices", lambda _: voices)
 
-    async def speak(self, text: str, language: str, voice: str, prefix: str, engine: str) -> Spoken:
+    async def speak(
+        self, text: str, language: str, voice: str, prefix: str, engine: str, neighbours: tuple[str, str] = ("", "")
+    ) -> Spoken:
         use = _FIRST if voice.startswith(f"{_FIRST.name}:") else _ENGINE
         spoken = Spoken(_made(prefix, "speech", "audio/wav", text, language, voice), 1_400, voice, use)
 

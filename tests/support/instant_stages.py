@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +27,7 @@ from onevoice.tts.v1 import tts_service_pb2 as tts
 from onevoice.tts.v1 import tts_service_pb2_grpc as tts_grpc
 from onevoice_kit.errors import OneVoiceError
 from onevoice_kit.grpc.client import connect
+from onevoice_kit.grpc.errors import error_to_proto
 from onevoice_kit.grpc.server import GrpcServer
 from onevoice_kit.settings import GrpcServerSettings
 from services.orchestrator.clients import AsrClient, BillingClient, Clients, MixerClient, TranslateClient, TtsClient
@@ -229,6 +230,27 @@ class Translate(translate_grpc.TranslateServiceServicer):
         return translate.ListEnginesResponse(engines=[listed])
 
 
+def _alone(request: tts.SynthesizeLinesRequest, line: tts.SynthesizeLine) -> tts.SynthesizeRequest:
+    """The request for one line of several."""
+    return tts.SynthesizeRequest(
+        text=line.text,
+        language=request.language,
+        voice=line.voice,
+        rate=line.rate,
+        output_prefix=request.output_prefix,
+        engine=request.engine,
+        previous_text=line.previous_text,
+        next_text=line.next_text,
+    )
+
+
+async def _end_of_line(call: Awaitable[tts.SynthesizeResponse], line: str) -> tts.SynthesizeLinesResponse:
+    try:
+        return tts.SynthesizeLinesResponse(id=line, result=await call)
+    except OneVoiceError as error:
+        return tts.SynthesizeLinesResponse(id=line, error=error_to_proto(error))
+
+
 class Tts(tts_grpc.TtsServiceServicer):
     """Every line takes 1.4 seconds."""
 
@@ -241,6 +263,20 @@ class Tts(tts_grpc.TtsServiceServicer):
         return tts.SynthesizeResponse(
             audio=audio, natural_ms=1_400, engine=speaker_of(request), voice=request.voice, cost_microusd=LINE_COST
         )
+
+    async def SynthesizeLines(
+        self, request: tts.SynthesizeLinesRequest, context: object
+    ) -> AsyncIterator[tts.SynthesizeLinesResponse]:
+        """Each line is a call of Synthesize, to the script too."""
+        calls = {line.id: self.Synthesize(_alone(request, line), context) for line in request.lines}
+        lines = [asyncio.create_task(_end_of_line(call, line)) for line, call in calls.items()]
+        try:
+            for ready in asyncio.as_completed(lines):
+                yield await ready
+        finally:
+            for task in lines:
+                task.cancel()
+            await asyncio.gather(*lines, return_exceptions=True)
 
     async def ListVoices(self, request: tts.ListVoicesRequest, _: object) -> tts.ListVoicesResponse:
         await self.script.enter("ListVoices", request)

@@ -167,6 +167,10 @@ class _Pointed:
                 return await self._points.around([self._effect(method, request)], lambda: found(request, context))
 
             return unary
+        if method == "SynthesizeLines":
+            # Its lines come through here one by one, as calls of Synthesize.
+            lines: Any = type(self._servicer).SynthesizeLines
+            return lambda request, context: lines(self, request, context)
 
         async def stream(request: Any, context: Any) -> AsyncIterator[Any]:
             async def work() -> list[Any]:

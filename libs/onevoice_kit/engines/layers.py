@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Final, Protocol, TypeVar
 
 from onevoice_kit.errors import Busy, DeadlineExceeded, OneVoiceError, Unavailable
@@ -97,15 +97,27 @@ class Limit:
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """A place for the length of the context; waits until one is free."""
+        with self.entry():
+            async with self.turn():
+                yield
+
+    @contextmanager
+    def entry(self) -> Iterator[None]:
+        """The right to wait for a turn, for the length of the context; one too many is refused."""
         if self._inside >= self._most:
             message = f"{self._subject} is full; try again later."
             raise Busy(message, reason="queue_full", retry_after=self._retry_after_s)
         self._inside += 1
         try:
-            async with self._places:
-                yield
+            yield
         finally:
             self._inside -= 1
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """One of the calls that run at once, which may serve several that have entered; waits until it may begin."""
+        async with self._places:
+            yield
 
 
 class RetryLayer:

@@ -108,13 +108,14 @@ class Vendor:
 
     async def _check(self, response: Any, http: ModuleType) -> None:
         if not response.is_success:
-            raise self._refused(response.status_code, response.headers)
+            raise self.refused(response.status_code, response.headers)
         kind = response.headers.get("content-type", "")
         if not kind.startswith(self.content_types) or "content-encoding" in response.headers:
             raise self.answer("has another type than the vendor documents")
         response.stream = _bounded(response.stream, http.AsyncByteStream, self)
 
-    def _refused(self, status: int, headers: Mapping[str, str]) -> OneVoiceError:
+    def refused(self, status: int, headers: Mapping[str, str]) -> OneVoiceError:
+        """The error for a reply of this status, which is no good one."""
         request_id = next((headers[name][:100] for name in _REQUEST_IDS if name in headers), "")
         details = {"engine": self.engine, "status": str(status)} | ({"request_id": request_id} if request_id else {})
         named = f"The engine “{self.engine}”"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +11,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
+from onevoice.common.v1 import error_pb2
 from onevoice_kit.errors import (
     BY_KIND,
     Busy,
@@ -26,6 +29,9 @@ from onevoice_kit.errors import (
     Unavailable,
 )
 from onevoice_kit.grpc.identity import CALLER_REASONS
+from onevoice_kit.telemetry.metrics import ERROR_ID
+
+_log = logging.getLogger(__name__)
 
 DOMAIN = "onevoice"
 STATUS_KEY = "grpc-status-details-bin"
@@ -95,6 +101,41 @@ def to_status(error: OneVoiceError) -> status_pb2.Status:
 def to_trailers(status: status_pb2.Status) -> tuple[tuple[str, str | bytes], ...]:
     """Trailing metadata of a failed call."""
     return ((STATUS_KEY, status.SerializeToString()),)
+
+
+def hide(error: BaseException, method: str) -> Internal:
+    """An error for an exception that is not ours: the log has the truth, the caller an id of it."""
+    error_id = uuid.uuid4().hex
+    _log.error("%s failed", method, exc_info=error, extra={ERROR_ID: error_id, "rpc_method": method})
+    return Internal(details={ERROR_ID: error_id})
+
+
+def error_to_proto(error: OneVoiceError) -> error_pb2.Error:
+    """The message that carries all of a kit error, for one part of a call; texts are cut as in `to_status`."""
+    details = {key: str(value)[:_MAX_DETAIL] for key, value in list(error.details.items())[:_MAX_DETAILS]}
+    message = error_pb2.Error(
+        kind=error.kind.value,
+        reason=error.reason,
+        message=error.message[:_MAX_MESSAGE],
+        details=details,
+        retryable=error.retryable,
+    )
+    if error.retry_after is not None:
+        message.retry_after_ms = round(error.retry_after * 1000)
+    return message
+
+
+def error_from_proto(message: error_pb2.Error) -> OneVoiceError:
+    """The error that `error_to_proto` wrote; one of a kind that this process lacks is `Internal`."""
+    kind = next((kind for kind in Kind if kind == message.kind), Kind.INTERNAL)
+    retry_after = message.retry_after_ms / 1000 if message.HasField("retry_after_ms") else None
+    return BY_KIND[kind](
+        message.message,
+        reason=message.reason,
+        retry_after=retry_after,
+        retryable=message.retryable,
+        details=message.details,
+    )
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError, method: str = "") -> OneVoiceError:

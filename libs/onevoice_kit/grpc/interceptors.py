@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import uuid
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import NoReturn
@@ -16,12 +15,11 @@ from opentelemetry.trace import SpanKind
 
 from onevoice_kit.errors import Busy, Cancelled, Forbidden, Internal, InvalidInput, OneVoiceError
 from onevoice_kit.grpc.context import deadline
-from onevoice_kit.grpc.errors import code_of, to_status, to_trailers
+from onevoice_kit.grpc.errors import code_of, hide, to_status, to_trailers
 from onevoice_kit.grpc.identity import NOT_ALLOWED, NOT_DECLARED, Identify
 from onevoice_kit.grpc.layers import ServedCall
 from onevoice_kit.telemetry import trace
 from onevoice_kit.telemetry.metrics import (
-    ERROR_ID,
     ERROR_REASON,
     GRPC_SERVER_HANDLED,
     GRPC_SERVER_IN_FLIGHT,
@@ -116,8 +114,7 @@ async def errors(call: ServedCall) -> AsyncIterator[None]:
     except OneVoiceError as error:
         await _abort(call, error)
     except Exception as error:  # noqa: BLE001 - logged, and shown as an id
-        hidden = _hide(call, error)
-        await _abort(call, hidden)
+        await _abort(call, hide(error, call.method))
 
 
 def _why_cancelled(call: ServedCall) -> grpc.StatusCode:
@@ -129,12 +126,6 @@ def _why_cancelled(call: ServedCall) -> grpc.StatusCode:
 def _aborted_with(call: ServedCall) -> grpc.StatusCode:
     number = int(call.context.code())  # type: ignore[call-overload]  # a number, unlike its declared type
     return code_of(number)
-
-
-def _hide(call: ServedCall, error: Exception) -> Internal:
-    error_id = uuid.uuid4().hex
-    _log.error("%s failed", call.method, exc_info=error, extra={ERROR_ID: error_id, "rpc_method": call.method})
-    return Internal(details={ERROR_ID: error_id})
 
 
 async def _abort(call: ServedCall, error: OneVoiceError) -> NoReturn:

@@ -6,12 +6,14 @@ import grpc
 
 from onevoice.tts.v1 import tts_service_pb2 as pb
 from onevoice.tts.v1.tts_service_pb2_grpc import TtsServiceStub
+from onevoice_kit.grpc.context import current_scope
 from onevoice_kit.grpc.converters import ref_from_proto
 from onevoice_kit.languages import best
 
 from ..policy.line import EngineUse, Speech
 from ..policy.voices import Voice
-from .base import SHORT_S, Recent, candidates, cost_from_proto, engine_from_proto, for_media
+from .base import SHORT_S, Recent, candidates, cost_from_proto, engine_from_proto
+from .lines import Common, LineCalls
 
 _GENDERS = {
     pb.VOICE_GENDER_FEMALE: "female",
@@ -25,6 +27,7 @@ class TtsClient:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = TtsServiceStub(channel)
+        self._lines = LineCalls(channel)
         self._engines = Recent(lambda: self._stub.ListEngines(pb.ListEnginesRequest(), timeout=SHORT_S))
         self._voices: dict[str, Recent[pb.ListVoicesResponse]] = {}
         """By language."""
@@ -46,13 +49,15 @@ class TtsClient:
         ]
         return [voice for voice in voices if engine in ("", voice.engine)]
 
-    async def speak(self, text: str, language: str, voice: str, prefix: str, engine: str) -> Speech:
-        """Speaks a line at its natural rate and stores it under `prefix`."""
-        request = pb.SynthesizeRequest(
-            text=text, language=language, voice=voice, rate=1.0, output_prefix=prefix, engine=engine
-        )
-        # Lines wait for each other in the service, and a natural voice takes seconds for each.
-        response = await self._stub.Synthesize(request, timeout=for_media(0, 0, base_s=600))
+    async def speak(
+        self, text: str, language: str, voice: str, prefix: str, engine: str, neighbours: tuple[str, str] = ("", "")
+    ) -> Speech:
+        """
+        Speaks a line at its natural rate and stores it under `prefix`. `neighbours` are the texts of the same
+        speaker before and after it; the result is found again whatever they are.
+        """
+        line = pb.SynthesizeLine(text=text, voice=voice, rate=1.0, previous_text=neighbours[0], next_text=neighbours[1])
+        response = await self._lines.speak(Common(language, prefix, engine, current_scope()), line)
         return Speech(
             ref_from_proto(response.audio),
             response.natural_ms,

@@ -21,7 +21,7 @@ from ..policy.line import NOTHING_TO_SPEAK, SILENCE, EngineUse, Line, Placement,
 from ..policy.voices import Recast, engine_of, recast_voices
 from .context import Tools
 from .graph import Given, Handle, Remedy, Result, dump
-from .task import Task
+from .task import CONTEXT, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +190,9 @@ class Speak(Task[Speech]):
     """Empty: that of the voice."""
     engines: Handle[list[EngineUse]]
     """Read by the remedy alone; but another version of an engine gives another sound."""
+    before: Handle[Translation] | None = field(compare=False, metadata=CONTEXT)
+    """The line of the same speaker just before this one, for the intonation. Neighbours are of the same chunk."""
+    after: Handle[Translation] | None = field(compare=False, metadata=CONTEXT)
     line: str = field(compare=False)
     """Id and times of the line, for users alone: the sound does not depend on them."""
     start_ms: int = field(compare=False)
@@ -203,7 +206,8 @@ class Speak(Task[Speech]):
     async def run(self, tools: Tools, given: Given) -> Result[Speech]:
         """Returns the speech, or `SILENCE` where the translation has nothing to speak; the line is published."""
         text = given(self.translation).text
-        speech = await self._speech(tools, text, given(self.voice))
+        neighbours = self._text(given, self.before), self._text(given, self.after)
+        speech = await self._speech(tools, text, given(self.voice), neighbours)
         await tools.progress.line_spoken(self.target, self.end_ms - self.start_ms)
         ready = {"language": self.target, "id": self.line, "start_ms": self.start_ms, "text": text}
         return Result(speech, Published(events=(Event("line.ready", ready),)))
@@ -219,9 +223,13 @@ class Speak(Task[Speech]):
             return None
         return Remedy(self.recasts.key, dump(self.recasts.kind, recasts))
 
-    async def _speech(self, tools: Tools, text: str, voice: str) -> Speech:
+    def _text(self, given: Given, neighbour: Handle[Translation] | None) -> str:
+        return given(neighbour).text if neighbour else ""
+
+    async def _speech(self, tools: Tools, text: str, voice: str, neighbours: tuple[str, str]) -> Speech:
+        speak, prefix = tools.clients.tts.speak, tools.prefix("tts")
         try:
-            return await tools.clients.tts.speak(text, self.target, voice, tools.prefix("tts"), self.engine)
+            return await speak(text, self.target, voice, prefix, self.engine, neighbours)
         except OneVoiceError as error:
             if error.reason != NOTHING_TO_SPEAK:
                 raise

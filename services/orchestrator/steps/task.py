@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from functools import cache, partial
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic_core import to_jsonable_python
 
@@ -16,6 +16,8 @@ from .context import Tools
 from .graph import Given, Handle, Inputs, Json, Remedy, Result, Step, dump, load, shape
 
 T = TypeVar("T")
+CONTEXT: Final = {"context": True}
+"""The metadata of a field with a handle that is context, or with None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +27,9 @@ class Task(ABC, Generic[T]):
     value, such as an option of the user or a setting of the deployment. `run` decides by them alone, and `given`
     refuses any other handle, so the input hash is made of them: any change of one runs the step again, and nothing else
     does.
-    (A field with `compare=False` is no input: its value must not change the output.) An input that `run` does not read
-    is described as such.
+    (A field with `compare=False` is no input: its value must not change the output. With `metadata=CONTEXT` it is a
+    handle that `run` may read too, of a step that it waits for anyway; its change alone runs nothing again.) An input
+    that `run` does not read is described as such.
 
     Two tasks are equal where they have the same inputs and give the same handle: graphs can be compared.
     """
@@ -64,6 +67,11 @@ class Task(ABC, Generic[T]):
         return tuple(handle for name in _inputs(type(self)) for handle in _handles(getattr(self, name)))
 
     @property
+    def contexts(self) -> tuple[Handle[Any], ...]:
+        """The handles that `run` may read although they are no inputs."""
+        return tuple(handle for name in _contexts(type(self)) for handle in _handles(getattr(self, name)))
+
+    @property
     def params(self) -> Json:
         """The values that the input hash covers besides the key and the outputs behind `takes`."""
         values = {name: _param(getattr(self, name)) for name in _inputs(type(self))}
@@ -74,6 +82,12 @@ class Task(ABC, Generic[T]):
 def _inputs(kind: type[Task[Any]]) -> tuple[str, ...]:
     """The names of the fields that are inputs."""
     return tuple(item.name for item in fields(kind) if item.compare and item.name not in ("gives", "scope"))
+
+
+@cache
+def _contexts(kind: type[Task[Any]]) -> tuple[str, ...]:
+    """The names of the fields with `CONTEXT`."""
+    return tuple(item.name for item in fields(kind) if item.metadata == CONTEXT)
 
 
 def _handles(value: object) -> tuple[Handle[Any], ...]:
@@ -95,7 +109,7 @@ def bind(tools: Tools, task: Task[Any]) -> Step:
     """The task as the executor runs it."""
 
     takes = task.takes
-    declared = frozenset(takes)
+    declared = frozenset((*takes, *task.contexts))
 
     async def run(inputs: Inputs) -> Result[Json]:
         made = await task.run(tools, Given(inputs, declared))

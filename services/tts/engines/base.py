@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from onevoice_kit.engines import base
+from onevoice_kit.errors import OneVoiceError
 
 
 class Gender(enum.Enum):
@@ -34,6 +36,20 @@ class Voice:
     """Median pitch of its speech; 0 where it is not known."""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line as an engine gets it."""
+
+    text: str
+    """Without control characters, in words unless the engine `normalises`; it is spoken as it stands."""
+    voice: Voice
+    rate: float = 1.0
+    """1.0 is natural."""
+    previous_text: str = ""
+    """The text of the same speaker just before it; context for the intonation alone, as is the next."""
+    next_text: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities(base.Capabilities):
     """The properties of a synthesis engine in this deployment."""
@@ -47,16 +63,28 @@ class Capabilities(base.Capabilities):
     max_rate: float = 2.0
     normalises: bool = False
     """True where the engine reads numbers, dates and units itself; another one gets them as words."""
+    batch: int = 1
+    """Lines that it speaks at once in one call; an engine with more than 1 is a `BatchEngine`."""
 
 
 class SynthesisEngine(base.Engine[Capabilities], Protocol):
     """Speaks lines."""
 
-    async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
+    async def speak(self, line: Line) -> bytes:
         """
-        The line as samples: mono, 16-bit little endian, `sample_rate` a second. `text` is one line without control
-        characters, in words unless the engine `normalises`, and is spoken as it stands; `rate` 1.0 is natural.
+        The line as samples: mono, 16-bit little endian, `sample_rate` a second.
 
         Raises `Unavailable` where another attempt may help, `DeadlineExceeded`. Cancelling gives up the work.
+        """
+        ...
+
+
+class BatchEngine(SynthesisEngine, Protocol):
+    """Speaks several lines at once where that is faster than one after the other."""
+
+    async def speak_many(self, lines: Sequence[Line]) -> Sequence[bytes | OneVoiceError]:
+        """
+        The samples or the error of each line, in their order: of 2 up to `batch` lines, whatever their voices and
+        languages. Each sounds as it does alone. Raises as `speak` does where all of them failed.
         """
         ...

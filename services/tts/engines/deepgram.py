@@ -5,7 +5,7 @@ from __future__ import annotations
 from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.engines.clients import deepgram_client
 from onevoice_kit.engines.vendor import Vendor, variant
-from services.tts.engines.base import Capabilities, Voice
+from services.tts.engines.base import Capabilities, Line
 from services.tts.engines.voices import VENDOR_BYTES, multilingual, vendor_id
 from services.tts.settings import TtsSettings
 
@@ -47,11 +47,15 @@ class Deepgram:
     async def warm(self) -> None:
         self._client.get()
 
-    async def speak(self, text: str, voice: Voice, rate: float) -> bytes:  # noqa: ARG002 - it has no rate
+    async def speak(self, line: Line) -> bytes:
         async with (
             self._vendor.call(),
             self._client.get().speak.v1.audio.with_raw_response.generate(
-                text=text, model=vendor_id(voice), encoding="linear16", container="none", sample_rate=SAMPLE_RATE
+                text=line.text,
+                model=vendor_id(line.voice),
+                encoding="linear16",
+                container="none",
+                sample_rate=SAMPLE_RATE,
             ) as reply,
         ):
             return await self._vendor.collect(reply.data)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from onevoice_kit.engines.base import EngineInfo, Price, Unit
 from onevoice_kit.engines.clients import NO_RETRY, elevenlabs_client
 from onevoice_kit.engines.vendor import Vendor, variant
-from services.tts.engines.base import Capabilities, Voice
+from services.tts.engines.base import Capabilities, Line
 from services.tts.engines.voices import VENDOR_BYTES, multilingual, vendor_id
 from services.tts.settings import TtsSettings
 
@@ -21,6 +21,8 @@ _LANGUAGES = "en ja zh de hi fr ko pt it es id nl tr tl pl sv bg ro ar cs el fi 
 """Of `eleven_multilingual_v2`; the newer models speak these too."""
 _WITHOUT_LANGUAGE = ("eleven_multilingual_v2", "eleven_multilingual_v1", "eleven_monolingual_v1")
 """Models that find the language by themselves and refuse a language code."""
+_WITHOUT_NEIGHBOURS = "eleven_v3"
+"""Beginning of the names of models that refuse the text before and after a line."""
 _SLOWEST, _FASTEST = 0.7, 1.2
 
 
@@ -58,22 +60,23 @@ class ElevenLabs:
     async def warm(self) -> None:
         self._client.get()
 
-    async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
+    async def speak(self, line: Line) -> bytes:
         from elevenlabs.types import VoiceSettings
 
         model = self._settings.elevenlabs_tts_model
-        language = {} if model in _WITHOUT_LANGUAGE else {"language_code": voice.language.partition("-")[0]}
+        language = {} if model in _WITHOUT_LANGUAGE else {"language_code": line.voice.language.partition("-")[0]}
         sound = {name: value for name, value in self._sound().items() if value is not None}
         async with (
             self._vendor.call(),
             self._client.get().text_to_speech.with_raw_response.convert(
-                vendor_id(voice),
-                text=text,
+                vendor_id(line.voice),
+                text=line.text,
                 model_id=model,
                 output_format=_FORMAT,
-                voice_settings=VoiceSettings(speed=min(_FASTEST, max(_SLOWEST, rate)), **sound),
+                voice_settings=VoiceSettings(speed=min(_FASTEST, max(_SLOWEST, line.rate)), **sound),
                 request_options=NO_RETRY,
                 **language,
+                **_neighbours(line, model),
             ) as reply,
         ):
             return await self._vendor.collect(reply.data)
@@ -89,3 +92,10 @@ class ElevenLabs:
             "similarity_boost": settings.elevenlabs_similarity,
             "style": settings.elevenlabs_style,
         }
+
+
+def _neighbours(line: Line, model: str) -> dict[str, str]:
+    if model.startswith(_WITHOUT_NEIGHBOURS):
+        return {}
+    texts = {"previous_text": line.previous_text, "next_text": line.next_text}
+    return {name: text for name, text in texts.items() if text}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.languages import normalise
-from services.tts.engines.base import Capabilities, Gender, Voice
+from services.tts.engines.base import Capabilities, Gender, Line, Voice
 from services.tts.engines.espeak_program import PROGRAM, EspeakProgram, without_phonemes
 from services.tts.settings import TtsSettings
 
@@ -70,18 +70,18 @@ class Espeak:
     async def warm(self) -> None:
         await self.describe()
 
-    async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
+    async def speak(self, line: Line) -> bytes:
         options = [
             "-v",
-            self._names[voice.id],
+            self._names[line.voice.id],
             "-s",
-            str(round(_WORDS_PER_MINUTE * rate)),
+            str(round(_WORDS_PER_MINUTE * line.rate)),
             "-b",
             "1",
             "--stdin",
             "--stdout",
         ]
-        return (await self._program.run(options, without_phonemes(text).encode()))[_WAV_HEADER_BYTES:]
+        return (await self._program.run(options, without_phonemes(line.text).encode()))[_WAV_HEADER_BYTES:]
 
     async def close(self) -> None:
         """Nothing is kept running."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 from onevoice_kit.engines.base import EngineInfo, Price, Unit
 from onevoice_kit.engines.clients import http_client
 from onevoice_kit.engines.vendor import Vendor, variant
-from services.tts.engines.base import Capabilities, Voice
+from services.tts.engines.base import Capabilities, Line
 from services.tts.engines.voices import VENDOR_BYTES, multilingual, vendor_id
 from services.tts.settings import TtsSettings
 
@@ -49,11 +49,11 @@ class Fish:
     async def warm(self) -> None:
         self._client.get()
 
-    async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
+    async def speak(self, line: Line) -> bytes:
         asked = {
-            "text": " ".join(text.translate(_MARKUP).split()),
-            "reference_id": vendor_id(voice),
-            "prosody": {"speed": rate, "volume": 0},
+            "text": " ".join(line.text.translate(_MARKUP).split()),
+            "reference_id": vendor_id(line.voice),
+            "prosody": {"speed": line.rate, "volume": 0},
             "format": "pcm",
             "sample_rate": SAMPLE_RATE,
         }

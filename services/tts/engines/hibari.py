@@ -12,7 +12,7 @@ from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.engines.sharing import SharedModels
 from onevoice_kit.engines.weights import WeightFile, Weights
 from onevoice_kit.errors import Internal, PreconditionFailed, Unavailable
-from services.tts.engines.base import Capabilities, Gender, Voice
+from services.tts.engines.base import Capabilities, Gender, Line, Voice
 from services.tts.settings import TtsSettings
 
 NAME = "hibari"
@@ -84,9 +84,9 @@ class HibariEngine:
         """Loads the model and the dictionaries."""
         await asyncio.to_thread(self._loaded)
 
-    async def speak(self, text: str, voice: Voice, rate: float) -> bytes:  # noqa: ARG002 - it has one voice
+    async def speak(self, line: Line) -> bytes:
         # A cancelled line is computed to its end: the longest one takes about a second.
-        return await asyncio.to_thread(lambda: self._loaded().speak(text, rate))
+        return await asyncio.to_thread(lambda: self._loaded().speak(line.text, line.rate))
 
     async def close(self) -> None:
         """Lets go of the model."""

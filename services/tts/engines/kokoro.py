@@ -8,7 +8,7 @@ from pathlib import Path
 
 from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.errors import Unavailable
-from services.tts.engines.base import Capabilities, Gender, Voice
+from services.tts.engines.base import Capabilities, Gender, Line, Voice
 from services.tts.engines.espeak_kept import KeptEspeak
 from services.tts.engines.espeak_program import EspeakProgram
 from services.tts.engines.kokoro_asian import READERS, read, runs
@@ -78,16 +78,16 @@ class Kokoro:
         """Loads the model."""
         await asyncio.to_thread(self._loaded)
 
-    async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
+    async def speak(self, line: Line) -> bytes:
         if self._closed:
             raise _shutting_down()
-        found = await self._phonemes(text, voice.language)
+        found = await self._phonemes(line.text, line.voice.language)
         if self._closed:
             raise _shutting_down()
         stop = Stop()
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._spoken, found, voice.id.partition(":")[2], rate, stop
+                self._threads, self._spoken, found, line.voice.id.partition(":")[2], line.rate, stop
             )
         except asyncio.CancelledError:
             stop.set()

@@ -8,7 +8,7 @@ from onevoice_kit.engines.base import FREE, EngineInfo
 from onevoice_kit.engines.clients import openai_client
 from onevoice_kit.engines.vendor import Vendor, variant
 from onevoice_kit.settings import OPENAI_URL
-from services.tts.engines.base import Capabilities, Voice
+from services.tts.engines.base import Capabilities, Line
 from services.tts.engines.voices import VENDOR_BYTES, multilingual, vendor_id
 from services.tts.settings import TtsSettings
 
@@ -60,18 +60,18 @@ class OpenAi:
     async def warm(self) -> None:
         self._client.get()
 
-    async def speak(self, text: str, voice: Voice, rate: float) -> bytes:
+    async def speak(self, line: Line) -> bytes:
         create_speech = self._client.get().audio.speech.with_streaming_response.create
         # The API refuses instructions for its older models, so empty ones are left out.
         extra = {"instructions": asked} if (asked := self._settings.openai_tts_instructions) else {}
         async with (
             self._vendor.call(),
             create_speech(
-                input=text,
+                input=line.text,
                 model=self._settings.openai_tts_model,
-                voice=vendor_id(voice),
+                voice=vendor_id(line.voice),
                 response_format="pcm",
-                speed=rate,
+                speed=line.rate,
                 **extra,
             ) as reply,
         ):

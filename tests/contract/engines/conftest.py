@@ -55,6 +55,11 @@ _STAYS_LOADED = {
 FAKES = {"transcription": FakeTranscription, "translation": FakeTranslation, "synthesis": FakeSynthesis}
 
 
+def fake(kind: str) -> Any:
+    """The fake of a kind; that of synthesis speaks several lines at once."""
+    return FakeSynthesis(batch=4) if kind == "synthesis" else FAKES[kind]()
+
+
 def registry(kind: str, name: str) -> Registry[Any, Any]:
     """The registry of a kind with one engine, as the service builds it; one worker process."""
     asr = AsrSettings(
@@ -110,7 +115,7 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
             await made.warm()
             yield made
         return
-    made = FAKES[kind]() if name == "fake" else registry(kind, name).get(name)
+    made = fake(kind) if name == "fake" else registry(kind, name).get(name)
     await made.warm()
     yield made
     await made.close()

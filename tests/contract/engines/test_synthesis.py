@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from services.tts.audio import trim
-from services.tts.engines.base import SynthesisEngine, Voice
+from services.tts.engines.base import Line, SynthesisEngine, Voice
 from services.tts.engines.registry import voices_for
 
 KIND = "synthesis"
@@ -22,7 +22,7 @@ async def speaking(engine: SynthesisEngine) -> list[Voice]:
 async def seconds(engine: SynthesisEngine, text: str, rate: float = 1.0) -> float:
     """Length of the line without the silence around it."""
     sample_rate = (await engine.describe()).sample_rate
-    samples = await engine.speak(text, (await speaking(engine))[0], rate)
+    samples = await engine.speak(Line(text, (await speaking(engine))[0], rate))
     return len(trim(samples, sample_rate)) / 2 / sample_rate
 
 
@@ -45,12 +45,12 @@ async def test_voices_have_ids_of_their_own_that_begin_with_the_engine(engine):
 
 async def test_two_voices_of_a_language_sound_different(engine):
     voices = (await speaking(engine))[:2]
-    assert len({await engine.speak("Hola.", voice, 1.0) for voice in voices}) == len(voices)
+    assert len({await engine.speak(Line("Hola.", voice)) for voice in voices}) == len(voices)
 
 
 async def test_the_same_line_sounds_the_same_again(engine):
     voice = (await speaking(engine))[0]
-    assert await engine.speak("Hola.", voice, 1.0) == await engine.speak("Hola.", voice, 1.0)
+    assert await engine.speak(Line("Hola.", voice)) == await engine.speak(Line("Hola.", voice))
 
 
 async def test_more_text_takes_longer(engine):
@@ -68,22 +68,32 @@ async def test_the_rate_scales_the_length(engine):
 @pytest.mark.parametrize("text", ["♪", "…", "😀", "¿?", "\u200d"])
 async def test_a_line_without_sound_is_silence_or_a_sound_and_never_a_crash(engine, text):
     sample_rate = (await engine.describe()).sample_rate
-    samples = await engine.speak(text, (await speaking(engine))[0], 1.0)
+    samples = await engine.speak(Line(text, (await speaking(engine))[0]))
     assert len(samples) % 2 == 0
     assert len(trim(samples, sample_rate)) <= 30 * 2 * sample_rate
 
 
 async def test_after_a_cancelled_call_it_still_works(engine):
     voice = (await speaking(engine))[0]
-    task = asyncio.create_task(engine.speak("Hola, esto es una prueba.", voice, 1.0))
+    task = asyncio.create_task(engine.speak(Line("Hola, esto es una prueba.", voice)))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
-    assert await engine.speak("Hola.", voice, 1.0)
+    assert await engine.speak(Line("Hola.", voice))
+
+
+async def test_lines_spoken_in_one_call_sound_as_they_do_alone(engine):
+    voices = (await speaking(engine))[:2]
+    lines = [Line("Hola.", voices[0]), Line("Buenos días.", voices[-1], 1.5), Line("Adiós.", voices[0])]
+    batch = (await engine.describe()).batch
+    assert hasattr(engine, "speak_many") == (batch > 1)
+    if batch > 1:
+        alone = [await engine.speak(line) for line in lines]
+        assert list(await engine.speak_many(lines)) == alone
 
 
 async def test_lines_spoken_at_the_same_time_sound_as_they_do_alone(engine):
     voice = (await speaking(engine))[0]
     lines = ["Hola.", "Sí.", "Adiós."]
-    alone = [await engine.speak(line, voice, 1.0) for line in lines]
-    assert await asyncio.gather(*(engine.speak(line, voice, 1.0) for line in lines)) == alone
+    alone = [await engine.speak(Line(line, voice)) for line in lines]
+    assert await asyncio.gather(*(engine.speak(Line(line, voice)) for line in lines)) == alone

@@ -18,6 +18,7 @@ import pytest
 from onevoice_kit.errors import Busy, DeadlineExceeded, InvalidInput, OneVoiceError, PreconditionFailed, Unavailable
 from onevoice_kit.testing.waiting import eventually
 from services.asr.engines.base import TimeRange
+from services.tts.engines.base import Line
 from tests.contract.engines.vendors import VENDORS, make, served
 from tests.support import vendor_server as faults
 from tests.support.vendor_schemas import PUBLISHED
@@ -60,7 +61,7 @@ def call(audio):
 
     async def once(kind, engine):
         if kind == "synthesis":
-            return await engine.speak("Hola.", (await engine.describe()).voices[0], 1.0)
+            return await engine.speak(Line("Hola.", (await engine.describe()).voices[0]))
         return [found async for found in engine.transcribe(audio, [SENTENCE], "en")]
 
     return once

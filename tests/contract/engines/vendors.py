@@ -38,6 +38,7 @@ VENDORS: Mapping[tuple[str, str], VendorEngine] = {
             "custom_tts_url": f"{url}/speak",
             "custom_tts_voices": ("ana", "bob"),
             "custom_tts_languages": ("es", "en"),
+            "custom_tts_batch": 4,
         },
         "custom_tts_key",
     ),

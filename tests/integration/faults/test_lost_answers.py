@@ -32,6 +32,7 @@ STAGES = {
     "Translate",
     "ListVoices",
     "Synthesize",
+    "SynthesizeLines",
 }
 ENDING = {"Mix", "Mux", "Measure", "Thumbnail", "Quote", "Settle"}
 

@@ -114,7 +114,9 @@ async def test_an_edited_line_is_spoken_anew_and_nothing_that_does_not_depend_on
     assert (job.status, job.revision, job.spent_credits) == (JobStatus.COMPLETED, 2, LINE_CREDITS)
     calls = Counter(name for name, _ in rig.script.calls)
     assert calls == {"Synthesize": 1, "Mix": 1, "Mux": 1, "Measure": 1}
-    assert rig.script.requests("Synthesize")[0].text == "A line that the user wrote."
+    [spoken] = rig.script.requests("Synthesize")
+    assert spoken.text == "A line that the user wrote."
+    assert (spoken.previous_text, spoken.next_text) == ("", spanish[3][0]), "the line before is of another chunk"
     # The line is another, and so is the file; the other lines and the other language are what they were.
     edited = await _texts(rig, job_id, "es")
     assert edited[2][0] == "A line that the user wrote."

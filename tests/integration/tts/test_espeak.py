@@ -9,6 +9,7 @@ import pytest
 
 from onevoice_kit.errors import DeadlineExceeded, PreconditionFailed, Unavailable
 from onevoice_kit.testing.waiting import eventually
+from services.tts.engines.base import Line
 from services.tts.engines.espeak import Espeak
 from services.tts.engines.registry import choose, synthesis_engines
 from services.tts.settings import TtsSettings
@@ -33,7 +34,7 @@ def stand_in(folder: Path, speaking: str) -> str:
 
 async def spoken_by(engine: Espeak) -> bytes:
     voice = (await engine.describe()).voices[0]
-    return await engine.speak("hola", voice, 1.0)
+    return await engine.speak(Line("hola", voice))
 
 
 def is_running(pid_file: Path) -> bool:

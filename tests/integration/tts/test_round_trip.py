@@ -11,6 +11,7 @@ from services.asr.engines import whisper, whisper_language
 from services.asr.engines.base import TimeRange
 from services.asr.settings import AsrSettings
 from services.tts.engines import kokoro
+from services.tts.engines.base import Line
 from services.tts.settings import TtsSettings
 from tests.unit.asr import samples
 
@@ -20,7 +21,7 @@ LINE = "La biblioteca queda abierta hasta la noche."
 async def test_a_spoken_line_is_recognised_word_by_word(tmp_path):
     speaker, listener = kokoro.create(TtsSettings(tts_workers=1)), whisper.create(AsrSettings(asr_workers=1))
     voice = next(one for one in (await speaker.describe()).voices if one.language == "es")
-    spoken = np.frombuffer(await speaker.speak(LINE, voice, 1.0), "<i2") / 32768
+    spoken = np.frombuffer(await speaker.speak(Line(LINE, voice)), "<i2") / 32768
     path = samples.write(tmp_path / "line.wav", resample_poly(spoken, 2, 3))
     region = TimeRange(0, len(spoken) // 24)
     [utterance] = [one async for one in listener.transcribe(path, [region], "es")]

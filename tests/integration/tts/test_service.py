@@ -12,6 +12,7 @@ import pytest
 from onevoice.tts.v1 import tts_service_pb2 as pb
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.grpc.converters import ref_from_proto
+from onevoice_kit.grpc.errors import error_from_proto
 
 TIMEOUT_S = 60
 LINE = "Hola, esto es una prueba."
@@ -126,3 +127,42 @@ async def test_what_cannot_be_spoken_is_refused_with_its_reason(stub, fields, re
 async def test_many_lines_at_once_are_all_spoken(stub):
     spoken = await asyncio.gather(*(speak(stub, f"Línea número {i}.") for i in range(100)))
     assert len({response.audio.uri for response in spoken}) == 100
+
+
+async def lines_of(stub, *texts, **fields) -> dict[str, pb.SynthesizeLinesResponse]:
+    """The answer for each line, by its id: its place."""
+    lines = [pb.SynthesizeLine(id=str(place), text=text) for place, text in enumerate(texts)]
+    asked = pb.SynthesizeLinesRequest(lines=lines, language="es", **{"output_prefix": "users/u/tts", **fields})
+    return {answer.id: answer async for answer in stub.SynthesizeLines(asked, timeout=TIMEOUT_S)}
+
+
+async def test_several_lines_in_one_call_are_the_objects_that_single_calls_find(stub):
+    texts = [f"Línea número {i}." for i in range(20)]
+    answers = await lines_of(stub, *texts)
+    assert list(map(str, range(20))) == sorted(answers, key=int)
+    alone = [await speak(stub, text) for text in texts]
+    assert [answers[str(place)].result.audio for place in range(20)] == [response.audio for response in alone]
+    assert all(response.cached for response in alone)
+    assert not any(answer.result.cached for answer in answers.values())
+
+
+async def test_a_line_that_cannot_be_spoken_has_its_reason_and_the_others_are_spoken(stub):
+    answers = await lines_of(stub, "Hola.", "♪", "x" * 2001, "Adiós.")
+    outcomes = {line: answer.WhichOneof("outcome") for line, answer in answers.items()}
+    assert outcomes == {"0": "result", "1": "error", "2": "error", "3": "result"}
+    errors = [error_from_proto(answers[line].error) for line in "12"]
+    assert [(type(error), error.reason) for error in errors] == [
+        (InvalidInput, "nothing_to_speak"),
+        (InvalidInput, "text_too_long"),
+    ]
+
+
+async def test_a_call_with_too_many_lines_or_two_of_one_id_is_refused(stub):
+    with pytest.raises(InvalidInput) as caught:
+        await lines_of(stub, *["Hola."] * 65)
+    assert caught.value.reason == "too_many_lines"
+    twice = [pb.SynthesizeLine(id="a", text="Hola."), pb.SynthesizeLine(id="a", text="Adiós.")]
+    asked = pb.SynthesizeLinesRequest(lines=twice, language="es", output_prefix="users/u/tts")
+    with pytest.raises(InvalidInput) as caught:
+        await stub.SynthesizeLines(asked, timeout=TIMEOUT_S).read()
+    assert caught.value.reason == "duplicate_line"

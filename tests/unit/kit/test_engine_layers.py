@@ -118,6 +118,16 @@ async def test_a_limit_runs_as_many_calls_at_once_as_it_has_places():
     assert most == 2
 
 
+async def test_of_those_that_entered_several_may_share_a_turn():
+    limit = Limit(1, 2, subject="It", retry_after_s=1)
+    with limit.entry(), limit.entry(), limit.entry():
+        async with limit.turn():
+            with pytest.raises(Busy), limit.entry():
+                pass
+    with limit.entry():
+        pass
+
+
 @pytest.mark.parametrize("ending", ["error", "cancel"])
 async def test_a_place_is_free_again_after_a_failed_and_a_cancelled_call(ending):
     limit = Limit(1, 0, subject="It", retry_after_s=1)

@@ -6,8 +6,17 @@ import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
-from onevoice_kit.errors import BY_KIND, Busy, Kind, Unavailable
-from onevoice_kit.grpc.errors import CODES, STATUS_KEY, from_rpc_error, to_status, to_trailers
+from onevoice.common.v1 import error_pb2
+from onevoice_kit.errors import BY_KIND, Busy, DeadlineExceeded, Internal, InvalidInput, Kind, Unavailable
+from onevoice_kit.grpc.errors import (
+    CODES,
+    STATUS_KEY,
+    error_from_proto,
+    error_to_proto,
+    from_rpc_error,
+    to_status,
+    to_trailers,
+)
 
 METHOD = "/onevoice.tts.v1.TtsService/Synthesize"
 
@@ -113,3 +122,24 @@ def test_an_error_survives_the_table_both_ways(kind):
     again = from_rpc_error(rpc_error(CODES[kind], "Why.", *trailers))
     assert type(again) is type(error)
     assert vars(again) == vars(error) | {"retryable": error.retryable}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Busy("The service is full.", reason="queue_full", retry_after=1.5, details={"stage": "tts"}),
+        InvalidInput("Nothing.", reason="nothing_to_speak"),
+        DeadlineExceeded(reason="step_timeout", retryable=False),
+        Internal("A defect.", retryable=True),
+    ],
+)
+def test_an_error_of_one_part_of_a_call_arrives_whole(error):
+    found = error_from_proto(error_pb2.Error.FromString(error_to_proto(error).SerializeToString()))
+    assert type(found) is type(error)
+    facts = ("message", "reason", "retry_after", "retryable", "details")
+    assert [getattr(found, fact) for fact in facts] == [getattr(error, fact) for fact in facts]
+
+
+def test_an_error_of_a_kind_from_the_future_is_internal():
+    found = error_from_proto(error_pb2.Error(kind="melted", reason="too_hot", message="It melted.", retryable=True))
+    assert (type(found), found.reason, found.retryable) == (Internal, "too_hot", True)

@@ -34,7 +34,7 @@ async def test_a_line_may_wait_for_the_hundred_and_fifty_before_it_though_each_t
     async with grpc.aio.insecure_channel("localhost:1") as channel:
         client = TtsClient(channel)
         stub: Any = Stub()
-        client._stub = stub
+        client._lines._stub = stub
         with pytest.raises(ConnectionError):
             await client.speak("Hola.", "es", "kokoro:ef_dora", "users/a", "")
     assert stub.timeout >= 150 * 3

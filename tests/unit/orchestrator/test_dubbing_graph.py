@@ -235,6 +235,28 @@ def test_an_edited_translation_speaks_its_own_line_again_and_no_other() -> None:
     }
 
 
+def neighbours(lines: dict[str, Source]) -> dict[str, tuple[str | None, ...]]:
+    """The lines whose texts go with each line, by its id."""
+    tasks: list[Any] = list(Dubbing(JOB, SETTINGS).after_cut(0, lines))
+    spoken = [task for task in tasks if task.gives.key.startswith("speak:es:")]
+    return {task.line: tuple(one and one.part for one in (task.before, task.after)) for task in spoken}
+
+
+def test_a_line_is_spoken_with_the_texts_of_its_speaker_just_before_and_after_it() -> None:
+    speakers = {"0.0": "ann", "0.1": "ann", "0.2": "ann", "0.3": "bob", "0.4": "ann"}
+    lines = {
+        line: Source(n * 1000, n * 1000 + 900, speaker, (Word("hello", n * 1000, n * 1000 + 900),), 1000)
+        for n, (line, speaker) in enumerate(speakers.items())
+    }
+    assert neighbours(lines) == {
+        "0.0": (None, "0.1"),
+        "0.1": ("0.0", "0.2"),
+        "0.2": ("0.1", None),
+        "0.3": (None, None),
+        "0.4": (None, None),
+    }
+
+
 def test_an_edit_is_one_more_input_of_its_chunk_and_its_language_and_leaves_the_others_alone() -> None:
     before = whole()
     after = whole(edits=EDITED)

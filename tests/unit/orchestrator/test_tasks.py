@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from services.orchestrator.steps.context import Tools
 from services.orchestrator.steps.graph import Given, Handle, Json, Result, digest, item
-from services.orchestrator.steps.task import Task, bind
+from services.orchestrator.steps.task import CONTEXT, Task, bind
 
 ROOT = Path(__file__).parents[3]
 TOOLS = cast(Tools, None)
@@ -77,6 +77,27 @@ async def test_a_task_gets_no_value_behind_a_handle_that_it_does_not_declare(oth
     assert other not in task.takes
     with pytest.raises(LookupError, match="not a declared input"):
         await bind(TOOLS, task).run({**OUTPUTS, "more": "more"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside(Repeat):
+    """Reads a value beside its own."""
+
+    beside: Handle[str] | None = field(compare=False, metadata=CONTEXT)
+
+    async def run(self, tools: Tools, given: Given) -> str:
+        """Returns the text."""
+        return given(self.beside) if self.beside else "alone"
+
+
+async def test_a_task_may_read_a_value_as_context_and_does_not_run_again_when_it_changes() -> None:
+    alone = Beside(gives=REPEAT.gives, times=NUMBER, name=REPEAT.name, glue="-", beside=None)
+    task = replace(alone, beside=item(NAMES, "bob"))
+    assert (await bind(TOOLS, task).run(OUTPUTS)).output == "Bob"
+    assert (await bind(TOOLS, alone).run(OUTPUTS)).output == "alone"
+    other = {**OUTPUTS, "names": {"ann": "Ann", "bob": "Rob"}}
+    assert bind(TOOLS, task).deps == bind(TOOLS, REPEAT).deps
+    assert hash_of(task, other) == hash_of(task) == hash_of(alone)
 
 
 def _unread(source: str) -> Iterator[tuple[str, str]]:

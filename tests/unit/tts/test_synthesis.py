@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import wave
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -14,7 +17,8 @@ from onevoice_kit.engines.base import EngineInfo, Price, Unit
 from onevoice_kit.engines.layers import Limit
 from onevoice_kit.errors import Busy, InvalidInput, Unavailable
 from onevoice_kit.testing.waiting import eventually
-from services.tts.synthesis import Request, Synthesizer, _KeyLocks
+from services.tts.batching import Batches
+from services.tts.synthesis import MAX_CHARS, MAX_LINES, Request, Speech, Synthesizer, _KeyLocks
 from tests.support.synthesis_engine import FakeEngine
 
 
@@ -22,8 +26,8 @@ def asked(text="hola, amigo", **changes) -> Request:
     return Request(**{"text": text, "language": "es", "output_prefix": "users/u/jobs/j/tts", **changes})
 
 
-def limit(running: int, waiting: int) -> Limit:
-    return Limit(running, waiting, subject="Speech synthesis", retry_after_s=1.0)
+def limit(running: int, waiting: int) -> Batches:
+    return Batches(Limit(running, waiting, subject="Speech synthesis", retry_after_s=1.0))
 
 
 @pytest.fixture
@@ -215,6 +219,57 @@ async def test_one_line_too_many_is_refused_as_busy_while_a_cached_one_is_served
     assert (await synthesizer.synthesize(asked("uno"))).cached
     engine.gate.set()
     assert not (await running).cached
+
+
+async def test_the_text_before_and_after_reaches_the_engine_and_is_no_part_of_the_key(synthesizer, engine):
+    first = await synthesizer.synthesize(asked(previous_text="buenos\ndías\x00", next_text="adiós"))
+    again = await synthesizer.synthesize(asked(previous_text="another", next_text=""))
+    assert [(line.previous_text, line.next_text) for line in engine.lines] == [("buenos días", "adiós")]
+    assert (again.cached, again.audio) == (True, first.audio)
+
+
+async def test_of_a_long_neighbour_the_engine_gets_the_nearest_part(synthesizer, engine):
+    await synthesizer.synthesize(asked(previous_text="a" * 3000 + "b", next_text="c" + "d" * 3000))
+    [line] = engine.lines
+    assert (len(line.previous_text), line.previous_text[-1]) == (MAX_CHARS, "b")
+    assert (len(line.next_text), line.next_text[0]) == (MAX_CHARS, "c")
+
+
+async def ends(synthesizer, *requests) -> dict[int, Any]:
+    return dict([end async for end in synthesizer.synthesize_lines(requests)])
+
+
+async def test_each_of_several_lines_has_its_own_end(synthesizer):
+    found = await ends(synthesizer, asked("uno"), asked("outage"), asked("♪"), asked("uno", voice="fake:bob-es"))
+    assert [type(found[place]) for place in range(4)] == [Speech, Unavailable, InvalidInput, Speech]
+    assert await synthesizer.synthesize(asked("uno")) == replace(found[0], cached=True)
+
+
+async def test_a_line_that_is_ready_does_not_wait_for_the_others_of_its_call(synthesizer, engine):
+    await synthesizer.synthesize(asked("tres"))
+    engine.gate = asyncio.Event()
+    async with aclosing(synthesizer.synthesize_lines([asked("uno"), asked("dos"), asked("tres")])) as spoken:
+        place, end = await anext(spoken)
+        assert (place, end.cached) == (2, True)
+        engine.gate.set()
+        assert sorted([place async for place, _ in spoken]) == [0, 1]
+
+
+async def test_closing_a_call_gives_up_the_lines_that_are_not_ready(synthesizer, engine):
+    await synthesizer.synthesize(asked("tres"))
+    engine.gate = asyncio.Event()
+    async with aclosing(synthesizer.synthesize_lines([asked("uno"), asked("dos"), asked("tres")])) as spoken:
+        await anext(spoken)
+        await eventually(lambda: engine.waiting == 2)
+    assert (engine.waiting, engine.cancelled) == (0, 2)
+
+
+async def test_a_call_has_a_bounded_number_of_lines(synthesizer, engine):
+    with pytest.raises(InvalidInput) as caught:
+        await ends(synthesizer, *[asked()] * (MAX_LINES + 1))
+    assert caught.value.reason == "too_many_lines"
+    assert engine.calls == []
+    assert len(await ends(synthesizer, *[asked()] * MAX_LINES)) == MAX_LINES
 
 
 async def test_a_key_is_held_by_one_at_a_time_and_forgotten_afterwards():

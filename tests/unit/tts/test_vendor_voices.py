@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.tts.engines.base import Gender
+from services.tts.engines.base import Gender, Line
 from services.tts.engines.elevenlabs import ElevenLabs
 from services.tts.engines.openai import OpenAi
 from services.tts.engines.voices import multilingual, vendor_id
@@ -31,7 +31,7 @@ async def test_elevenlabs_gets_the_language_where_its_model_takes_one_and_the_se
         )
         engine = ElevenLabs(settings)
         voice = next(one for one in (await engine.describe()).voices if one.language == "es")
-        await engine.speak("Hola.", voice, 2.0)
+        await engine.speak(Line("Hola.", voice, 2.0))
         await engine.close()
     asked = server.requests[0].json
     assert asked == {"text": "Hola.", "model_id": model, "voice_settings": {"style": 0.3, "speed": 1.2}, **language}
@@ -44,8 +44,25 @@ async def test_openai_gets_instructions_only_where_they_are_set_and_they_are_par
             settings = TtsSettings(openai_api_key=KEY, openai_audio_base_url=server.url, openai_tts_instructions=said)
             engine = OpenAi(settings)
             described = await engine.describe()
-            await engine.speak("Hola.", described.voices[0], 1.0)
+            await engine.speak(Line("Hola.", described.voices[0]))
             await engine.close()
             infos.append(described.info)
     assert [request.json.get("instructions") for request in server.requests] == [None, "Speak calmly."]
     assert infos[0].version != infos[1].version
+
+
+@pytest.mark.parametrize(
+    ("model", "neighbours"),
+    [("eleven_multilingual_v2", {"previous_text": "Buenos días.", "next_text": "Adiós."}), ("eleven_v3", {})],
+)
+async def test_elevenlabs_gets_the_text_before_and_after_where_its_model_takes_them(model, neighbours):
+    async with vendor_server(elevenlabs_speech) as server:
+        engine = ElevenLabs(
+            TtsSettings(elevenlabs_api_key=KEY, elevenlabs_base_url=server.url, elevenlabs_tts_model=model)
+        )
+        voice = (await engine.describe()).voices[0]
+        await engine.speak(Line("Hola.", voice, 1.0, "Buenos días.", "Adiós."))
+        await engine.speak(Line("Hola.", voice))
+        await engine.close()
+    sent = [{name: request.json[name] for name in request.json if "_text" in name} for request in server.requests]
+    assert sent == [neighbours, {}]

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from onevoice.common.v1 import engine_pb2 as _engine_pb2
+from onevoice.common.v1 import error_pb2 as _error_pb2
 from onevoice.common.v1 import media_pb2 as _media_pb2
 import builtins as _builtins
 import sys
@@ -61,6 +62,8 @@ class SynthesizeRequest(_message.Message):
     RATE_FIELD_NUMBER: _builtins.int
     OUTPUT_PREFIX_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_TEXT_FIELD_NUMBER: _builtins.int
+    NEXT_TEXT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The text to speak, at most 2,000 characters. Spoken as it stands: markup is not interpreted."""
     language: _builtins.str
@@ -73,6 +76,12 @@ class SynthesizeRequest(_message.Message):
     """Key prefix under which the audio is stored, without a trailing slash."""
     engine: _builtins.str
     """Name of the engine; empty takes the voice's engine, or the first configured that serves the language."""
+    previous_text: _builtins.str
+    """The text of the same speaker just before this one, for engines whose intonation follows from it; may be empty.
+    Context alone: the key does not depend on it. What is longer than 2,000 characters is cut.
+    """
+    next_text: _builtins.str
+    """The text of the same speaker just after it, likewise."""
     def __init__(
         self,
         *,
@@ -82,10 +91,12 @@ class SynthesizeRequest(_message.Message):
         rate: _builtins.float = ...,
         output_prefix: _builtins.str = ...,
         engine: _builtins.str = ...,
+        previous_text: _builtins.str = ...,
+        next_text: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "language", b"language", "output_prefix", b"output_prefix", "rate", b"rate", "text", b"text", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "language", b"language", "next_text", b"next_text", "output_prefix", b"output_prefix", "previous_text", b"previous_text", "rate", b"rate", "text", b"text", "voice", b"voice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -140,6 +151,120 @@ class SynthesizeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_microusd) -> _WhichOneofReturnType__cost_microusd | None: ...
 
 Global___SynthesizeResponse: _TypeAlias = SynthesizeResponse  # noqa: Y015
+
+@_typing.final
+class SynthesizeLinesRequest(_message.Message):
+    """Request of SynthesizeLines."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    OUTPUT_PREFIX_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    language: _builtins.str
+    """BCP-47 language of the texts."""
+    output_prefix: _builtins.str
+    """Key prefix under which the audio is stored, without a trailing slash."""
+    engine: _builtins.str
+    """Name of the engine; empty takes that of each voice, or the first configured that serves the language."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___SynthesizeLine]:
+        """The lines, at most 64."""
+
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[Global___SynthesizeLine] | None = ...,
+        language: _builtins.str = ...,
+        output_prefix: _builtins.str = ...,
+        engine: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "language", b"language", "lines", b"lines", "output_prefix", b"output_prefix"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SynthesizeLinesRequest: _TypeAlias = SynthesizeLinesRequest  # noqa: Y015
+
+@_typing.final
+class SynthesizeLine(_message.Message):
+    """One of several lines."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    VOICE_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_TEXT_FIELD_NUMBER: _builtins.int
+    NEXT_TEXT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id, unique within the call; its answer has the same."""
+    text: _builtins.str
+    """As in SynthesizeRequest."""
+    voice: _builtins.str
+    """As in SynthesizeRequest."""
+    rate: _builtins.float
+    """As in SynthesizeRequest."""
+    previous_text: _builtins.str
+    """As in SynthesizeRequest."""
+    next_text: _builtins.str
+    """As in SynthesizeRequest."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        text: _builtins.str = ...,
+        voice: _builtins.str = ...,
+        rate: _builtins.float = ...,
+        previous_text: _builtins.str = ...,
+        next_text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "next_text", b"next_text", "previous_text", b"previous_text", "rate", b"rate", "text", b"text", "voice", b"voice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SynthesizeLine: _TypeAlias = SynthesizeLine  # noqa: Y015
+
+@_typing.final
+class SynthesizeLinesResponse(_message.Message):
+    """Answer for one line of SynthesizeLines."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id of the line."""
+    @_builtins.property
+    def result(self) -> Global___SynthesizeResponse:
+        """The line is spoken."""
+
+    @_builtins.property
+    def error(self) -> _error_pb2.Error:
+        """The line failed; the others go on."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        result: Global___SynthesizeResponse | None = ...,
+        error: _error_pb2.Error | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "id", b"id", "outcome", b"outcome", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["result", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___SynthesizeLinesResponse: _TypeAlias = SynthesizeLinesResponse  # noqa: Y015
 
 @_typing.final
 class ListVoicesRequest(_message.Message):

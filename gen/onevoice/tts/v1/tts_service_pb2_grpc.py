@@ -40,6 +40,11 @@ class TtsServiceStub:
                 request_serializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SynthesizeRequest.SerializeToString,
                 response_deserializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SynthesizeResponse.FromString,
                 _registered_method=True)
+        self.SynthesizeLines = channel.unary_stream(
+                '/onevoice.tts.v1.TtsService/SynthesizeLines',
+                request_serializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SynthesizeLinesRequest.SerializeToString,
+                response_deserializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SynthesizeLinesResponse.FromString,
+                _registered_method=True)
         self.ListVoices = channel.unary_unary(
                 '/onevoice.tts.v1.TtsService/ListVoices',
                 request_serializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.ListVoicesRequest.SerializeToString,
@@ -59,6 +64,15 @@ class TtsServiceServicer:
     def Synthesize(self, request, context):
         """Speaks one line. The object's key is derived from the request, so a repeat is found, not spoken again.
         INVALID_ARGUMENT with reason `nothing_to_speak`: the text has no letter or digit, or the engine made only silence.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SynthesizeLines(self, request, context):
+        """Speaks several lines, each as Synthesize does: the same keys, results and errors. Each answer comes as soon as its
+        line is ready, in any order. Ending the call gives up the lines that are not ready.
+        INVALID_ARGUMENT with reason `too_many_lines` or `duplicate_line`; the errors of single lines are among the answers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,6 +99,11 @@ def add_TtsServiceServicer_to_server(servicer, server):
                     servicer.Synthesize,
                     request_deserializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SynthesizeRequest.FromString,
                     response_serializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SynthesizeResponse.SerializeToString,
+            ),
+            'SynthesizeLines': grpc.unary_stream_rpc_method_handler(
+                    servicer.SynthesizeLines,
+                    request_deserializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SynthesizeLinesRequest.FromString,
+                    response_serializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SynthesizeLinesResponse.SerializeToString,
             ),
             'ListVoices': grpc.unary_unary_rpc_method_handler(
                     servicer.ListVoices,
@@ -125,6 +144,33 @@ class TtsService:
             '/onevoice.tts.v1.TtsService/Synthesize',
             onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SynthesizeRequest.SerializeToString,
             onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SynthesizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SynthesizeLines(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/onevoice.tts.v1.TtsService/SynthesizeLines',
+            onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SynthesizeLinesRequest.SerializeToString,
+            onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SynthesizeLinesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,11 @@ class TtsServiceStub:
     """Speaks one line. The object's key is derived from the request, so a repeat is found, not spoken again.
     INVALID_ARGUMENT with reason `nothing_to_speak`: the text has no letter or digit, or the engine made only silence.
     """
+    SynthesizeLines: _grpc.UnaryStreamMultiCallable[_tts_service_pb2.SynthesizeLinesRequest, _tts_service_pb2.SynthesizeLinesResponse]
+    """Speaks several lines, each as Synthesize does: the same keys, results and errors. Each answer comes as soon as its
+    line is ready, in any order. Ending the call gives up the lines that are not ready.
+    INVALID_ARGUMENT with reason `too_many_lines` or `duplicate_line`; the errors of single lines are among the answers.
+    """
     ListVoices: _grpc.UnaryUnaryMultiCallable[_tts_service_pb2.ListVoicesRequest, _tts_service_pb2.ListVoicesResponse]
     """Lists voices."""
     ListEngines: _grpc.UnaryUnaryMultiCallable[_tts_service_pb2.ListEnginesRequest, _tts_service_pb2.ListEnginesResponse]
@@ -50,6 +55,11 @@ class TtsServiceAsyncStub(TtsServiceStub):
     Synthesize: _aio.UnaryUnaryMultiCallable[_tts_service_pb2.SynthesizeRequest, _tts_service_pb2.SynthesizeResponse]  # type: ignore[assignment]
     """Speaks one line. The object's key is derived from the request, so a repeat is found, not spoken again.
     INVALID_ARGUMENT with reason `nothing_to_speak`: the text has no letter or digit, or the engine made only silence.
+    """
+    SynthesizeLines: _aio.UnaryStreamMultiCallable[_tts_service_pb2.SynthesizeLinesRequest, _tts_service_pb2.SynthesizeLinesResponse]  # type: ignore[assignment]
+    """Speaks several lines, each as Synthesize does: the same keys, results and errors. Each answer comes as soon as its
+    line is ready, in any order. Ending the call gives up the lines that are not ready.
+    INVALID_ARGUMENT with reason `too_many_lines` or `duplicate_line`; the errors of single lines are among the answers.
     """
     ListVoices: _aio.UnaryUnaryMultiCallable[_tts_service_pb2.ListVoicesRequest, _tts_service_pb2.ListVoicesResponse]  # type: ignore[assignment]
     """Lists voices."""
@@ -67,6 +77,17 @@ class TtsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tts_service_pb2.SynthesizeResponse, _abc.Awaitable[_tts_service_pb2.SynthesizeResponse]]:
         """Speaks one line. The object's key is derived from the request, so a repeat is found, not spoken again.
         INVALID_ARGUMENT with reason `nothing_to_speak`: the text has no letter or digit, or the engine made only silence.
+        """
+
+    @_abc_1.abstractmethod
+    def SynthesizeLines(
+        self,
+        request: _tts_service_pb2.SynthesizeLinesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_tts_service_pb2.SynthesizeLinesResponse], _abc.AsyncIterator[_tts_service_pb2.SynthesizeLinesResponse]]:
+        """Speaks several lines, each as Synthesize does: the same keys, results and errors. Each answer comes as soon as its
+        line is ready, in any order. Ending the call gives up the lines that are not ready.
+        INVALID_ARGUMENT with reason `too_many_lines` or `duplicate_line`; the errors of single lines are among the answers.
         """
 
     @_abc_1.abstractmethod
