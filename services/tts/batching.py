@@ -28,20 +28,32 @@ class Batches:
         self._lanes: dict[str, _Lane] = {}
 
     async def speak(self, choice: Choice, line: Line) -> bytes:
-        """The samples of a line; raises `Busy` (reason `queue_full`) and what the engine raises."""
+        """
+        The samples of a line; raises `Busy` (reason `queue_full`) and what the engine raises.
+
+        A line that fails alone among others, for a while, gets a call of its own: with the repetitions of one, and the
+        name of the engine in its error.
+        """
         if choice.capabilities.batch == 1:
             async with self._limit.place():
                 return await choice.call(lambda engine: engine.speak(line))
         lane = self._lanes.setdefault(choice.capabilities.info.name, _Lane(self._limit))
         with self._limit.entry():
-            return await lane.speak(choice, line)
+            spoken = await lane.speak(choice, line)
+            if isinstance(spoken, bytes):
+                return spoken
+            if not spoken.retryable:
+                raise spoken
+            async with self._limit.turn():
+                return await choice.call(lambda engine: engine.speak(line))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     choice: Choice
     line: Line
-    samples: asyncio.Future[bytes]
+    outcome: asyncio.Future[bytes | OneVoiceError]
+    """The samples, or the error of this line alone."""
 
 
 class _Lane:
@@ -54,24 +66,25 @@ class _Lane:
         self._batch: Sequence[_Waiting] = ()
         self._call: asyncio.Task[Sequence[bytes | OneVoiceError]] | None = None
 
-    async def speak(self, choice: Choice, line: Line) -> bytes:
+    async def speak(self, choice: Choice, line: Line) -> bytes | OneVoiceError:
+        """The samples, or the error of this line alone; raises the error of the whole call."""
         one = _Waiting(choice, line, asyncio.get_running_loop().create_future())
         self._waiting.append(one)
         if self._runner is None:
             # In a context of its own: a batch belongs to several calls, and has the deadline and scope of none.
             self._runner = asyncio.create_task(self._run(), context=contextvars.Context())
         try:
-            return await one.samples
+            return await one.outcome
         except asyncio.CancelledError:
             self._leave(one)
             raise
 
     def _leave(self, one: _Waiting) -> None:
         """A line is given up; a call goes on as long as one of its lines is wanted."""
-        one.samples.cancel()
+        one.outcome.cancel()
         if one in self._waiting:
             self._waiting.remove(one)
-        elif self._call is not None and all(other.samples.done() for other in self._batch):
+        elif self._call is not None and all(other.outcome.done() for other in self._batch):
             self._call.cancel()
 
     async def _run(self) -> None:
@@ -90,13 +103,7 @@ class _Lane:
         self._batch = [self._waiting.popleft() for _ in range(most)]
         self._call = asyncio.create_task(_spoken(choice, [one.line for one in self._batch]))
         await asyncio.wait([self._call])
-        for one, outcome in zip(self._batch, _outcomes(self._call, most), strict=True):
-            if one.samples.done():
-                continue
-            if isinstance(outcome, bytes):
-                one.samples.set_result(outcome)
-            else:
-                one.samples.set_exception(outcome)
+        _settle(self._batch, self._call)
         self._batch, self._call = (), None
 
 
@@ -112,9 +119,14 @@ async def _spoken(choice: Choice, lines: Sequence[Line]) -> Sequence[bytes | One
     return spoken
 
 
-def _outcomes(call: asyncio.Task[Sequence[bytes | OneVoiceError]], lines: int) -> Sequence[bytes | BaseException]:
-    """The end of each line of a call; of one that was cancelled no line is wanted."""
-    if call.cancelled():
-        return [asyncio.CancelledError()] * lines
-    error = call.exception()
-    return call.result() if error is None else [error] * lines
+def _settle(batch: Sequence[_Waiting], call: asyncio.Task[Sequence[bytes | OneVoiceError]]) -> None:
+    """Gives the lines of a call their ends; of a call that was cancelled no line is wanted."""
+    error = asyncio.CancelledError() if call.cancelled() else call.exception()
+    outcomes = [None] * len(batch) if error else call.result()
+    for one, outcome in zip(batch, outcomes, strict=True):
+        if one.outcome.done():
+            continue
+        if outcome is not None:
+            one.outcome.set_result(outcome)
+        elif error is not None:
+            one.outcome.set_exception(error)

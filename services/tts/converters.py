@@ -7,6 +7,7 @@ from onevoice.tts.v1 import tts_service_pb2
 from onevoice_kit.errors import InvalidInput, OneVoiceError
 from onevoice_kit.grpc.converters import engine_to_proto, engine_use_to_proto, ref_to_proto
 from onevoice_kit.grpc.errors import error_to_proto, hide
+from onevoice_kit.storage.base import ObjectRef
 from services.tts.engines.base import Capabilities, Gender, Voice
 from services.tts.synthesis import Request, Speech
 
@@ -71,7 +72,7 @@ def end_to_proto(line: str, end: Speech | BaseException) -> tts_service_pb2.Synt
     return tts_service_pb2.SynthesizeLinesResponse(id=line, error=error_to_proto(error))
 
 
-def voice_to_proto(voice: Voice) -> tts_service_pb2.Voice:
+def voice_to_proto(voice: Voice, *, has_sample: bool) -> tts_service_pb2.Voice:
     """A voice."""
     return tts_service_pb2.Voice(
         id=voice.id,
@@ -80,9 +81,18 @@ def voice_to_proto(voice: Voice) -> tts_service_pb2.Voice:
         gender=_GENDERS[voice.gender],
         engine=voice.engine,
         pitch_hz=voice.pitch_hz,
+        languages=voice.speaks,
+        has_sample=has_sample,
     )
+
+
+def sample_to_proto(sample: ObjectRef | str) -> tts_service_pb2.SampleVoiceResponse:
+    """A sample, by its object or its address."""
+    if isinstance(sample, str):
+        return tts_service_pb2.SampleVoiceResponse(url=sample)
+    return tts_service_pb2.SampleVoiceResponse(audio=ref_to_proto(sample))
 
 
 def synthesis_engine_to_proto(capabilities: Capabilities) -> engine_pb2.Engine:
     """An engine for the catalogue."""
-    return engine_to_proto(capabilities, {voice.language for voice in capabilities.voices})
+    return engine_to_proto(capabilities, {language for voice in capabilities.voices for language in voice.speaks})

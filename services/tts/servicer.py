@@ -12,6 +12,7 @@ from onevoice.tts.v1 import tts_service_pb2, tts_service_pb2_grpc
 from onevoice_kit.grpc.interceptors import Access
 from services.tts import converters
 from services.tts.engines.registry import Engines, list_voices
+from services.tts.samples import Samples
 from services.tts.synthesis import Synthesizer
 
 SERVICE = "onevoice.tts.v1.TtsService"
@@ -20,6 +21,7 @@ ACCESS: Access = {
     "Synthesize": {"orchestrator"},
     "SynthesizeLines": {"orchestrator"},
     "ListVoices": {"gateway", "orchestrator"},
+    "SampleVoice": {"gateway"},
     "ListEngines": {"gateway", "orchestrator"},
 }
 """Callers of each method."""
@@ -33,6 +35,7 @@ class TtsServicer(tts_service_pb2_grpc.TtsServiceServicer):
     def __init__(self, synthesizer: Synthesizer, engines: Engines) -> None:
         self._synthesizer = synthesizer
         self._engines = engines
+        self._samples = Samples(synthesizer, engines)
 
     async def Synthesize(
         self, request: tts_service_pb2.SynthesizeRequest, _context: _Context
@@ -55,7 +58,15 @@ class TtsServicer(tts_service_pb2_grpc.TtsServiceServicer):
     ) -> tts_service_pb2.ListVoicesResponse:
         """Voices of every engine that can work."""
         voices = await list_voices(self._engines, request.language)
-        return tts_service_pb2.ListVoicesResponse(voices=map(converters.voice_to_proto, voices))
+        sampled = await self._samples.engines()
+        listed = [converters.voice_to_proto(voice, has_sample=voice.engine in sampled) for voice in voices]
+        return tts_service_pb2.ListVoicesResponse(voices=listed)
+
+    async def SampleVoice(
+        self, request: tts_service_pb2.SampleVoiceRequest, _context: _Context
+    ) -> tts_service_pb2.SampleVoiceResponse:
+        """A sample of a voice."""
+        return converters.sample_to_proto(await self._samples.sample(request.voice, request.language))
 
     async def ListEngines(
         self, _request: tts_service_pb2.ListEnginesRequest, _context: _Context

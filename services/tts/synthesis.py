@@ -181,6 +181,8 @@ def _key(request: Request, text: str, choice: Choice) -> str:
         "rate": request.rate,
         "engine": dict(choice.capabilities.info.identity),
     }
+    if choice.served.languages:
+        inputs["language"] = choice.served.language
     canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
     return f"{request.output_prefix}/tts-{hashlib.sha256(canonical.encode()).hexdigest()}.wav"
 

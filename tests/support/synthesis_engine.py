@@ -42,6 +42,9 @@ class FakeEngine:
         self.calls: list[list[str]] = []
         """The texts of each call."""
         self.batch = batch
+        self.recorded: str | None = None
+        """The address of the vendor's recording of each voice; None: the engine has no recordings."""
+        self.recordings_asked = 0
         self.cancelled = 0
         """Calls that were given up."""
         self.gate: asyncio.Event | None = None
@@ -66,6 +69,7 @@ class FakeEngine:
             missing=missing,
             normalises=self._normalises,
             batch=self.batch,
+            recordings=self.recorded is not None,
         )
 
     async def warm(self) -> None:
@@ -78,6 +82,10 @@ class FakeEngine:
     async def speak_many(self, lines: Sequence[Line]) -> Sequence[bytes | OneVoiceError]:
         await self._call(lines)
         return [_outage() if "outage" in line.text else self._sound(line) for line in lines]
+
+    async def recording(self, voice: Voice) -> str:
+        self.recordings_asked += 1
+        return self.recorded or ""
 
     async def _call(self, lines: Sequence[Line]) -> None:
         self.lines += lines

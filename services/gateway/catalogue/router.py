@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from typing import Annotated, Self
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query
+from fastapi.responses import RedirectResponse
 from pydantic import Field
 
 from services.gateway.catalogue.service import Catalogue, Engines, Languages
 from services.gateway.clients.stages import EngineInfo, VoiceInfo
-from services.gateway.dependencies import CallerDep, part
+from services.gateway.dependencies import CallerDep, SettingsDep, StorageDep, part
 from services.gateway.errors import problems
 from services.gateway.schemas import Language, Output
 
@@ -40,14 +42,31 @@ class VoiceOut(Output):
 
     id: str = Field(examples=["espeak:es+f2"])
     name: str
-    language: str = Field(examples=["es"])
+    language: str = Field(
+        description="The one that serves the language of the list; of several the first where the list has none.",
+        examples=["es"],
+    )
+    languages: list[str] = Field(description="Every language that it speaks.", examples=[["es"]])
     gender: str = Field(description="`female`, `male`, `neutral` or `unknown`.", examples=["female"])
     engine: str = Field(examples=["espeak"])
+    sample_url: str | None = Field(
+        description="Redirects to a sentence in its voice; null where there is no sample.",
+        examples=["/api/voices/espeak%3Aes%2Bf2/sample?language=es"],
+    )
 
     @classmethod
     def of(cls, voice: VoiceInfo) -> Self:
         """From the catalogue."""
-        return cls(id=voice.id, name=voice.name, language=voice.language, gender=voice.gender, engine=voice.engine)
+        path = f"/api/voices/{quote(voice.id, safe='')}/sample?language={quote(voice.language)}"
+        return cls(
+            id=voice.id,
+            name=voice.name,
+            language=voice.language,
+            languages=list(voice.speaks),
+            gender=voice.gender,
+            engine=voice.engine,
+            sample_url=path if voice.has_sample else None,
+        )
 
 
 class Voices(Output):
@@ -145,6 +164,31 @@ async def list_voices(
 ) -> Voices:
     """Voices by which dubbed lines can be spoken."""
     return Voices(items=[VoiceOut.of(voice) for voice in await catalogue.voices(language)])
+
+
+@router.get(
+    "/voices/{voice_id:path}/sample",
+    status_code=307,
+    response_class=RedirectResponse,
+    summary="Get a sample of a voice",
+    responses=problems((404, "unknown_voice"), (404, "no_sample"), (422, "voice_language_mismatch")),
+)
+async def get_voice_sample(
+    voice_id: str,
+    _caller: CallerDep,
+    catalogue: CatalogueDep,
+    storage: StorageDep,
+    settings: SettingsDep,
+    language: Annotated[Language | None, Query(description="For a voice that speaks several.")] = None,
+) -> RedirectResponse:
+    """
+    Redirects to a sentence in this voice: spoken here, once for everyone, or its vendor's recording. A paid engine
+    speaks no samples.
+    """
+    sample = await catalogue.sample(voice_id, language)
+    if isinstance(sample, str):
+        return RedirectResponse(sample)
+    return RedirectResponse(await storage.sign_get(storage.key(sample.uri), settings.download_expires_s))
 
 
 @router.get("/engines", summary="List engines", responses=problems())

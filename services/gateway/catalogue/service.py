@@ -6,11 +6,12 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
-from onevoice_kit.errors import InvalidInput
-from onevoice_kit.languages import best, distance, ranked
+from onevoice_kit.errors import InvalidInput, NotFound
+from onevoice_kit.languages import best, ranked
+from onevoice_kit.storage.base import ObjectRef
 from services.gateway.clients.stages import AsrEngines, EngineInfo, VoiceInfo
 
 T = TypeVar("T")
@@ -89,11 +90,14 @@ class Stages(Protocol):
 
     async def voices(self) -> tuple[VoiceInfo, ...]: ...
 
+    async def sample(self, voice: str, language: str) -> ObjectRef | str: ...
+
 
 class Catalogue:
     """Engines, languages and voices of the stages."""
 
     def __init__(self, stages: Stages, ttl_s: float) -> None:
+        self._stages = stages
         self._asr: Remembered[AsrEngines] = Remembered(stages.asr_engines, ttl_s)
         self._translation: Remembered[tuple[EngineInfo, ...]] = Remembered(stages.translation_engines, ttl_s)
         self._synthesis: Remembered[tuple[EngineInfo, ...]] = Remembered(stages.tts_engines, ttl_s)
@@ -115,13 +119,23 @@ class Catalogue:
         )
 
     async def voices(self, language: str | None = None) -> tuple[VoiceInfo, ...]:
-        """Every voice, or those that serve a language, the nearest first."""
+        """Every voice, or those that serve a language, each with its nearest one, the nearest first."""
         voices = await self._voices.get()
         if language is None:
             return voices
-        near = {tag: place for place, tag in enumerate(ranked(language, (voice.language for voice in voices)))}
-        found = [voice for voice in voices if voice.language in near]
+        near = {tag: place for place, tag in enumerate(ranked(language, (tag for one in voices for tag in one.speaks)))}
+        nearest = [(best(language, voice.speaks), voice) for voice in voices]
+        found = [replace(voice, language=tag) for tag, voice in nearest if tag is not None]
         return tuple(sorted(found, key=lambda voice: near[voice.language]))
+
+    async def sample(self, voice_id: str, language: str | None = None) -> ObjectRef | str:
+        """
+        The sample of a voice: an object of the storage, or the address of its vendor's recording. Raises `NotFound`
+        (`unknown_voice`, `no_sample`), `InvalidInput` (`voice_language_mismatch`).
+        """
+        if not any(voice.id == voice_id for voice in await self._voices.get()):
+            raise NotFound(f"There is no voice {voice_id}.", reason="unknown_voice")
+        return await self._stages.sample(voice_id, language or "")
 
     async def languages(self) -> Languages:
         """Languages that can be dubbed from and into."""
@@ -199,7 +213,7 @@ def _check_voices(needs: EngineNeeds, voices: Sequence[VoiceInfo]) -> None:
             raise _unknown_voice(f"Voices are given for {language}, which is not a target language.", language)
         for voice_id in [choice] if isinstance(choice, str) else choice.values():
             voice = by_id.get(voice_id)
-            if voice is None or distance(language, voice.language) is None:
+            if voice is None or best(language, voice.speaks) is None:
                 raise _unknown_voice(f"There is no voice {voice_id} for {language}.", language, voice=voice_id)
             if needs.tts_engine not in (None, voice.engine):
                 raise _unknown_voice(f"The voice {voice_id} is not of the engine asked for.", language, voice=voice_id)

@@ -16,10 +16,14 @@ from onevoice.translate.v1 import translate_service_pb2 as translate_pb
 from onevoice.translate.v1.translate_service_pb2_grpc import TranslateServiceStub
 from onevoice.tts.v1 import tts_service_pb2 as tts_pb
 from onevoice.tts.v1.tts_service_pb2_grpc import TtsServiceStub
+from onevoice_kit.grpc.converters import ref_from_proto
+from onevoice_kit.storage.base import ObjectRef
 
 from . import with_retries
 
 _TIMEOUT_S = 10.0
+_SPOKEN_S = 30.0
+"""For a sample, which may have to be spoken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,14 @@ class VoiceInfo:
     language: str
     gender: str
     engine: str
+    languages: tuple[str, ...] = ()
+    """Every language of a voice that speaks several."""
+    has_sample: bool = False
+
+    @property
+    def speaks(self) -> tuple[str, ...]:
+        """Every language it speaks."""
+        return self.languages or (self.language,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +116,26 @@ class StageClient:
         """Voices of every language."""
         answer = await with_retries(lambda: self._tts.ListVoices(tts_pb.ListVoicesRequest(), timeout=_TIMEOUT_S))
         return tuple(
-            VoiceInfo(voice.id, voice.name, voice.language, _gender(voice.gender), voice.engine)
+            VoiceInfo(
+                voice.id,
+                voice.name,
+                voice.language,
+                _gender(voice.gender),
+                voice.engine,
+                tuple(voice.languages),
+                voice.has_sample,
+            )
             for voice in answer.voices
         )
+
+    async def sample(self, voice: str, language: str) -> ObjectRef | str:
+        """
+        The sample of a voice: an object of the storage, or the address of its vendor's recording. Raises `NotFound`
+        (`unknown_voice`, `no_sample`).
+        """
+        request = tts_pb.SampleVoiceRequest(voice=voice, language=language)
+        answer = await with_retries(lambda: self._tts.SampleVoice(request, timeout=_SPOKEN_S))
+        return answer.url if answer.WhichOneof("sample") == "url" else ref_from_proto(answer.audio)
 
 
 def _engines(found: Iterable[engine_pb2.Engine]) -> tuple[EngineInfo, ...]:

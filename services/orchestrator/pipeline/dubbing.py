@@ -11,7 +11,7 @@ from typing import Any
 from onevoice_jobs.records import JobRecord
 
 from ..clients.asr import DETECTION, DIARIZATION, IDENTIFICATION, SEPARATION, TRANSCRIPTION, DetectedSpeech
-from ..policy.line import Line, Source, Speech, Translation, join
+from ..policy.line import Source, Speech, Translation, join
 from ..policy.voices import wanted_voice
 from ..settings import OrchestratorSettings
 from ..steps import assembly, ending, language, plausible, separation, source
@@ -191,8 +191,8 @@ class Dubbing:
                 voice=item(handles.voices(target), line.source.speaker),
                 engine=options.engines.tts or "",
                 engines=handles.speech_engines(target),
-                before=_neighbour(texts_of_lines, line, before),
-                after=_neighbour(texts_of_lines, line, after),
+                before=handles.neighbour(texts_of_lines, line, before),
+                after=handles.neighbour(texts_of_lines, line, after),
                 line=line.id,
                 start_ms=line.source.start_ms,
                 end_ms=line.source.end_ms,
@@ -306,11 +306,3 @@ class Dubbing:
             terms=handles.terms(target),
             revision=self.edits.revision(target),
         )
-
-
-def _neighbour(
-    translations: Handle[dict[str, Translation]], line: Line, other: Line | None
-) -> Handle[Translation] | None:
-    """The text of a line next to another one, where the same speaker goes on."""
-    same = other is not None and other.source.speaker == line.source.speaker
-    return item(translations, other.id) if other is not None and same else None

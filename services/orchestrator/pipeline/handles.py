@@ -6,12 +6,12 @@ from onevoice_jobs.records import Artifact
 
 from ..clients.asr import DetectedSpeech, Separated, Speakers, Transcript
 from ..clients.mixer import Media, Mix, Sound
-from ..policy.line import EngineUse, Placement, Source, Speech, Translation
+from ..policy.line import EngineUse, Line, Placement, Source, Speech, Translation
 from ..policy.terminology import Terminology
 from ..policy.voices import Recast
 from ..steps.assembly import Captions, Measurements, Muxed
 from ..steps.ending import LanguageEnd
-from ..steps.graph import Handle
+from ..steps.graph import Handle, item
 
 PROBE = Handle("probe", Media)
 LANGUAGE = Handle("language", str)
@@ -112,3 +112,11 @@ def measure(target: str) -> Handle[Measurements]:
 def done(target: str) -> Handle[LanguageEnd]:
     """The end of a language."""
     return Handle(f"done:{target}", LanguageEnd)
+
+
+def neighbour(
+    translations: Handle[dict[str, Translation]], line: Line, other: Line | None
+) -> Handle[Translation] | None:
+    """The text of a line next to another one, where the same speaker goes on."""
+    same = other is not None and other.source.speaker == line.source.speaker
+    return item(translations, other.id) if other is not None and same else None

@@ -190,9 +190,9 @@ class Speak(Task[Speech]):
     """Empty: that of the voice."""
     engines: Handle[list[EngineUse]]
     """Read by the remedy alone; but another version of an engine gives another sound."""
-    before: Handle[Translation] | None = field(compare=False, metadata=CONTEXT)
+    before: Handle[Translation] | None = field(default=None, compare=False, metadata=CONTEXT)
     """The line of the same speaker just before this one, for the intonation. Neighbours are of the same chunk."""
-    after: Handle[Translation] | None = field(compare=False, metadata=CONTEXT)
+    after: Handle[Translation] | None = field(default=None, compare=False, metadata=CONTEXT)
     line: str = field(compare=False)
     """Id and times of the line, for users alone: the sound does not depend on them."""
     start_ms: int = field(compare=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from onevoice_kit.engines import base
@@ -29,11 +29,22 @@ class Voice:
     name: str
     """For people."""
     language: str
-    """BCP-47 language it speaks."""
+    """BCP-47 language it speaks; of several the one of a call, else the first."""
     gender: Gender
     engine: str
     pitch_hz: int = 0
     """Median pitch of its speech; 0 where it is not known."""
+    languages: tuple[str, ...] = ()
+    """Every language of a voice that speaks several."""
+
+    @property
+    def speaks(self) -> tuple[str, ...]:
+        """Every language it speaks."""
+        return self.languages or (self.language,)
+
+    def speaking(self, language: str) -> Voice:
+        """The voice for a call in one of its languages."""
+        return replace(self, language=language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,8 @@ class Capabilities(base.Capabilities):
     """True where the engine reads numbers, dates and units itself; another one gets them as words."""
     batch: int = 1
     """Lines that it speaks at once in one call; an engine with more than 1 is a `BatchEngine`."""
+    recordings: bool = False
+    """True where its vendor has recordings of its voices; such an engine is a `RecordedEngine`."""
 
 
 class SynthesisEngine(base.Engine[Capabilities], Protocol):
@@ -87,4 +100,12 @@ class BatchEngine(SynthesisEngine, Protocol):
         The samples or the error of each line, in their order: of 2 up to `batch` lines, whatever their voices and
         languages. Each sounds as it does alone. Raises as `speak` does where all of them failed.
         """
+        ...
+
+
+class RecordedEngine(SynthesisEngine, Protocol):
+    """Its vendor has a recording of each voice."""
+
+    async def recording(self, voice: Voice) -> str:
+        """The address of the vendor's recording of a voice; empty where it has none. Raises as `speak` does."""
         ...

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel, TypeAdapter
+
 from onevoice_kit.engines.base import EngineInfo
-from onevoice_kit.engines.clients import deepgram_client
+from onevoice_kit.engines.clients import NO_RETRY, deepgram_client
 from onevoice_kit.engines.vendor import Vendor, variant
-from services.tts.engines.base import Capabilities, Line
-from services.tts.engines.voices import VENDOR_BYTES, multilingual, vendor_id
+from services.tts.engines.base import Capabilities, Line, Voice
+from services.tts.engines.voices import LIST_BYTES, VENDOR_BYTES, multilingual, vendor_id
 from services.tts.settings import TtsSettings
 
 NAME = "deepgram"
 SAMPLE_RATE = 24_000
+
+
+class _Metadata(BaseModel):
+    sample: str | None = None
+
+
+class _Model(BaseModel):
+    canonical_name: str | None = None
+    metadata: _Metadata | None = None
+
+
+class _Models(BaseModel):
+    tts: list[_Model]
+
+
+_MODELS = TypeAdapter(_Models)
 
 
 def create(settings: TtsSettings) -> Deepgram:
@@ -25,6 +43,8 @@ class Deepgram:
         self._settings = settings
         self._vendor = Vendor(NAME, settings.tts_vendor_timeout_s, VENDOR_BYTES, ("audio/", "application/octet-stream"))
         self._client = deepgram_client(settings, self._vendor)
+        self._lists = Vendor(NAME, settings.tts_vendor_timeout_s, LIST_BYTES, ("application/json",))
+        self._listing = deepgram_client(settings, self._lists)
 
     async def describe(self) -> Capabilities:
         missing = self._vendor.missing(self._settings.deepgram_api_key, "DEEPGRAM_API_KEY", "deepgram")
@@ -41,6 +61,7 @@ class Deepgram:
             min_rate=1.0,
             max_rate=1.0,
             normalises=True,
+            recordings=True,
             missing=missing,
         )
 
@@ -60,6 +81,14 @@ class Deepgram:
         ):
             return await self._vendor.collect(reply.data)
 
+    async def recording(self, voice: Voice) -> str:
+        async with self._lists.call():
+            listed = await self._listing.get().manage.v1.models.list(request_options=NO_RETRY)
+        models = self._lists.parse(_MODELS, listed).tts
+        found = next((one.metadata for one in models if one.canonical_name == vendor_id(voice)), None)
+        return (found and found.sample) or ""
+
     async def close(self) -> None:
         """Closes the connections."""
         await self._client.close()
+        await self._listing.close()

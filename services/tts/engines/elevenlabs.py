@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from pydantic import BaseModel, TypeAdapter
+
 from onevoice_kit.engines.base import EngineInfo, Price, Unit
 from onevoice_kit.engines.clients import NO_RETRY, elevenlabs_client
 from onevoice_kit.engines.vendor import Vendor, variant
-from services.tts.engines.base import Capabilities, Line
-from services.tts.engines.voices import VENDOR_BYTES, multilingual, vendor_id
+from services.tts.engines.base import Capabilities, Line, Voice
+from services.tts.engines.voices import LIST_BYTES, VENDOR_BYTES, multilingual, vendor_id
 from services.tts.settings import TtsSettings
 
 NAME = "elevenlabs"
@@ -26,6 +28,13 @@ _WITHOUT_NEIGHBOURS = "eleven_v3"
 _SLOWEST, _FASTEST = 0.7, 1.2
 
 
+class _Voice(BaseModel):
+    preview_url: str | None = None
+
+
+_VOICE = TypeAdapter(_Voice)
+
+
 def create(settings: TtsSettings) -> ElevenLabs:
     """The engine as the settings want it."""
     return ElevenLabs(settings)
@@ -38,6 +47,8 @@ class ElevenLabs:
         self._settings = settings
         self._vendor = Vendor(NAME, settings.tts_vendor_timeout_s, VENDOR_BYTES, ("audio/", "application/octet-stream"))
         self._client = elevenlabs_client(settings, self._vendor)
+        self._lists = Vendor(NAME, settings.tts_vendor_timeout_s, LIST_BYTES, ("application/json",))
+        self._listing = elevenlabs_client(settings, self._lists)
 
     async def describe(self) -> Capabilities:
         settings = self._settings
@@ -54,6 +65,7 @@ class ElevenLabs:
             min_rate=_SLOWEST,
             max_rate=_FASTEST,
             normalises=True,
+            recordings=True,
             missing=missing,
         )
 
@@ -81,9 +93,15 @@ class ElevenLabs:
         ):
             return await self._vendor.collect(reply.data)
 
+    async def recording(self, voice: Voice) -> str:
+        async with self._lists.call():
+            found = await self._listing.get().voices.get(vendor_id(voice), request_options=NO_RETRY)
+        return self._lists.parse(_VOICE, found).preview_url or ""
+
     async def close(self) -> None:
         """Closes the connections."""
         await self._client.close()
+        await self._listing.close()
 
     def _sound(self) -> dict[str, float | None]:
         settings = self._settings

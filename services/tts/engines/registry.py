@@ -8,7 +8,7 @@ from typing import TypeAlias
 from onevoice_kit.engines.registry import Candidate, Registry
 from onevoice_kit.engines.standard import standard_layers
 from onevoice_kit.errors import InvalidInput
-from onevoice_kit.languages import distance, ranked
+from onevoice_kit.languages import best, ranked
 from services.tts.engines.base import Capabilities, SynthesisEngine, Voice
 from services.tts.settings import TtsSettings
 
@@ -59,12 +59,13 @@ async def list_voices(engines: Engines, language: str = "") -> list[Voice]:
 
 
 def voices_for(voices: Sequence[Voice], language: str) -> list[Voice]:
-    """The voices that serve a language, best first; all of them for an empty one."""
+    """The voices that serve a language, each with its nearest one, best first; all of them for an empty one."""
     if not language:
         return list(voices)
     by_language: dict[str, list[Voice]] = {}
     for voice in voices:
-        by_language.setdefault(voice.language, []).append(voice)
+        if tag := best(language, voice.speaks):
+            by_language.setdefault(tag, []).append(voice.speaking(tag))
     return [voice for tag in ranked(language, by_language) for voice in by_language[tag]]
 
 
@@ -72,13 +73,16 @@ def _pick(voices: Sequence[Voice], voice_id: str, language: str) -> Voice | None
     if not voice_id:
         return next(iter(voices_for(voices, language)), None) if language else None
     voice = next((voice for voice in voices if voice.id == voice_id), None)
-    if voice is not None and distance(language, voice.language) is None:
+    if voice is None:
+        return None
+    tag = best(language, voice.speaks)
+    if tag is None:
         raise InvalidInput(
             f"The voice “{voice_id}” does not speak “{language}”.",
             reason="voice_language_mismatch",
             details={"voice": voice_id, "language": language},
         )
-    return voice
+    return voice.speaking(tag)
 
 
 def _unsupported(voice_id: str, language: str) -> InvalidInput:

@@ -27,7 +27,6 @@ from onevoice.mixer.v1 import mixer_service_pb2 as mixer_pb
 from onevoice.mixer.v1 import mixer_service_pb2_grpc as mixer_grpc
 from onevoice.translate.v1 import translate_service_pb2 as translate_pb
 from onevoice.translate.v1 import translate_service_pb2_grpc as translate_grpc
-from onevoice.tts.v1 import tts_service_pb2 as tts_pb
 from onevoice.tts.v1 import tts_service_pb2_grpc as tts_grpc
 from onevoice_kit.engines.base import Capabilities, EngineInfo, Price, Unit
 from onevoice_kit.errors import OneVoiceError
@@ -47,6 +46,7 @@ from services.gateway.idempotency.service import Idempotency
 from services.gateway.jobs.events import EventStreams
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads.removals import Removals
+from tests.integration.gateway.speech import Tts
 from tests.support.access import ACCESS
 from tests.support.databases import JOBS_EMPTY, emptied, migrated, opened
 
@@ -124,20 +124,6 @@ class Translate(translate_grpc.TranslateServiceServicer):
                 translate_pb.TranslationEngine(engine=away, pairs=french),
             ]
         )
-
-
-class Tts(tts_grpc.TtsServiceServicer):
-    async def ListEngines(self, request, context):
-        engine = engine_pb2.Engine(name="espeak", version="1.51", languages=["es", "ca", "fr"], available=True)
-        return tts_pb.ListEnginesResponse(engines=[engine])
-
-    async def ListVoices(self, request, context):
-        female = tts_pb.VOICE_GENDER_FEMALE
-        voices = [
-            tts_pb.Voice(id=f"espeak:{language}", name=language, language=language, gender=female, engine="espeak")
-            for language in ("es", "ca", "fr")
-        ]
-        return tts_pb.ListVoicesResponse(voices=voices)
 
 
 @dataclass

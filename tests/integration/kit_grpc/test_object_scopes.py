@@ -16,6 +16,7 @@ from onevoice_kit.grpc.layers import ServedCall
 from onevoice_kit.grpc.objects import Objects
 from onevoice_kit.settings import ClientSettings, StorageSettings
 from onevoice_kit.storage import open_storage
+from services.tts.samples import PREFIX
 
 SECRET = "a-secret-of-enough-characters-" + "x" * 32
 ANN, BOB = "users/ann", "users/bob"
@@ -92,6 +93,14 @@ async def test_results_are_stored_within_the_scope_only(identified):
                     await stage.tts.Synthesize(request, timeout=10)
                 assert caught.value.reason == reason
             await stage.tts.Synthesize(tts_service_pb2.SynthesizeRequest(output_prefix=f"{ANN}/tts"), timeout=10)
+
+
+async def test_what_the_deployment_shares_is_outside_the_scope_of_every_user(identified):
+    async with identified as stage:
+        assert await refusal(stage, detect(f"{PREFIX}/a.wav"), ANN) == "object_out_of_scope"
+        with object_scope(ANN), pytest.raises(OneVoiceError) as caught:
+            await stage.tts.Synthesize(tts_service_pb2.SynthesizeRequest(output_prefix=PREFIX), timeout=10)
+        assert caught.value.reason == "object_out_of_scope"
 
 
 async def test_where_callers_are_unidentified_all_objects_of_a_call_still_have_one_owner(open_stage, objects):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from onevoice_kit.errors import InvalidInput, Unavailable
+from onevoice_kit.errors import InvalidInput, NotFound, Unavailable
 from services.gateway.catalogue.service import Catalogue, EngineNeeds, Remembered
 from services.gateway.clients.stages import AsrEngines, EngineInfo, VoiceInfo
 
@@ -45,6 +45,10 @@ class Stages:
 
     async def voices(self):
         return VOICES
+
+    async def sample(self, voice, language):
+        self.sampled = (voice, language)
+        return "https://vendor.example/a.mp3"
 
 
 def needs(*targets, **changes):
@@ -160,3 +164,36 @@ async def test_a_caller_that_goes_away_does_not_take_the_answer_along():
     release.set()
     assert await staying == "here"
     assert leaving.cancelled() or leaving.cancelling()
+
+
+class Polyglots(Stages):
+    """Every voice speaks several languages."""
+
+    async def voices(self):
+        return tuple(replace(voice, languages=("en", "es-419", voice.language)) for voice in VOICES)
+
+
+async def test_a_voice_of_several_languages_is_listed_once_and_with_the_one_that_serves_the_list():
+    catalogue = Catalogue(Polyglots(), 60)
+    assert [(voice.id, voice.language) for voice in await catalogue.voices("es-MX")] == [
+        ("espeak:es", "es-419"),
+        ("fish:ana", "es-419"),
+        ("espeak:ca", "es-419"),
+    ]
+    assert [voice.id for voice in await catalogue.voices("ca")] == ["espeak:ca"]
+    assert await catalogue.voices("de") == ()
+
+
+async def test_a_voice_of_several_languages_may_be_chosen_for_each_of_them():
+    wanted = needs("es", "ca", voices={"es": "espeak:ca", "ca": "espeak:ca"})
+    assert await Catalogue(Polyglots(), 60).check(wanted) == "en"
+
+
+async def test_a_sample_is_that_of_a_voice_that_exists():
+    stages = Stages()
+    catalogue = Catalogue(stages, 60)
+    assert await catalogue.sample("fish:ana", "es") == "https://vendor.example/a.mp3"
+    assert stages.sampled == ("fish:ana", "es")
+    with pytest.raises(NotFound) as caught:
+        await catalogue.sample("fish:nobody")
+    assert caught.value.reason == "unknown_voice"

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from onevoice_kit.engines.layers import Limit
-from onevoice_kit.errors import Busy, Internal, Unavailable
+from onevoice_kit.errors import Busy, Internal, InvalidInput, Unavailable
 from onevoice_kit.testing.waiting import eventually
 from services.tts.batching import Batches
 from services.tts.engines.base import Line
@@ -77,10 +77,20 @@ async def test_an_engine_without_batches_speaks_as_many_lines_at_once_as_there_a
     assert engine.calls == [["a"], ["b"], ["c"]]
 
 
-async def test_a_line_that_fails_takes_no_other_with_it(engine, speak):
+async def test_a_line_that_fails_takes_no_other_with_it_and_has_a_call_of_its_own(engine, speak):
     lines = [speak(text) for text in ("uno", "outage", "tres")]
     ends = await asyncio.gather(*lines, return_exceptions=True)
     assert [type(end) for end in ends] == [bytes, Unavailable, bytes]
+    assert engine.calls[:2] == [["uno", "outage", "tres"], ["outage"]]
+    assert getattr(ends[1], "details", {}) == {"failed_engine": "fake"}, "it is the call of its own that fails"
+
+
+async def test_a_line_that_is_refused_for_good_is_not_requested_again(engine, speak):
+    refused = InvalidInput("The engine refused the request.", reason="engine_refused")
+    engine.speak_many = lambda lines: asyncio.sleep(0, [b"\1\0", refused])
+    ends = await asyncio.gather(*map(speak, ["uno", "dos"]), return_exceptions=True)
+    assert ends == [b"\1\0", refused]
+    assert engine.calls == []
 
 
 async def test_a_call_that_fails_fails_each_of_its_lines_and_the_next_one_is_made(engine, speak):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from onevoice_kit.errors import InvalidInput, PreconditionFailed
+from services.tts.engines.base import Capabilities
 from services.tts.engines.registry import ENGINES, Engines, choose, list_voices, synthesis_engines
 from services.tts.settings import TtsSettings
-from tests.support.synthesis_engine import FakeEngine
+from tests.support.synthesis_engine import FakeEngine, voice
 
 
 @pytest.fixture
@@ -89,3 +92,31 @@ async def test_voices_come_by_engine_then_by_language_the_best_first(two):
     assert [voice.language for voice in await list_voices(two, "es")] == ["es", "es", "es-419", "es-419"] * 2
     assert len(await list_voices(two)) == 16
     assert await list_voices(two, "de") == []
+
+
+async def test_a_voice_of_several_languages_is_listed_once_with_the_one_that_serves(registry_of):
+    registry = registry_of(fake=Polyglot())
+    assert [(voice.id, voice.language) for voice in await list_voices(registry, "en-GB")] == [
+        ("fake:eve", "en-GB"),
+        ("fake:max", "en"),
+    ]
+    assert [(voice.id, voice.language) for voice in await list_voices(registry)] == [
+        ("fake:max", "es"),
+        ("fake:eve", "es"),
+    ]
+    assert await reason(registry, voice="fake:max", language="fr") == "voice_language_mismatch"
+
+
+async def test_a_voice_of_several_languages_speaks_the_one_of_the_call(registry_of):
+    registry = registry_of(fake=Polyglot())
+    for wanted, served in (("en-AU", "en"), ("es-MX", "es")):
+        assert (await choose(registry, "", "fake:max", wanted)).served.language == served
+
+
+class Polyglot(FakeEngine):
+    """Each of its voices speaks several languages."""
+
+    async def describe(self) -> Capabilities:
+        tongues = {"max": ("es", "en"), "eve": ("es", "en-GB")}
+        voices = tuple(replace(voice(name, "es"), languages=tags) for name, tags in tongues.items())
+        return replace(await super().describe(), voices=voices)

@@ -98,6 +98,19 @@ async def test_name_model_and_version_of_the_engine_are_part_of_the_key(file_sto
     )
 
 
+async def test_a_voice_of_several_languages_has_a_key_for_each(file_storage, registry_of):
+    class Polyglot(FakeEngine):
+        async def describe(self):
+            described = await super().describe()
+            voices = tuple(replace(voice, languages=("es", "en")) for voice in described.voices[:1])
+            return replace(described, voices=voices)
+
+    synthesizer = Synthesizer(file_storage, registry_of(fake=Polyglot()), limit(1, 1))
+    both = [await synthesizer.synthesize(asked("no", language=language)) for language in ("es", "en")]
+    assert both[0].audio.uri != both[1].audio.uri
+    assert both[0].voice == both[1].voice
+
+
 async def test_a_price_and_a_shutdown_date_leave_the_key_as_it_is(file_storage, registry_of):
     plain = EngineInfo("fake", "large", "1")
     priced = EngineInfo("fake", "large", "1", date(2027, 1, 1), (Price(usd=Decimal(15), unit=Unit.MILLION_CHARACTERS),))

@@ -7,16 +7,20 @@ import pytest
 from services.tts.engines.base import Gender, Line
 from services.tts.engines.elevenlabs import ElevenLabs
 from services.tts.engines.openai import OpenAi
+from services.tts.engines.registry import voices_for
 from services.tts.engines.voices import multilingual, vendor_id
 from services.tts.settings import TtsSettings
 from tests.support.vendor_apis import elevenlabs_speech, openai_speech
 from tests.support.vendor_server import KEY, vendor_server
 
 
-def test_a_voice_speaks_each_language_under_an_id_of_its_own():
+def test_a_voice_speaks_each_language_under_one_id():
     voices = multilingual("some", ["a+b:Ana:female", "c"], ["es", "pt-BR"])
-    assert [voice.id for voice in voices] == ["some:es+a+b", "some:es+c", "some:pt-BR+a+b", "some:pt-BR+c"]
-    assert [vendor_id(voice) for voice in voices[:2]] == ["a+b", "c"]
+    assert [voice.id for voice in voices] == ["some:a+b", "some:c"]
+    assert [vendor_id(voice) for voice in voices] == ["a+b", "c"]
+    assert {(voice.language, voice.languages, voice.speaks) for voice in voices} == {("es", *[("es", "pt-BR")] * 2)}
+    [alone] = multilingual("some", ["c"], ["es"])
+    assert (alone.language, alone.languages, alone.speaks) == ("es", (), ("es",))
     assert (voices[0].name, voices[0].gender) == ("Ana", Gender.FEMALE)
     assert (voices[1].name, voices[1].gender) == ("c", Gender.UNKNOWN)
 
@@ -30,7 +34,7 @@ async def test_elevenlabs_gets_the_language_where_its_model_takes_one_and_the_se
             elevenlabs_api_key=KEY, elevenlabs_base_url=server.url, elevenlabs_tts_model=model, elevenlabs_style=0.3
         )
         engine = ElevenLabs(settings)
-        voice = next(one for one in (await engine.describe()).voices if one.language == "es")
+        [voice, *_] = voices_for((await engine.describe()).voices, "es")
         await engine.speak(Line("Hola.", voice, 2.0))
         await engine.close()
     asked = server.requests[0].json

@@ -324,18 +324,26 @@ class Voice(_message.Message):
     GENDER_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
     PITCH_HZ_FIELD_NUMBER: _builtins.int
+    LANGUAGES_FIELD_NUMBER: _builtins.int
+    HAS_SAMPLE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, unique within the deployment: `engine:name`."""
     name: _builtins.str
     """Name for people."""
     language: _builtins.str
-    """BCP-47 language it speaks."""
+    """BCP-47 language it speaks; of several the one that serves the language of the request, or the first."""
     gender: Global___VoiceGender.ValueType
     """Gender it sounds like."""
     engine: _builtins.str
     """Name of its engine."""
     pitch_hz: _builtins.int
     """Median pitch of its speech, hertz; 0 where it is not known."""
+    has_sample: _builtins.bool
+    """True where SampleVoice may give a sample."""
+    @_builtins.property
+    def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Every BCP-47 language it speaks."""
+
     def __init__(
         self,
         *,
@@ -345,14 +353,72 @@ class Voice(_message.Message):
         gender: Global___VoiceGender.ValueType = ...,
         engine: _builtins.str = ...,
         pitch_hz: _builtins.int = ...,
+        languages: _abc.Iterable[_builtins.str] | None = ...,
+        has_sample: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "gender", b"gender", "id", b"id", "language", b"language", "name", b"name", "pitch_hz", b"pitch_hz"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "gender", b"gender", "has_sample", b"has_sample", "id", b"id", "language", b"language", "languages", b"languages", "name", b"name", "pitch_hz", b"pitch_hz"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Voice: _TypeAlias = Voice  # noqa: Y015
+
+@_typing.final
+class SampleVoiceRequest(_message.Message):
+    """Request of SampleVoice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOICE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    voice: _builtins.str
+    """Id of the voice, as ListVoices gives it."""
+    language: _builtins.str
+    """BCP-47 language of the sample, for a voice that speaks several; empty takes the first."""
+    def __init__(
+        self,
+        *,
+        voice: _builtins.str = ...,
+        language: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "voice", b"voice"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SampleVoiceRequest: _TypeAlias = SampleVoiceRequest  # noqa: Y015
+
+@_typing.final
+class SampleVoiceResponse(_message.Message):
+    """Response of SampleVoice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIO_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """Address of the vendor's own recording, https."""
+    @_builtins.property
+    def audio(self) -> _media_pb2.ObjectRef:
+        """Spoken here: WAV, mono, 16-bit."""
+
+    def __init__(
+        self,
+        *,
+        audio: _media_pb2.ObjectRef | None = ...,
+        url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "sample", b"sample", "url", b"url"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "sample", b"sample", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_sample: _TypeAlias = _typing.Literal["audio", "url"]  # noqa: Y015
+    _WhichOneofArgType_sample: _TypeAlias = _typing.Literal["sample", b"sample"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_sample) -> _WhichOneofReturnType_sample | None: ...
+
+Global___SampleVoiceResponse: _TypeAlias = SampleVoiceResponse  # noqa: Y015
 
 @_typing.final
 class ListEnginesRequest(_message.Message):

@@ -50,6 +50,11 @@ class TtsServiceStub:
                 request_serializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.ListVoicesRequest.SerializeToString,
                 response_deserializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.ListVoicesResponse.FromString,
                 _registered_method=True)
+        self.SampleVoice = channel.unary_unary(
+                '/onevoice.tts.v1.TtsService/SampleVoice',
+                request_serializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SampleVoiceRequest.SerializeToString,
+                response_deserializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SampleVoiceResponse.FromString,
+                _registered_method=True)
         self.ListEngines = channel.unary_unary(
                 '/onevoice.tts.v1.TtsService/ListEngines',
                 request_serializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.ListEnginesRequest.SerializeToString,
@@ -85,6 +90,15 @@ class TtsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SampleVoice(self, request, context):
+        """Gives a sample of a voice: a sentence in its language, spoken once for the whole deployment and then found. It has no
+        text of a user. An engine whose calls cost money speaks none: its vendor's own recording is given where there is one.
+        NOT_FOUND with reason `no_sample` where there is none, `unknown_voice` where there is no such voice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListEngines(self, request, context):
         """Lists the engines of this deployment.
         """
@@ -109,6 +123,11 @@ def add_TtsServiceServicer_to_server(servicer, server):
                     servicer.ListVoices,
                     request_deserializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.ListVoicesRequest.FromString,
                     response_serializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.ListVoicesResponse.SerializeToString,
+            ),
+            'SampleVoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.SampleVoice,
+                    request_deserializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SampleVoiceRequest.FromString,
+                    response_serializer=onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SampleVoiceResponse.SerializeToString,
             ),
             'ListEngines': grpc.unary_unary_rpc_method_handler(
                     servicer.ListEngines,
@@ -198,6 +217,33 @@ class TtsService:
             '/onevoice.tts.v1.TtsService/ListVoices',
             onevoice_dot_tts_dot_v1_dot_tts__service__pb2.ListVoicesRequest.SerializeToString,
             onevoice_dot_tts_dot_v1_dot_tts__service__pb2.ListVoicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SampleVoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/onevoice.tts.v1.TtsService/SampleVoice',
+            onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SampleVoiceRequest.SerializeToString,
+            onevoice_dot_tts_dot_v1_dot_tts__service__pb2.SampleVoiceResponse.FromString,
             options,
             channel_credentials,
             insecure,

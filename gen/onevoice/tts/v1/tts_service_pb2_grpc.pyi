@@ -44,6 +44,11 @@ class TtsServiceStub:
     """
     ListVoices: _grpc.UnaryUnaryMultiCallable[_tts_service_pb2.ListVoicesRequest, _tts_service_pb2.ListVoicesResponse]
     """Lists voices."""
+    SampleVoice: _grpc.UnaryUnaryMultiCallable[_tts_service_pb2.SampleVoiceRequest, _tts_service_pb2.SampleVoiceResponse]
+    """Gives a sample of a voice: a sentence in its language, spoken once for the whole deployment and then found. It has no
+    text of a user. An engine whose calls cost money speaks none: its vendor's own recording is given where there is one.
+    NOT_FOUND with reason `no_sample` where there is none, `unknown_voice` where there is no such voice.
+    """
     ListEngines: _grpc.UnaryUnaryMultiCallable[_tts_service_pb2.ListEnginesRequest, _tts_service_pb2.ListEnginesResponse]
     """Lists the engines of this deployment."""
 
@@ -63,6 +68,11 @@ class TtsServiceAsyncStub(TtsServiceStub):
     """
     ListVoices: _aio.UnaryUnaryMultiCallable[_tts_service_pb2.ListVoicesRequest, _tts_service_pb2.ListVoicesResponse]  # type: ignore[assignment]
     """Lists voices."""
+    SampleVoice: _aio.UnaryUnaryMultiCallable[_tts_service_pb2.SampleVoiceRequest, _tts_service_pb2.SampleVoiceResponse]  # type: ignore[assignment]
+    """Gives a sample of a voice: a sentence in its language, spoken once for the whole deployment and then found. It has no
+    text of a user. An engine whose calls cost money speaks none: its vendor's own recording is given where there is one.
+    NOT_FOUND with reason `no_sample` where there is none, `unknown_voice` where there is no such voice.
+    """
     ListEngines: _aio.UnaryUnaryMultiCallable[_tts_service_pb2.ListEnginesRequest, _tts_service_pb2.ListEnginesResponse]  # type: ignore[assignment]
     """Lists the engines of this deployment."""
 
@@ -97,6 +107,17 @@ class TtsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tts_service_pb2.ListVoicesResponse, _abc.Awaitable[_tts_service_pb2.ListVoicesResponse]]:
         """Lists voices."""
+
+    @_abc_1.abstractmethod
+    def SampleVoice(
+        self,
+        request: _tts_service_pb2.SampleVoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tts_service_pb2.SampleVoiceResponse, _abc.Awaitable[_tts_service_pb2.SampleVoiceResponse]]:
+        """Gives a sample of a voice: a sentence in its language, spoken once for the whole deployment and then found. It has no
+        text of a user. An engine whose calls cost money speaks none: its vendor's own recording is given where there is one.
+        NOT_FOUND with reason `no_sample` where there is none, `unknown_voice` where there is no such voice.
+        """
 
     @_abc_1.abstractmethod
     def ListEngines(
