@@ -9,7 +9,7 @@ IN ?=
 PROTOS := $(shell find proto -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help install system lock demo up test test-unit test-contract test-integration test-e2e lint prose fmt types arch proto proto-check proto-breaking openapi bench check simulate crash-matrix soak mutations clean
+.PHONY: help install system lock demo up test test-unit test-contract test-integration test-e2e test-whisperx lint prose fmt types arch proto proto-check proto-breaking openapi bench check simulate crash-matrix soak mutations clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,16 @@ test-integration: install ## Integration tests only
 
 test-e2e: install ## End-to-end tests only
 	$(BIN)/pytest tests/e2e
+
+test-whisperx: .venv-whisperx/.installed system ## The engine whisperx with the real library, on tiny models (2 GB to install)
+	.venv-whisperx/bin/python -m pytest -c tests/libraries/pytest.ini tests/libraries/check_whisperx.py
+
+# The libraries of torchaudio are for CUDA; the engines use what it has in Python.
+.venv-%/.installed: requirements/libraries/%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	rm -f .venv-$*/lib/python3*/site-packages/torchaudio/lib/*.so
+	@touch $@
 
 lint: install ## ruff, buf, and the linter of English
 	$(BIN)/ruff check .
@@ -116,4 +126,4 @@ lock: ## Compile the locks in requirements/ from pyproject.toml
 	sh requirements/compile.sh "$(BIN)/uv" $(EXTRAS)
 
 clean: ## Remove what the build made
-	rm -rf $(VENV) build demo-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-* build demo-output .mypy_cache .ruff_cache .pytest_cache

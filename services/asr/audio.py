@@ -79,6 +79,11 @@ class AudioFile:
         """Length that the header declares; nothing is allocated by it, because it may be wrong."""
         return int(self._file.frames) // SAMPLES_PER_MS
 
+    @property
+    def is_flac(self) -> bool:
+        """True for FLAC, False for WAV."""
+        return bool(self._file.format == "FLAC")
+
     def close(self) -> None:
         """Closes the file."""
         self._file.close()

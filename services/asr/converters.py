@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from onevoice.asr.v1 import asr_service_pb2, transcript_pb2
 from onevoice.common.v1 import engine_pb2, media_pb2, progress_pb2
 from onevoice_kit.grpc.converters import engine_to_proto, engine_use_to_proto, ref_to_proto
+from services.asr.conversation import WantedWords
 from services.asr.detection import SpeechMap
 from services.asr.diarization import Speakers
 from services.asr.engines.base import Capabilities, Gender, Speaker, TimeRange, Turn, Utterance, Word
@@ -18,6 +19,13 @@ from services.asr.transcription import Recognised
 def ranges_from_proto(messages: Iterable[media_pb2.TimeRange]) -> list[TimeRange]:
     """Ranges, unchecked."""
     return [TimeRange(message.start_ms, message.end_ms) for message in messages]
+
+
+def wanted_words(request: asr_service_pb2.DiarizeRequest) -> WantedWords | None:
+    """The words that a call of Diarize wants as well."""
+    if not request.HasField("words"):
+        return None
+    return WantedWords(request.words.language, request.words.engine, request.output_prefix)
 
 
 def range_to_proto(value: TimeRange) -> media_pb2.TimeRange:
@@ -122,6 +130,8 @@ def diarization_result(found: Speakers) -> asr_service_pb2.DiarizeResponse:
         turns=map(turn_to_proto, found.turns),
         engine=engine_use_to_proto(found.engine),
         speakers=map(speaker_to_proto, found.speakers),
+        words=ref_to_proto(found.words) if found.words else None,
+        cost_microusd=found.cost_microusd,
     )
     return asr_service_pb2.DiarizeResponse(result=result)
 

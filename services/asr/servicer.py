@@ -17,6 +17,7 @@ from services.asr.detection import SpeechDetection
 from services.asr.diarization import Diarization
 from services.asr.engines.base import Utterance
 from services.asr.engines.registry import (
+    ConversationEngines,
     DetectionEngines,
     DiarizationEngines,
     IdentificationEngines,
@@ -51,6 +52,7 @@ class EngineLists:
     detection: DetectionEngines
     identification: IdentificationEngines
     separation: SeparationEngines
+    conversation: ConversationEngines
 
 
 class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
@@ -89,6 +91,7 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
         """Utterances, then the engine and the cost."""
         audio = ref_from_proto(request.audio)
         regions = converters.ranges_from_proto(request.regions)
+        known = ref_from_proto(request.known_words) if request.HasField("known_words") else None
 
         async def work(
             report: Report, emit: Callable[[asr_service_pb2.TranscribeResponse], Awaitable[None]]
@@ -96,6 +99,8 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
             async def send(utterance: Utterance) -> None:
                 await emit(converters.transcription_utterance(utterance))
 
+            if known is not None:
+                return await self._transcription.known(known, regions, send)
             return await self._transcription.transcribe(audio, regions, request.language, request.engine, report, send)
 
         return with_events(work, converters.transcription_progress, converters.transcription_result)
@@ -103,11 +108,12 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
     def Diarize(
         self, request: asr_service_pb2.DiarizeRequest, _context: _Context
     ) -> AsyncIterator[asr_service_pb2.DiarizeResponse]:
-        """Turns and speakers."""
+        """Turns and speakers, and the words where they are wanted and found in the same call."""
         audio = ref_from_proto(request.audio)
         regions = converters.ranges_from_proto(request.regions)
+        wanted = converters.wanted_words(request)
         return with_progress(
-            lambda _report: self._diarization.diarize(audio, regions, request.speakers, request.engine),
+            lambda _report: self._diarization.diarize(audio, regions, request.speakers, request.engine, wanted),
             converters.diarization_progress,
             converters.diarization_result,
         )
@@ -142,4 +148,5 @@ class AsrServicer(asr_service_pb2_grpc.AsrServiceServicer):
             detection=map(converters.recognition_engine_to_proto, await self._engines.detection.describe()),
             identification=map(converters.recognition_engine_to_proto, await self._engines.identification.describe()),
             separation=map(converters.recognition_engine_to_proto, await self._engines.separation.describe()),
+            conversation=map(converters.recognition_engine_to_proto, await self._engines.conversation.describe()),
         )

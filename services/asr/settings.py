@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from onevoice_kit.settings import (
     DeepgramSettings,
@@ -37,7 +37,11 @@ class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSet
     asr_transcription_engines: Names = ("whisper", "pocketsphinx")
     """Engines in order of preference, separated by commas; the first that can work serves."""
     asr_diarization_engines: Names = ("speakers", "single")
-    """Engines in order of preference, separated by commas; `single` has one speaker for everything."""
+    """
+    Engines in order of preference, separated by commas; `single` has one speaker for everything. `elevenlabs`,
+    `deepgram` and `whisperx`, wherever they are in the list, find the speakers of the audio whose words they recognise,
+    in one call.
+    """
     asr_identification_engines: Names = ("whisper",)
     """Engines in order of preference, separated by commas; empty: a job must name the language that is spoken."""
     asr_detection_engines: Names = ("silero",)
@@ -52,6 +56,20 @@ class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSet
     """`auto` takes a GPU where there is one."""
     whisper_compute_type: str = ""
     """CTranslate2's name of the arithmetic; empty: int8 on a CPU, float16 on a GPU."""
+    whisperx_model: str = "large-v3-turbo"
+    """A folder with a CTranslate2 model, or a hub id."""
+    whisperx_device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
+    whisperx_compute_type: str = ""
+    """CTranslate2's name of the arithmetic; empty: int8 on a CPU, float16 on a GPU."""
+    whisperx_batch: int = Field(default=8, ge=1, le=64)
+    """Stretches of speech that are recognised together."""
+    whisperx_aligners: Names = ()
+    """Models for alignment, LANGUAGE=FOLDER-OR-HUB-ID, separated by commas; for other languages WhisperX's own."""
+    whisperx_speakers: str = ""
+    """Folder or hub id of pyannote's pipeline for speakers; empty: WhisperX's own, which needs `WHISPERX_TOKEN`."""
+    whisperx_token: SecretStr = SecretStr("")
+    """For the hub."""
     asr_chunk_ms: int = Field(default=15_000, ge=1_000, le=60_000)
     """Longest chunk proposed where a call sets none: short enough to keep several cores busy on a short clip."""
     asr_max_audio_ms: int = Field(default=4 * 3_600_000, ge=1_000)

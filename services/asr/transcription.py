@@ -14,6 +14,7 @@ from onevoice_kit.errors import InvalidInput
 from onevoice_kit.storage.base import ObjectRef
 from onevoice_kit.telemetry.metrics import Metric, counter
 from services.asr.audio_cache import AudioCache
+from services.asr.conversation import KnownWords
 from services.asr.engines.base import Capabilities, TimeRange, TranscriptionEngine, Utterance
 from services.asr.engines.registry import TranscriptionEngines
 from services.asr.regions import check_regions
@@ -31,7 +32,7 @@ class Recognised:
 
     engine: EngineInfo
     cost_microusd: int | None
-    """At list price, millionths of a US dollar; None where it is not known."""
+    """At list price, millionths of a US dollar; None where it is not known; 0 for words that were known."""
 
 
 class Transcription:
@@ -42,6 +43,22 @@ class Transcription:
         self._audio = audio
         self._engines = engines
         self._limit = limit
+        self._known = KnownWords(audio)
+
+    async def known(
+        self, words: ObjectRef, regions: Sequence[TimeRange], emit: Callable[[Utterance], Awaitable[None]]
+    ) -> Recognised:
+        """
+        Passes one utterance for each region to `emit`, of the words that Diarize stored. No engine is called, and the
+        cost is in the result of Diarize. Raises `InvalidInput` (reasons `invalid_regions`, `invalid_words`), the errors
+        of the storage.
+        """
+        check_regions(regions)
+        engine, utterances = await self._known.read(words, regions)
+        for utterance in utterances:
+            await emit(utterance)
+            counter(RECOGNISED_SECONDS).labels(engine=engine.name).inc(utterance.range.length_ms / 1000)
+        return Recognised(engine, 0)
 
     async def transcribe(
         self,

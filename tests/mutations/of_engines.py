@@ -14,7 +14,23 @@ _REMEDIES, _RECASTING = "tests/unit/orchestrator/test_remedies.py::", "tests/uni
 
 _JOURNAL = "tests/unit/orchestrator/test_journal.py::"
 
+_ONE_CALL = "tests/unit/asr/test_conversation.py::"
+
 ENGINES = (
+    Mutation(
+        "words and speakers: a call that is paid for is given up with its caller",
+        "services/asr/conversation.py",
+        "return await asyncio.shield(self._running[key])",
+        "return await self._running[key]",
+        (f"{_ONE_CALL}test_a_call_whose_caller_goes_is_made_to_its_end_and_the_next_caller_gets_its_result",),
+    ),
+    Mutation(
+        "words and speakers: an engine finds speakers and its words are thrown away",
+        "services/asr/conversation.py",
+        "if name not in self._engines.names:",
+        "if not self._engines.names:",
+        (f"{_ONE_CALL}test_only_the_engine_that_transcribes_finds_the_speakers_too",),
+    ),
     Mutation(
         "recast: a scope begins anew while a call of it is in flight",
         _EXECUTOR,

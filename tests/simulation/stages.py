@@ -26,6 +26,7 @@ from services.orchestrator.clients.asr import (
     Separated,
     Speakers,
     Transcript,
+    WantedWords,
 )
 from services.orchestrator.clients.mixer import Measurement, MeasureOrder, Media, Mix, MixOrder, MuxOrder, Sound
 from services.orchestrator.clients.translate import NO_CONTEXT, SUMMARY, TRANSLATION, Context, SourceLine
@@ -84,14 +85,23 @@ class _Asr(AsrClient):
 
         return await self._line.stage("asr.detect", answer)
 
-    async def transcribe(self, audio: ObjectRef, regions: Sequence[Region], language: str, engine: str) -> Transcript:
+    async def transcribe(
+        self, audio: ObjectRef, regions: Sequence[Region], language: str, engine: str, known: ObjectRef | None = None
+    ) -> Transcript:
         def words(start: int) -> tuple[Word, ...]:
             return tuple(Word(f"w{start}.{n}", start + 500 * n, start + 500 * n + 450, 0.9) for n in range(3))
 
         said = Transcript(tuple(words(start) for start, _ in regions), _ENGINE)
         return await self._line.stage("asr.transcribe", lambda _: said)
 
-    async def diarize(self, audio: ObjectRef, regions: Sequence[Region], duration_ms: int, count: int) -> Speakers:
+    async def diarize(
+        self,
+        audio: ObjectRef,
+        regions: Sequence[Region],
+        duration_ms: int,
+        count: int,
+        words: WantedWords | None = None,
+    ) -> Speakers:
         speakers = Speakers((Turn(0, duration_ms, "speaker_1"),), _ENGINE)
         return await self._line.stage("asr.diarize", lambda _: speakers)
 

@@ -108,8 +108,9 @@ def elevenlabs_transcription(request: Request) -> Reply:
     schemas.elevenlabs_transcription().validate_python(given)
     words: list[dict[str, Any]] = []
     for word, start, end in _heard(sound):
-        words.append({"text": word, "type": "word", "start": start, "end": end, "logprob": -0.1})
-        words.append({"text": " ", "type": "spacing", "start": end, "end": end, "logprob": 0.0})
+        who = {"speaker_id": f"speaker_{_speaker(start)}"} if asked["diarize"] == "true" else {}
+        words.append({"text": word, "type": "word", "start": start, "end": end, "logprob": -0.1, **who})
+        words.append({"text": " ", "type": "spacing", "start": end, "end": end, "logprob": 0.0, **who})
     words.append({"text": "(laughs)", "type": "audio_event", "start": 0.0, "end": 0.1, "logprob": -0.1})
     text = "".join(word["text"] for word in words)
     return _json({"language_code": "eng", "language_probability": 0.9, "text": text, "words": words})
@@ -161,10 +162,12 @@ def deepgram_transcription(request: Request) -> Reply:
     _expect(request, "POST", "/v1/listen")
     assert request.headers["authorization"] == f"Token {KEY}"
     schemas.deepgram_listen().validate_python(dict(request.query))
-    words = [
-        {"word": word, "punctuated_word": f"{word},", "start": start, "end": end, "confidence": 0.9}
-        for word, start, end in _heard(request.body)
-    ]
+    words: list[dict[str, Any]] = []
+    for word, start, end in _heard(request.body):
+        who = {"speaker": _speaker(start), "speaker_confidence": 0.8} if request.query.get("diarize") == "true" else {}
+        words.append(
+            {"word": word, "punctuated_word": f"{word},", "start": start, "end": end, "confidence": 0.9, **who}
+        )
     alternative = {"transcript": " ".join(f"word{n}" for n in range(len(words))), "confidence": 0.9, "words": words}
     metadata = {
         "request_id": "00000000-0000-4000-8000-000000000000",
@@ -189,6 +192,11 @@ def _heard(sound: bytes) -> Iterable[tuple[str, float, float]]:
         seconds = file.frames / file.samplerate
     assert seconds >= 0.1
     return [(f"word{n}", n / 2 + 0.1, n / 2 + 0.4) for n in range(int(seconds * 2))]
+
+
+def _speaker(at_s: float) -> int:
+    """Two speakers in turn, for four seconds each."""
+    return int(at_s // 4 % 2)
 
 
 def _expect(request: Request, method: str, path: str) -> None:

@@ -92,6 +92,25 @@ class Diarized:
     """In the order in which they begin to speak; none where the engine describes no voice."""
 
 
+@dataclass(frozen=True, slots=True)
+class SpokenWord:
+    """A recognised word with its speaker."""
+
+    word: Word
+    speaker: str
+    """Any label, one for all words of a speaker; empty where the engine gives none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The words of an audio with their speakers."""
+
+    words: tuple[SpokenWord, ...]
+    """In time order."""
+    heard_ms: int
+    """Length of the audio that the engine got, which a vendor charges."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities(base.Capabilities):
     """The properties of an engine of this stage, of any of its kinds."""
@@ -100,6 +119,8 @@ class Capabilities(base.Capabilities):
     """BCP-47; a language without region serves all its regions. Empty for any."""
     max_chunk_ms: int = 60_000
     """Longest stretch of audio it takes in one call."""
+    max_audio_ms: int = 0
+    """Longest audio of which it finds words and speakers in one call; 0 where it does not."""
 
     def serves(self, language: str) -> bool:
         """True where the engine recognises a BCP-47 language."""
@@ -129,6 +150,17 @@ class DiarizationEngine(base.Engine[Capabilities], Protocol):
         """
         The speaker of every moment of the regions. `audio` is None for an engine that does not read it; `count` is the
         number of speakers, 0 where it is not given. The same input has the same result. Raises `Unavailable` where
+        another attempt may help.
+        """
+        ...
+
+
+class ConversationEngine(base.Engine[Capabilities], Protocol):
+    """Finds the words of a whole audio file (16 kHz, mono) and their speakers in one call."""
+
+    async def recognise(self, audio: Path, language: str, count: int) -> Conversation:
+        """
+        The words and speakers. `count` is the number of speakers, 0 where it is not given. Raises `Unavailable` where
         another attempt may help.
         """
         ...

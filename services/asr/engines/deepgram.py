@@ -1,9 +1,12 @@
-"""Engine `deepgram`: recognition by Deepgram."""
+"""Engine `deepgram`: recognition by Deepgram, of regions or of a whole audio with its speakers."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import BaseModel, Field, TypeAdapter
@@ -11,8 +14,9 @@ from pydantic import BaseModel, Field, TypeAdapter
 from onevoice_kit.engines.base import EngineInfo, Price, Unit
 from onevoice_kit.engines.clients import deepgram_client
 from onevoice_kit.engines.vendor import variant
-from services.asr.engines.base import Capabilities
-from services.asr.engines.vendor_regions import Seconds, VendorRecognition
+from onevoice_kit.languages import best
+from services.asr.engines.base import Capabilities, Conversation
+from services.asr.engines.vendor_regions import WHOLE_MS, Seconds, VendorRecognition, spoken, whole
 from services.asr.engines.whisper_model import TimedWord
 from services.asr.settings import AsrSettings
 
@@ -30,6 +34,7 @@ class _Word(BaseModel):
     start: Seconds
     end: Seconds
     confidence: float
+    speaker: int | None = None
 
 
 class _Alternative(BaseModel):
@@ -73,22 +78,36 @@ class Deepgram(VendorRecognition):
                 prices=self._settings.prices("asr", NAME, _PRICES.get(self._settings.deepgram_asr_model)),
             ),
             languages=LANGUAGES,
+            max_audio_ms=WHOLE_MS,
             missing=self._vendor.missing(self._settings.deepgram_api_key, "DEEPGRAM_API_KEY", "deepgram"),
         )
 
+    async def recognise(self, audio: Path, language: str, count: int) -> Conversation:  # noqa: ARG002
+        """As the protocol has it; the vendor takes no number of speakers."""
+        sound, length_ms = await asyncio.to_thread(whole, audio)
+        code = self.languages[best(language, self.languages) or "en"]
+        words = await self._listen(code, sound, self._long_call(length_ms), diarize=True)
+        speakers = ["" if word.speaker is None else str(word.speaker) for word in words]
+        return Conversation(spoken(list(map(_timed, words)), speakers), length_ms)
+
     async def _ask(self, code: str, sound: bytes, _length_ms: int) -> Sequence[TimedWord]:
-        async with self._vendor.call():
+        return list(map(_timed, await self._listen(code, sound, self._vendor.call(), diarize=None)))
+
+    async def _listen(
+        self, code: str, sound: bytes, call: AbstractAsyncContextManager[None], *, diarize: bool | None
+    ) -> list[_Word]:
+        async with call:
             answer = await self._client.get().listen.v1.media.transcribe_file(
-                request=sound, model=self._settings.deepgram_asr_model, language=code, punctuate=True
+                request=sound,
+                model=self._settings.deepgram_asr_model,
+                language=code,
+                punctuate=True,
+                diarize=diarize,
             )
         words = self._vendor.parse(_REPLY, answer).results.channels[0].alternatives[0].words or ()
-        return [
-            TimedWord(
-                (word.punctuated_word or word.word).strip(),
-                round(word.start * 1000),
-                round(word.end * 1000),
-                word.confidence,
-            )
-            for word in words
-            if word.word.strip()
-        ]
+        return [word for word in words if word.word.strip()]
+
+
+def _timed(word: _Word) -> TimedWord:
+    text = (word.punctuated_word or word.word).strip()
+    return TimedWord(text, round(word.start * 1000), round(word.end * 1000), word.confidence)

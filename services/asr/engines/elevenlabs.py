@@ -1,19 +1,31 @@
-"""Engine `elevenlabs`: recognition by ElevenLabs Scribe."""
+"""Engine `elevenlabs`: recognition by ElevenLabs Scribe, of regions or of a whole audio with its speakers."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, TypeAdapter
 
 from onevoice_kit.engines.base import EngineInfo, Price, Unit
 from onevoice_kit.engines.clients import NO_RETRY, elevenlabs_client
 from onevoice_kit.engines.vendor import variant
-from services.asr.engines.base import Capabilities
-from services.asr.engines.vendor_regions import FILE_NAME, MEDIA_TYPE, Seconds, VendorRecognition
+from onevoice_kit.languages import best
+from services.asr.engines.base import Capabilities, Conversation
+from services.asr.engines.vendor_regions import (
+    FILE_NAME,
+    MEDIA_TYPE,
+    WHOLE_MS,
+    Seconds,
+    VendorRecognition,
+    spoken,
+    whole,
+)
 from services.asr.engines.whisper_model import TimedWord
 from services.asr.settings import AsrSettings
 
@@ -35,6 +47,7 @@ class _Word(BaseModel):
     start: Seconds | None = None
     end: Seconds | None = None
     logprob: float = -0.7
+    speaker_id: str | None = None
 
 
 class _Reply(BaseModel):
@@ -66,24 +79,42 @@ class ElevenLabs(VendorRecognition):
                 prices=self._settings.prices("asr", NAME, _PRICES),
             ),
             languages=LANGUAGES,
+            max_audio_ms=WHOLE_MS,
             missing=self._vendor.missing(self._settings.elevenlabs_api_key, "ELEVENLABS_API_KEY", "elevenlabs"),
         )
 
+    async def recognise(self, audio: Path, language: str, count: int) -> Conversation:
+        """As the protocol has it."""
+        sound, length_ms = await asyncio.to_thread(whole, audio)
+        options = {"diarize": True, **({"num_speakers": count} if count else {})}
+        code = self.languages[best(language, self.languages) or "en"]
+        words = await self._convert(code, sound, self._long_call(length_ms), options)
+        return Conversation(spoken(list(map(_timed, words)), [word.speaker_id or "" for word in words]), length_ms)
+
     async def _ask(self, code: str, sound: bytes, _length_ms: int) -> Sequence[TimedWord]:
-        async with self._vendor.call():
+        return list(map(_timed, await self._convert(code, sound, self._vendor.call(), {"diarize": False})))
+
+    async def _convert(
+        self, code: str, sound: bytes, call: AbstractAsyncContextManager[None], options: dict[str, Any]
+    ) -> list[_Word]:
+        """The words of a reply that have times."""
+        async with call:
             answer = await self._client.get().speech_to_text.convert(
                 model_id=self._settings.elevenlabs_asr_model,
                 file=(FILE_NAME, sound, MEDIA_TYPE),
                 language_code=code,
                 timestamps_granularity="word",
                 tag_audio_events=False,
-                diarize=False,
                 request_options=NO_RETRY,
+                **options,
             )
         return [
-            TimedWord(
-                word.text.strip(), round(word.start * 1000), round(word.end * 1000), math.exp(min(0.0, word.logprob))
-            )
+            word
             for word in self._vendor.parse(_REPLY, answer).words
             if word.type == "word" and word.text.strip() and word.start is not None and word.end is not None
         ]
+
+
+def _timed(word: _Word) -> TimedWord:
+    start, end = word.start or 0.0, word.end or 0.0
+    return TimedWord(word.text.strip(), round(start * 1000), round(end * 1000), math.exp(min(0.0, word.logprob)))

@@ -1,4 +1,4 @@
-"""The engines of this stage by name: for words, speakers, languages, speech, and for separating it."""
+"""The engines of this stage by name: for words, speakers, both in one call, languages, speech, and separating it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from onevoice_kit.engines.registry import Registry
 from onevoice_kit.engines.standard import standard_layers
 from services.asr.engines.base import (
     Capabilities,
+    ConversationEngine,
     DetectionEngine,
     DiarizationEngine,
     IdentificationEngine,
@@ -23,11 +24,17 @@ TRANSCRIPTION: Mapping[str, str] = {
     "openai": "services.asr.engines.openai",
     "elevenlabs": "services.asr.engines.elevenlabs",
     "deepgram": "services.asr.engines.deepgram",
+    "whisperx": "services.asr.engines.whisperx",
 }
 """Modules with a function `create(settings)`."""
 DIARIZATION: Mapping[str, str] = {
     "speakers": "services.asr.engines.speakers",
     "single": "services.asr.engines.single",
+}
+CONVERSATION: Mapping[str, str] = {
+    "elevenlabs": "services.asr.engines.elevenlabs",
+    "deepgram": "services.asr.engines.deepgram",
+    "whisperx": "services.asr.engines.whisperx",
 }
 IDENTIFICATION: Mapping[str, str] = {"whisper": "services.asr.engines.whisper_language"}
 DETECTION: Mapping[str, str] = {"silero": "services.asr.engines.silero"}
@@ -38,6 +45,7 @@ SEPARATION: Mapping[str, str] = {
 
 TranscriptionEngines: TypeAlias = Registry[TranscriptionEngine, Capabilities]
 DiarizationEngines: TypeAlias = Registry[DiarizationEngine, Capabilities]
+ConversationEngines: TypeAlias = Registry[ConversationEngine, Capabilities]
 IdentificationEngines: TypeAlias = Registry[IdentificationEngine, Capabilities]
 DetectionEngines: TypeAlias = Registry[DetectionEngine, Capabilities]
 SeparationEngines: TypeAlias = Registry[SeparationEngine, Capabilities]
@@ -50,9 +58,17 @@ def transcription_engines(settings: AsrSettings, modules: Mapping[str, str] = TR
 
 
 def diarization_engines(settings: AsrSettings, modules: Mapping[str, str] = DIARIZATION) -> DiarizationEngines:
-    """The configured engines, as `transcription_engines`."""
+    """The configured engines that find speakers alone, as `transcription_engines`; there may be none."""
     layers = standard_layers("diarization", settings)
-    return Registry(modules, settings.asr_diarization_engines, settings, capabilities=Capabilities, layers=layers)
+    names = [name for name in settings.asr_diarization_engines if name not in CONVERSATION]
+    return Registry({**modules, **CONVERSATION}, names, settings, capabilities=Capabilities, layers=layers)
+
+
+def conversation_engines(settings: AsrSettings, modules: Mapping[str, str] = CONVERSATION) -> ConversationEngines:
+    """The configured engines that find words and speakers in one call, as `transcription_engines`; mostly none."""
+    layers = standard_layers("conversation", settings)
+    names = [name for name in settings.asr_diarization_engines if name in modules]
+    return Registry(modules, names, settings, capabilities=Capabilities, layers=layers)
 
 
 def identification_engines(settings: AsrSettings, modules: Mapping[str, str] = IDENTIFICATION) -> IdentificationEngines:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.errors import InvalidInput, Unavailable
 from services.asr.audio import SAMPLES_PER_MS, AudioFile, Samples
-from services.asr.engines.base import Capabilities, Diarized, Gender, Speaker, TimeRange, Turn
+from services.asr.engines.base import Capabilities, Diarized, TimeRange, Turn
 from services.asr.engines.speakers_clusters import Floats, Rules, decide, voices
 from services.asr.engines.speakers_model import D_VECTOR, MODELS, WINDOW_MS, SpeakerModel, is_narrow
-from services.asr.engines.speakers_pitch import median_pitch_hz, voiced
+from services.asr.engines.speakers_pitch import described
 from services.asr.settings import AsrSettings
 
 NAME = "speakers"
@@ -28,10 +28,6 @@ _NEAR_MS = 300
 """A change of the voice is put into the weakest sound within this distance."""
 _JUDGED_MS = 20_000
 """Speech by which a telephone is recognised."""
-_PITCH_MS = 60_000
-"""Speech of a voice, from its longest turns, by which its pitch is measured."""
-HIGHEST_MALE_HZ, LOWEST_FEMALE_HZ = 140, 165
-"""The gender of a pitch between the two is not known: there are voices of both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +105,8 @@ class Speakers:
         ]
         order = list(dict.fromkeys(voice for _, voice in spans))
         names = {voice: f"speaker_{place}" for place, voice in enumerate(order, start=1)}
-        with AudioFile(audio) as file:
-            speakers = [
-                _speaker(file, names[voice], [span for span, other in spans if other == voice]) for voice in order
-            ]
-        return Diarized(tuple(Turn(span, names[voice]) for span, voice in spans), tuple(speakers))
+        turns = tuple(Turn(span, names[voice]) for span, voice in spans)
+        return Diarized(turns, described(audio, turns))
 
 
 def create(settings: AsrSettings) -> Speakers:
@@ -166,22 +159,3 @@ def _weakest(region: TimeRange, levels: Floats, after_ms: int, middle_ms: int) -
     first = (low - region.start_ms) // _LEVEL_MS
     last = max(first + 1, (high - region.start_ms) // _LEVEL_MS)
     return region.start_ms + (first + int(np.argmin(levels[first:last]))) * _LEVEL_MS + _LEVEL_MS // 2
-
-
-def _speaker(file: AudioFile, name: str, spans: Sequence[TimeRange]) -> Speaker:
-    """The gender and pitch of a voice."""
-    frequencies, length_ms = [], 0
-    for span in sorted(spans, key=lambda span: (-span.length_ms, span.start_ms)):
-        if length_ms >= _PITCH_MS:
-            break
-        frequencies.append(voiced(file.range(span.start_ms, span.end_ms)))
-        length_ms += span.length_ms
-    pitch_hz = median_pitch_hz(np.concatenate(frequencies))
-    return Speaker(name, gender(pitch_hz), pitch_hz)
-
-
-def gender(pitch_hz: int) -> Gender:
-    """The gender that a median pitch sounds like."""
-    if not pitch_hz or HIGHEST_MALE_HZ < pitch_hz < LOWEST_FEMALE_HZ:
-        return Gender.UNKNOWN
-    return Gender.MALE if pitch_hz <= HIGHEST_MALE_HZ else Gender.FEMALE

@@ -1,11 +1,15 @@
-"""The pitch of a voice: the median fundamental frequency of its voiced sound."""
+"""The pitch of a voice, the median fundamental frequency of its voiced sound, and the gender that it sounds like."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.asr.audio import SAMPLE_RATE, Samples
+from services.asr.audio import SAMPLE_RATE, AudioFile, Samples
+from services.asr.engines.base import Gender, Speaker, TimeRange, Turn
 
 Floats = NDArray[np.float64]
 _FRAME, _HOP = 640, 320
@@ -19,6 +23,37 @@ _NEARLY = 0.9
 _CUTOFF_HZ = 900
 """Above it, harmonics and hiss hide the period."""
 _LEAST_FRAMES = 15
+_MEASURED_MS = 60_000
+"""Speech of a voice, from its longest turns, by which its pitch is measured."""
+HIGHEST_MALE_HZ, LOWEST_FEMALE_HZ = 140, 165
+"""The gender of a pitch between the two is not known: there are voices of both."""
+
+
+def described(audio: Path, turns: Sequence[Turn]) -> tuple[Speaker, ...]:
+    """The speakers in the order in which they begin to speak, each with its gender and pitch. Raises as `AudioFile`."""
+    spans: dict[str, list[TimeRange]] = {}
+    for turn in turns:
+        spans.setdefault(turn.speaker, []).append(turn.range)
+    with AudioFile(audio) as file:
+        pitches = {name: _pitch_hz(file, own) for name, own in spans.items()}
+    return tuple(Speaker(name, gender(pitch_hz), pitch_hz) for name, pitch_hz in pitches.items())
+
+
+def gender(pitch_hz: int) -> Gender:
+    """The gender that a median pitch sounds like."""
+    if not pitch_hz or HIGHEST_MALE_HZ < pitch_hz < LOWEST_FEMALE_HZ:
+        return Gender.UNKNOWN
+    return Gender.MALE if pitch_hz <= HIGHEST_MALE_HZ else Gender.FEMALE
+
+
+def _pitch_hz(file: AudioFile, spans: Sequence[TimeRange]) -> int:
+    frequencies, length_ms = [], 0
+    for span in sorted(spans, key=lambda span: (-span.length_ms, span.start_ms)):
+        if length_ms >= _MEASURED_MS:
+            break
+        frequencies.append(voiced(file.range(span.start_ms, span.end_ms)))
+        length_ms += span.length_ms
+    return median_pitch_hz(np.concatenate(frequencies))
 
 
 def voiced(sound: Samples) -> Floats:

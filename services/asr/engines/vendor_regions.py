@@ -1,12 +1,13 @@
-"""Recognition by vendors: what their engines share. Each region of speech is one request, several of them at once."""
+"""Recognition by vendors: what their engines share. A request is a region of speech, or a whole audio."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -18,16 +19,21 @@ from onevoice_kit.engines.clients import Client
 from onevoice_kit.engines.vendor import Vendor
 from onevoice_kit.errors import InvalidInput
 from onevoice_kit.languages import best
-from services.asr.audio import SAMPLE_RATE, SAMPLES_PER_MS, AudioFile
-from services.asr.engines.base import Capabilities, TimeRange, Utterance
+from services.asr.audio import SAMPLE_RATE, SAMPLES_PER_MS, AudioFile, Samples
+from services.asr.engines.base import Capabilities, SpokenWord, TimeRange, Utterance, Word
 from services.asr.engines.context import with_context
 from services.asr.engines.whisper import within
 from services.asr.engines.whisper_model import TimedWord
 from services.asr.settings import AsrSettings
 
 FILE_NAME, MEDIA_TYPE = "speech.flac", "audio/flac"
-REPLY_BYTES = 8 << 20
-"""Longest reply: a minute of speech has some 30 KB of words."""
+REPLY_BYTES = 64 << 20
+"""Longest reply: an hour of speech has some 3 MB of words."""
+WHOLE_MS = 10 * 3_600_000
+"""Longest audio that is sent whole: ElevenLabs takes 10 hours and 3 GB, Deepgram 2 GB, which are 17 hours."""
+_WHOLE_SHARE = 0.1
+"""Time that a vendor may take for a whole audio, as a share of its length, besides that for a region."""
+_BLOCK_SAMPLES = 1 << 20
 _CONTEXT_MS = 100
 _SHORTEST_MS = 100
 """Vendors refuse shorter audio; no word is so short."""
@@ -72,6 +78,27 @@ class VendorRecognition(ABC):
     async def close(self) -> None:
         """Closes the connections."""
         await self._client.close()
+
+    def _long_call(self, length_ms: int) -> AbstractAsyncContextManager[None]:
+        """The length of a call with a whole audio."""
+        longer = replace(self._vendor, timeout_s=self._vendor.timeout_s + _WHOLE_SHARE * length_ms / 1000)
+        return longer.call()
+
+
+def spoken(words: Sequence[TimedWord], speakers: Sequence[str]) -> tuple[SpokenWord, ...]:
+    """Words of a whole audio with their speakers, in time order; none without length."""
+    pairs = sorted(zip(words, speakers, strict=True), key=lambda pair: (pair[0].start_ms, pair[0].end_ms))
+    return tuple(
+        SpokenWord(Word(word.text, word.start_ms, max(word.end_ms, word.start_ms + 1), word.confidence), speaker)
+        for word, speaker in pairs
+    )
+
+
+def whole(audio: Path) -> tuple[bytes, int]:
+    """The whole audio as a FLAC file of 16 kHz, mono, and its length, milliseconds. Raises as `AudioFile`."""
+    with AudioFile(audio) as file:
+        encoded = audio.read_bytes() if file.is_flac else _encoded(file.blocks(_BLOCK_SAMPLES))
+        return encoded, file.size_ms
 
 
 async def recognise(audio: Path, regions: Sequence[TimeRange], at_once: int, ask: Ask) -> AsyncGenerator[Utterance]:
@@ -140,6 +167,13 @@ def _flac(audio: Path, heard: TimeRange) -> tuple[bytes, float]:
         raise InvalidInput("A region begins after the audio ends.", reason="invalid_regions")
     if samples.size < _SHORTEST_MS * SAMPLES_PER_MS:
         return b"", 0.0
+    return _encoded([samples]), samples.size / SAMPLE_RATE
+
+
+def _encoded(blocks: Iterable[Samples]) -> bytes:
+    """A FLAC file."""
     encoded = io.BytesIO()
-    soundfile.write(encoded, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
-    return encoded.getvalue(), samples.size / SAMPLE_RATE
+    with soundfile.SoundFile(encoded, "w", SAMPLE_RATE, 1, format="FLAC", subtype="PCM_16") as file:
+        for block in blocks:
+            file.write(block)
+    return encoded.getvalue()

@@ -89,7 +89,7 @@ class StageClient:
         answer = await with_retries(lambda: self._asr.ListEngines(asr_pb.ListEnginesRequest(), timeout=_TIMEOUT_S))
         return AsrEngines(
             _engines(answer.transcription),
-            _engines(answer.diarization),
+            (*_engines(answer.conversation), *_engines(answer.diarization)),
             _engines(answer.detection),
             _engines(answer.identification),
             _engines(answer.separation),

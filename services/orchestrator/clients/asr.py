@@ -28,6 +28,8 @@ DIARIZATION = "diarization"
 IDENTIFICATION = "identification"
 SEPARATION = "separation"
 TRANSCRIPTION = "transcription"
+CONVERSATION = "conversation"
+"""Engines for transcription that find the speakers in the same call."""
 _IDENTIFY_S = 300.0
 """The model may have to be loaded first, and other calls may occupy the service."""
 _GENDERS = {SPEAKER_GENDER_FEMALE: "female", SPEAKER_GENDER_MALE: "male"}
@@ -84,6 +86,10 @@ class Speakers:
     engine: EngineUse
     voices: tuple[Speaker, ...] = ()
     """Their gender and pitch, where the engine describes them."""
+    words: ObjectRef | None = None
+    """The words of all regions, for `transcribe`; None where the engine found speakers alone."""
+    cost_microusd: int | None = 0
+    """At list price, millionths of a US dollar; None where it is not known."""
 
     @property
     def each(self) -> tuple[Speaker, ...]:
@@ -104,6 +110,18 @@ class Separated:
     """Sentences on the cause where there are no stems."""
 
 
+@dataclass(frozen=True, slots=True)
+class WantedWords:
+    """The words that `transcribe` will be asked for; an engine that finds them with the speakers makes them too."""
+
+    language: str
+    """BCP-47."""
+    engine: str
+    """Empty: the first configured one that serves the language."""
+    output_prefix: str
+    """The folder for what is stored."""
+
+
 class AsrClient:
     """Speech recognition."""
 
@@ -114,15 +132,18 @@ class AsrClient:
     async def engines(self, named: str, separator: str) -> dict[str, list[EngineUse]]:
         """
         Lists the engines that a job may get, by their kind and in the order of preference. For transcription and for
-        separation: the named one, or all.
+        separation: the named one, or all; for conversation: those for transcription that find speakers too.
         """
         listed: pb.ListEnginesResponse = await self._engines()
+        transcription = candidates(listed.transcription, named)
+        names = {engine.name for engine in transcription}
         return {
+            CONVERSATION: [engine for engine in candidates(listed.conversation, "") if engine.name in names],
             DETECTION: candidates(listed.detection, ""),
             DIARIZATION: candidates(listed.diarization, ""),
             IDENTIFICATION: candidates(listed.identification, ""),
             SEPARATION: candidates(listed.separation, separator),
-            TRANSCRIPTION: candidates(listed.transcription, named),
+            TRANSCRIPTION: transcription,
         }
 
     async def detect(self, audio: ObjectRef, duration_ms: int) -> DetectedSpeech:
@@ -133,11 +154,17 @@ class AsrClient:
         chunks = tuple(_regions(chunk.regions) for chunk in result.chunks)
         return DetectedSpeech(chunks, result.duration_ms, engine_from_proto(result.detector))
 
-    async def transcribe(self, audio: ObjectRef, regions: Sequence[Region], language: str, engine: str) -> Transcript:
-        """Recognises the words of the regions."""
+    async def transcribe(
+        self, audio: ObjectRef, regions: Sequence[Region], language: str, engine: str, known: ObjectRef | None = None
+    ) -> Transcript:
+        """Recognises the words of the regions; those that `diarize` found are `known`, and cost nothing more."""
         spoken_ms = sum(end - start for start, end in regions)
         request = pb.TranscribeRequest(
-            audio=ref_to_proto(audio), regions=_ranges(regions), language=language, engine=engine
+            audio=ref_to_proto(audio),
+            regions=_ranges(regions),
+            language=language,
+            engine=engine,
+            known_words=ref_to_proto(known) if known else None,
         )
         # Chunks wait for each other in the service, so the deadline allows for a long line before this one.
         call = self._stub.Transcribe(request, timeout=for_media(spoken_ms, 10, base_s=600))
@@ -157,17 +184,24 @@ class AsrClient:
         known = response.HasField("expected_probability")
         return SpokenLanguage(response.language, response.probability, response.expected_probability if known else None)
 
-    async def diarize(self, audio: ObjectRef, regions: Sequence[Region], duration_ms: int, count: int) -> Speakers:
+    async def diarize(
+        self,
+        audio: ObjectRef,
+        regions: Sequence[Region],
+        duration_ms: int,
+        count: int,
+        words: WantedWords | None = None,
+    ) -> Speakers:
         """
         Returns the turns of the speakers, found by the first engine that works. `count` is their number, 0 where it is
-        to be estimated.
+        to be estimated. `words` are those that are wanted as well.
         """
         request = pb.DiarizeRequest(audio=ref_to_proto(audio), regions=_ranges(regions), speakers=count)
+        if words:
+            request.words.language, request.words.engine = words.language, words.engine
+            request.output_prefix = words.output_prefix
         call = self._stub.Diarize(request, timeout=for_media(duration_ms, 1))
-        result: pb.DiarizeResult = await final_result(call)
-        turns = tuple(Turn(t.range.start_ms, t.range.end_ms, t.speaker) for t in result.turns)
-        voices = tuple(Speaker(s.name, _GENDERS.get(s.gender, ""), s.pitch_hz) for s in result.speakers)
-        return Speakers(turns, engine_from_proto(result.engine), voices)
+        return _speakers(await final_result(call))
 
     async def separate(self, programme: ObjectRef, duration_ms: int, prefix: str, engine: str) -> Separated:
         """Separates voice and background and stores both under `prefix`."""
@@ -181,6 +215,17 @@ class AsrClient:
             ref_from_proto(result.voice) if result.HasField("voice") else None,
             result.reason,
         )
+
+
+def _speakers(result: pb.DiarizeResult) -> Speakers:
+    known = result.HasField("words")
+    return Speakers(
+        tuple(Turn(t.range.start_ms, t.range.end_ms, t.speaker) for t in result.turns),
+        engine_from_proto(result.engine),
+        tuple(Speaker(s.name, _GENDERS.get(s.gender, ""), s.pitch_hz) for s in result.speakers),
+        ref_from_proto(result.words) if known else None,
+        cost_from_proto(result) if known else 0,
+    )
 
 
 def _regions(ranges: Sequence[TimeRange]) -> tuple[Region, ...]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
-from onevoice.asr.v1.asr_service_pb2 import TranscribeResult
+from onevoice.asr.v1.asr_service_pb2 import DiarizeResult, TranscribeResult
 from onevoice.common.v1.engine_pb2 import Engine as EngineMessage
 from onevoice.common.v1.engine_pb2 import EngineUse as EngineUseMessage
 from onevoice.translate.v1.translate_service_pb2 import SummarizeResult, TranslateResult
@@ -37,7 +37,7 @@ def failures_from_proto(message: EngineUseMessage) -> tuple[EngineFailure, ...]:
 
 
 def cost_from_proto(
-    message: TranscribeResult | TranslateResult | SummarizeResult | SynthesizeResponse,
+    message: DiarizeResult | TranscribeResult | TranslateResult | SummarizeResult | SynthesizeResponse,
 ) -> int | None:
     """The cost of a result, millionths of a US dollar; None where the service does not know it."""
     return message.cost_microusd if message.HasField("cost_microusd") else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
@@ -10,15 +10,16 @@ from typing import Any
 
 from onevoice_jobs.records import JobRecord
 
-from ..clients.asr import DETECTION, DIARIZATION, IDENTIFICATION, SEPARATION, TRANSCRIPTION, DetectedSpeech
-from ..policy.line import Source, Speech, Translation, join
+from ..clients.asr import TRANSCRIPTION, DetectedSpeech
+from ..policy.line import EngineUse, Source, Speech, Translation, join
 from ..policy.voices import wanted_voice
 from ..settings import OrchestratorSettings
-from ..steps import assembly, ending, language, plausible, separation, source
+from ..steps import assembly, ending, language, plausible, source
 from ..steps.context import NO_EDITS, Edits, JobContext
 from ..steps.graph import Handle, Step, item
 from ..steps.task import Task, bind
 from . import handles
+from .hearing import hearing
 from .job_end import job_end
 from .translations import translations
 
@@ -47,57 +48,31 @@ class Dubbing:
         return PurePosixPath(self.job.filename).stem or "video"
 
     def start(self) -> Iterator[Task[Any]]:
-        """The tasks up to the regions of speech, by which the rest is cut into chunks."""
+        """The tasks up to the list of engines, by which the rest is made."""
         job = self.job
-        named, default = job.source_language or job.options.source_language, self.settings.default_source_language
         yield source.Probe(gives=handles.PROBE, source=job.source)
         yield source.Extract(gives=handles.EXTRACT, source=job.source, duration_ms=job.duration_ms)
         # Beside the extraction, which leaves a core free; recognition and mixing, for which all waits, do not.
         yield source.Thumbnail(gives=handles.THUMBNAIL, source=job.source, media=handles.PROBE)
         engine, separator = job.options.engines.asr or "", job.options.engines.separation or ""
         yield source.RecognitionEngines(
-            gives=handles.ASR_ENGINES, run_number=job.resumes, engine=engine, separator=separator
-        )
-        detectors, diarizers = item(handles.ASR_ENGINES, DETECTION), item(handles.ASR_ENGINES, DIARIZATION)
-        yield source.Detect(gives=handles.DETECT, sound=handles.EXTRACT, engines=detectors, then=self.after_detection)
-        yield source.Language(
-            gives=handles.LANGUAGE,
-            media=handles.PROBE,
-            sound=handles.EXTRACT,
-            speech=handles.DETECT,
-            engines=item(handles.ASR_ENGINES, IDENTIFICATION),
-            named=named,
-            default=default,
-        )
-        if not job.options.force:
-            yield plausible.CheckLanguage(
-                gives=handles.CHECK_LANGUAGE,
-                media=handles.PROBE,
-                sound=handles.EXTRACT,
-                speech=handles.DETECT,
-                engines=item(handles.ASR_ENGINES, IDENTIFICATION),
-                named=named,
-            )
-        yield source.Diarize(
-            gives=handles.DIARIZE,
-            sound=handles.EXTRACT,
-            speech=handles.DETECT,
-            engines=diarizers,
-            count=job.options.speakers or 0,
-        )
-        yield separation.Separate(
-            gives=handles.SEPARATE,
-            sound=handles.EXTRACT,
-            engine=separator,
-            engines=item(handles.ASR_ENGINES, SEPARATION),
+            gives=handles.ASR_ENGINES,
+            run_number=job.resumes,
+            engine=engine,
+            separator=separator,
+            then=self.after_engines,
         )
 
-    def after_detection(self, speech: DetectedSpeech) -> Iterator[Task[Any]]:
+    def after_engines(self, engines: Mapping[str, list[EngineUse]]) -> Iterator[Task[Any]]:
+        """Speech, its language and its speakers; the voice apart from the rest."""
+        return hearing(self.job, self.settings.default_source_language, engines, self.after_detection)
+
+    def after_detection(self, speech: DetectedSpeech, *, one_call: bool = False) -> Iterator[Task[Any]]:
         """Recognition by chunk; what follows from all chunks; the end of the job."""
         job, chunks = self.job, len(speech.chunks)
         cuts = tuple(map(handles.cut, range(chunks)))
         for chunk in range(chunks):
-            yield from self._recognition(chunk)
+            yield from self._recognition(chunk, one_call=one_call)
         yield source.Order(gives=handles.TRANSCRIPT, cuts=cuts, then=partial(self.after_order, chunks))
         yield assembly.SourceCaptions(
             gives=handles.CAPTIONS, name=self._name, language=handles.LANGUAGE, sound=handles.EXTRACT, cuts=cuts
@@ -106,7 +81,7 @@ class Dubbing:
             yield from self._engines(target, chunks)
         yield from job_end(job, self.edits, cuts)
 
-    def _recognition(self, chunk: int) -> Iterator[Task[Any]]:
+    def _recognition(self, chunk: int, *, one_call: bool) -> Iterator[Task[Any]]:
         yield source.Transcribe(
             gives=handles.transcribe(chunk),
             chunk=chunk,
@@ -115,6 +90,7 @@ class Dubbing:
             language=handles.LANGUAGE,
             engine=self.job.options.engines.asr or "",
             engines=item(handles.ASR_ENGINES, TRANSCRIPTION),
+            speakers=(handles.DIARIZE,) if one_call else (),
         )
         yield source.Cut(
             gives=handles.cut(chunk),

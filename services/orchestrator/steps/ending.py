@@ -159,6 +159,7 @@ class Report(Task[Artifact]):
     language: Handle[str]
     speech_regions: Handle[DetectedSpeech]
     separated: Handle[Separated]
+    speakers: Handle[Speakers]
     transcripts: tuple[Handle[Transcript], ...]
     cuts: tuple[Handle[dict[str, Source]], ...]
     ends: tuple[Handle[LanguageEnd], ...]
@@ -166,7 +167,7 @@ class Report(Task[Artifact]):
     async def run(self, tools: Tools, given: Given) -> Artifact:
         """Returns the file; the manifest publishes it."""
         transcripts = given.each(self.transcripts)
-        heard = costs.added(Cost("asr", transcript.engine.name, transcript.cost_microusd) for transcript in transcripts)
+        heard = _of_recognition(given(self.speakers), transcripts)
         replaced = fallbacks.of_results("asr", [(transcript.engine, transcript.after) for transcript in transcripts])
         unheard = quality.unheard(given(self.speech_regions).regions, join(given.each(self.cuts)))
         source = {
@@ -183,6 +184,14 @@ class Report(Task[Artifact]):
             {"job_id": self.job_id, "source": source, "languages": sections, "cost_usd": costs.total_usd(spent)}
         )
         return await tools.save("report", None, "report.json", text, "application/json")
+
+
+def _of_recognition(speakers: Speakers, transcripts: Iterable[Transcript]) -> list[Cost]:
+    """The cost of the words; where they were found with the speakers, that of this one call."""
+    spent = [Cost("asr", transcript.engine.name, transcript.cost_microusd) for transcript in transcripts]
+    if speakers.words:
+        spent.append(Cost("asr", speakers.engine.name, speakers.cost_microusd))
+    return costs.added(spent)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from onevoice_jobs.records import Artifact, Event, Published, Segment
 from onevoice_kit.errors import PreconditionFailed
 from onevoice_kit.storage.base import ObjectRef
 
-from ..clients.asr import DetectedSpeech, Region, Speakers, Transcript
+from ..clients.asr import DetectedSpeech, Region, Speakers, Transcript, WantedWords
 from ..clients.mixer import Media, Sound
 from ..policy.line import EngineUse, Line, Source, join
 from ..policy.segmentation import cut_lines
@@ -146,21 +146,27 @@ class Detect(Task[DetectedSpeech]):
 
 @dataclass(frozen=True, kw_only=True)
 class Diarize(Task[Speakers]):
-    """Finds which speaker speaks when."""
+    """Finds which speaker speaks when; with the words where an engine may find both in one call."""
 
     stage: ClassVar = "asr"
     sound: Handle[Sound]
     speech: Handle[DetectedSpeech]
-    engines: Handle[list[EngineUse]]
-    """Not read: another engine, or another version of one, finds other turns."""
+    engines: tuple[Handle[list[EngineUse]], ...]
+    """Not read: other engines, or another version of one, find other turns, and words."""
     count: int
     """Number of speakers; 0 where it is to be estimated."""
+    language: tuple[Handle[str], ...] = ()
+    """None where no engine finds words too."""
+    engine: str = ""
+    """The engine for words; read only where there is a language."""
 
     async def run(self, tools: Tools, given: Given) -> Speakers:
-        """Returns the turns; there may be none."""
-        sound = given(self.sound)
-        regions = [region for chunk in given(self.speech).chunks for region in chunk]
-        return await tools.clients.asr.diarize(sound.speech, regions, sound.duration_ms, self.count)
+        """Returns the turns, of which there may be none, and the stored words where they were found too."""
+        sound, words = given(self.sound), None
+        for language in given.each(self.language):
+            words = WantedWords(language, self.engine, tools.prefix("asr"))
+        regions = given(self.speech).regions
+        return await tools.clients.asr.diarize(sound.speech, regions, sound.duration_ms, self.count, words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,11 +182,15 @@ class Transcribe(Task[Transcript]):
     """Empty: the first configured one that serves the language."""
     engines: Handle[list[EngineUse]]
     """Not read: other engines, or another version of one, give other words."""
+    speakers: tuple[Handle[Speakers], ...] = ()
+    """The speakers, where the words may have been found with them."""
 
     async def run(self, tools: Tools, given: Given) -> Transcript:
         """Returns the words, by utterance."""
         sound, regions = given(self.sound), given(self.speech).chunks[self.chunk]
-        transcript = await tools.clients.asr.transcribe(sound.speech, regions, given(self.language), self.engine)
+        known = next((found.words for found in given.each(self.speakers)), None)
+        language = given(self.language)
+        transcript = await tools.clients.asr.transcribe(sound.speech, regions, language, self.engine, known)
         await tools.progress.transcribed(self.chunk)
         return transcript
 

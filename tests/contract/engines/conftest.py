@@ -11,11 +11,13 @@ import pytest
 from onevoice_kit.engines.registry import Registry
 from services.asr.engines import speakers, speakers_model, whisper, whisper_model
 from services.asr.engines.registry import (
+    CONVERSATION,
     DETECTION,
     DIARIZATION,
     IDENTIFICATION,
     SEPARATION,
     TRANSCRIPTION,
+    conversation_engines,
     detection_engines,
     diarization_engines,
     identification_engines,
@@ -39,6 +41,7 @@ from tests.unit.asr.fakes import FakeTranscription
 ENGINES: Mapping[str, Mapping[str, str]] = {
     "transcription": TRANSCRIPTION,
     "diarization": DIARIZATION,
+    "conversation": CONVERSATION,
     "identification": IDENTIFICATION,
     "detection": DETECTION,
     "separation": SEPARATION,
@@ -52,6 +55,8 @@ _STAYS_LOADED = {
     "kokoro": lambda: kokoro_model.MODELS.get(TtsSettings().kokoro_voices),
     "hibari": lambda: hibari.MODELS.get(hibari.NAME),
 }
+ELSEWHERE = frozenset({"whisperx"})
+"""Engines whose libraries have an environment of their own, where `tests/libraries` tests them."""
 FAKES = {"transcription": FakeTranscription, "translation": FakeTranslation, "synthesis": FakeSynthesis}
 
 
@@ -75,6 +80,8 @@ def registry(kind: str, name: str) -> Registry[Any, Any]:
             return transcription_engines(asr)
         case "diarization":
             return diarization_engines(asr)
+        case "conversation":
+            return conversation_engines(asr)
         case "identification":
             return identification_engines(asr)
         case "detection":
@@ -88,8 +95,8 @@ def registry(kind: str, name: str) -> Registry[Any, Any]:
 
 
 def names(kind: str) -> list[str]:
-    """The engines of a kind, the fake included."""
-    return [*ENGINES[kind], *(["fake"] if kind in FAKES else [])]
+    """The engines of a kind that are installed, the fake included."""
+    return [*(name for name in ENGINES[kind] if name not in ELSEWHERE), *(["fake"] if kind in FAKES else [])]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

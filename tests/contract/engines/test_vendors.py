@@ -46,6 +46,7 @@ FAILURES = {
 GARBAGE = [b"{", b"[]", b"null", b"\xff\xfe", b'{"text": 7, "words": 7}', b'{"text": "", "words": [{"word": []}]}']
 """Replies of JSON's type that are none, or have another form than documented."""
 SENTENCE = TimeRange(1400, 4100)
+RECOGNISERS = ("transcription", "conversation")
 SLOW = {"silent", "dripping"}
 ASKS_TO_WAIT = {"too many requests", "overloaded"}
 
@@ -62,6 +63,8 @@ def call(audio):
     async def once(kind, engine):
         if kind == "synthesis":
             return await engine.speak(Line("Hola.", (await engine.describe()).voices[0]))
+        if kind == "conversation":
+            return await engine.recognise(audio, "en", 0)
         return [found async for found in engine.transcribe(audio, [SENTENCE], "en")]
 
     return once
@@ -85,7 +88,7 @@ async def test_each_failure_of_the_vendor_is_an_error_of_ours_without_the_key(ve
 
 
 @pytest.mark.parametrize("body", GARBAGE)
-@pytest.mark.parametrize("pair", [pair for pair in VENDORS if pair[0] == "transcription"], ids="-".join)
+@pytest.mark.parametrize("pair", [pair for pair in VENDORS if pair[0] in RECOGNISERS], ids="-".join)
 async def test_a_reply_of_another_form_is_an_error_of_ours(pair, call, body):
     async with served(pair) as (engine, server):
         server.fault = faults.sends(body)

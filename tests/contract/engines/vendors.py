@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from services.asr.engines.registry import transcription_engines
+from services.asr.engines.registry import conversation_engines, transcription_engines
 from services.asr.settings import AsrSettings
 from services.tts.engines.registry import synthesis_engines
 from services.tts.settings import TtsSettings
@@ -31,6 +31,12 @@ class VendorEngine:
 VENDORS: Mapping[tuple[str, str], VendorEngine] = {
     ("transcription", "deepgram"): VendorEngine(
         vendor_apis.deepgram_transcription, lambda url: {"deepgram_base_url": url}, "deepgram_api_key"
+    ),
+    ("conversation", "deepgram"): VendorEngine(
+        vendor_apis.deepgram_transcription, lambda url: {"deepgram_base_url": url}, "deepgram_api_key"
+    ),
+    ("conversation", "elevenlabs"): VendorEngine(
+        vendor_apis.elevenlabs_transcription, lambda url: {"elevenlabs_base_url": url}, "elevenlabs_api_key"
     ),
     ("synthesis", "custom"): VendorEngine(
         vendor_apis.custom_speech,
@@ -73,6 +79,9 @@ def make(pair: tuple[str, str], url: str, timeout_s: float = 20.0, key: str = KE
     if pair[0] == "transcription":
         asr = AsrSettings(asr_transcription_engines=(name,), asr_vendor_timeout_s=timeout_s, **chosen)
         return transcription_engines(asr).get(name)
+    if pair[0] == "conversation":
+        asr = AsrSettings(asr_diarization_engines=(name,), asr_vendor_timeout_s=timeout_s, **chosen)
+        return conversation_engines(asr).get(name)
     return synthesis_engines(TtsSettings(tts_engines=(name,), tts_vendor_timeout_s=timeout_s, **chosen)).get(name)
 
 

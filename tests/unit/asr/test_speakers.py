@@ -15,9 +15,9 @@ from onevoice_kit.errors import InvalidInput, PreconditionFailed
 from services.asr.engines import speakers, speakers_model
 from services.asr.engines.base import Gender, TimeRange
 from services.asr.engines.registry import diarization_engines
-from services.asr.engines.speakers import create, gender
+from services.asr.engines.speakers import create
 from services.asr.engines.speakers_model import D_VECTOR, is_narrow, log_mel, widened
-from services.asr.engines.speakers_pitch import median_pitch_hz, voiced
+from services.asr.engines.speakers_pitch import gender, median_pitch_hz, voiced
 from services.asr.settings import AsrSettings
 from tests.unit.asr import samples
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from onevoice_jobs.options import EngineChoice, GlossaryTerm, JobOptions
 from onevoice_jobs.records import Edit, JobRecord, Word
 from onevoice_jobs.states import JobStatus
 from onevoice_kit.storage.base import ObjectRef
-from services.orchestrator.clients.asr import DetectedSpeech
+from services.orchestrator.clients.asr import CONVERSATION, DetectedSpeech
 from services.orchestrator.clients.translate import SUMMARY, TRANSLATION
 from services.orchestrator.pipeline.dubbing import Dubbing
 from services.orchestrator.pipeline.translations import translations
@@ -61,6 +61,9 @@ JOB = JobRecord(
     estimated_completion=None,
 )
 EDITED = Edits((Edit(2, "es", 1, "0.1", "hola"),), {"es": 900})
+NO_ENGINES: Mapping[str, list[EngineUse]] = {}
+"""None that finds words and speakers in one call."""
+ONE_CALL = {CONVERSATION: [ENGINE]}
 SETTINGS = OrchestratorSettings(database_url=SecretStr("postgresql://unused"))
 
 
@@ -77,6 +80,7 @@ def whole(
     settings: OrchestratorSettings = SETTINGS,
     edits: Edits = NO_EDITS,
     wanting: tuple[EngineUse, ...] = (),
+    engines: Mapping[str, list[EngineUse]] = NO_ENGINES,
 ) -> dict[str, Task[Any]]:
     """
     Every task of a job of two chunks and three lines, by key. `wanting` are the engines that want the terminology of
@@ -86,7 +90,8 @@ def whole(
 
     def tasks() -> Iterator[Task[Any]]:
         yield from dubbing.start()
-        yield from dubbing.after_detection(SPEECH)
+        yield from dubbing.after_engines(engines)
+        yield from dubbing.after_detection(SPEECH, one_call=bool(engines))
         for target in job.target_languages:
             yield from translations(job, target, 2, {TRANSLATION: [ENGINE], SUMMARY: [*wanting]})
         for chunk in range(2):
@@ -135,6 +140,22 @@ def test_an_edit_leaves_the_terminology_alone() -> None:
 def test_the_thumbnail_is_taken_beside_the_extraction_and_not_beside_what_all_waits_for() -> None:
     started = [task.gives.key for task in Dubbing(JOB, SETTINGS).start()]
     assert {"extract", "thumbnail"} <= set(started)
+
+
+def test_words_wait_for_the_speakers_only_where_one_call_may_find_both() -> None:
+    beside, together = whole(), whole(engines=ONE_CALL)
+    assert different(beside, together) == {"diarize", "transcribe:0", "transcribe:1"}
+    taken = {key: {handle.key for handle in together[key].takes} for key in ("diarize", "transcribe:0")}
+    assert "language" in taken["diarize"]
+    assert "diarize" in taken["transcribe:0"]
+    assert "diarize" not in {handle.key for handle in beside["transcribe:0"].takes}
+    parts = {handle.part for handle in together["diarize"].takes if handle.key == "engines:asr"}
+    assert parts == {"diarization", "conversation", "transcription"}
+
+
+def test_another_engine_for_words_finds_the_speakers_anew_where_one_call_finds_both() -> None:
+    one, other = whole(engines=ONE_CALL), whole(with_engines(asr="other"), engines=ONE_CALL)
+    assert different(one, other) == {"engines:asr", "diarize", "transcribe:0", "transcribe:1"}
 
 
 def test_the_graph_of_the_same_job_is_the_same() -> None:
@@ -293,7 +314,7 @@ async def test_the_text_of_a_user_replaces_that_of_the_translator_and_the_other_
 def test_the_picture_in_the_documentation_is_the_graph() -> None:
     dubbing = Dubbing(replace(JOB, target_languages=("L",)), SETTINGS)
     speech = replace(SPEECH, chunks=SPEECH.chunks[1:])
-    tasks = [*dubbing.start(), *dubbing.after_detection(speech)]
+    tasks = [*dubbing.start(), *dubbing.after_engines({}), *dubbing.after_detection(speech)]
     tasks += translations(dubbing.job, "L", 1, {TRANSLATION: [ENGINE], SUMMARY: []})
     tasks += [*dubbing.after_cut(0, {"0.0": cut(1)["1.0"]}), *dubbing.after_order(1, ["0.0"])]
     drawn = draw(tasks).replace("0.0", "c.n").replace(":0", ":c")

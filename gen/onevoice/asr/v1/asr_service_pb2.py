@@ -28,7 +28,7 @@ from onevoice.common.v1 import media_pb2 as onevoice_dot_common_dot_v1_dot_media
 from onevoice.common.v1 import progress_pb2 as onevoice_dot_common_dot_v1_dot_progress__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!onevoice/asr/v1/asr_service.proto\x12\x0fonevoice.asr.v1\x1a onevoice/asr/v1/transcript.proto\x1a\x1fonevoice/common/v1/engine.proto\x1a\x1eonevoice/common/v1/media.proto\x1a!onevoice/common/v1/progress.proto\"Y\n\x13\x44\x65tectSpeechRequest\x12,\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12\x14\n\x0cmax_chunk_ms\x18\x02 \x01(\x03\"\x88\x01\n\x14\x44\x65tectSpeechResponse\x12\x30\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.onevoice.common.v1.ProgressH\x00\x12\x35\n\x06result\x18\x02 \x01(\x0b\x32#.onevoice.asr.v1.DetectSpeechResultH\x00\x42\x07\n\x05\x65vent\"\x88\x01\n\x12\x44\x65tectSpeechResult\x12,\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1c.onevoice.asr.v1.SpeechChunk\x12\x13\n\x0b\x64uration_ms\x18\x02 \x01(\x03\x12/\n\x08\x64\x65tector\x18\x03 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\"=\n\x0bSpeechChunk\x12.\n\x07regions\x18\x01 \x03(\x0b\x32\x1d.onevoice.common.v1.TimeRange\"\x93\x01\n\x11TranscribeRequest\x12,\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12.\n\x07regions\x18\x02 \x03(\x0b\x32\x1d.onevoice.common.v1.TimeRange\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\"\xb5\x01\n\x12TranscribeResponse\x12\x30\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.onevoice.common.v1.ProgressH\x00\x12/\n\tutterance\x18\x02 \x01(\x0b\x32\x1a.onevoice.asr.v1.UtteranceH\x00\x12\x33\n\x06result\x18\x03 \x01(\x0b\x32!.onevoice.asr.v1.TranscribeResultH\x00\x42\x07\n\x05\x65vent\"o\n\x10TranscribeResult\x12-\n\x06\x65ngine\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\x12\x1a\n\rcost_microusd\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x10\n\x0e_cost_microusd\"\x90\x01\n\x0e\x44iarizeRequest\x12,\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12.\n\x07regions\x18\x02 \x03(\x0b\x32\x1d.onevoice.common.v1.TimeRange\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x10\n\x08speakers\x18\x04 \x01(\x05\"~\n\x0f\x44iarizeResponse\x12\x30\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.onevoice.common.v1.ProgressH\x00\x12\x30\n\x06result\x18\x02 \x01(\x0b\x32\x1e.onevoice.asr.v1.DiarizeResultH\x00\x42\x07\n\x05\x65vent\"\x90\x01\n\rDiarizeResult\x12$\n\x05turns\x18\x01 \x03(\x0b\x32\x15.onevoice.asr.v1.Turn\x12-\n\x06\x65ngine\x18\x02 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\x12*\n\x08speakers\x18\x03 \x03(\x0b\x32\x18.onevoice.asr.v1.Speaker\"\x99\x01\n\x17IdentifyLanguageRequest\x12,\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12.\n\x07regions\x18\x02 \x03(\x0b\x32\x1d.onevoice.common.v1.TimeRange\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x10\n\x08\x65xpected\x18\x04 \x01(\t\"\xac\x01\n\x18IdentifyLanguageResponse\x12\x10\n\x08language\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x12-\n\x06\x65ngine\x18\x03 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\x12!\n\x14\x65xpected_probability\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x17\n\x15_expected_probability\"j\n\x0fSeparateRequest\x12\x30\n\tprogramme\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12\x15\n\routput_prefix\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\"\x80\x01\n\x10SeparateResponse\x12\x30\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.onevoice.common.v1.ProgressH\x00\x12\x31\n\x06result\x18\x02 \x01(\x0b\x32\x1f.onevoice.asr.v1.SeparateResultH\x00\x42\x07\n\x05\x65vent\"\xb0\x01\n\x0eSeparateResult\x12\x31\n\nbackground\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12,\n\x05voice\x18\x02 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12-\n\x06\x65ngine\x18\x03 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x14\n\x12ListEnginesRequest\"\x8c\x02\n\x13ListEnginesResponse\x12\x31\n\rtranscription\x18\x01 \x03(\x0b\x32\x1a.onevoice.common.v1.Engine\x12/\n\x0b\x64iarization\x18\x02 \x03(\x0b\x32\x1a.onevoice.common.v1.Engine\x12-\n\tdetection\x18\x03 \x03(\x0b\x32\x1a.onevoice.common.v1.Engine\x12\x32\n\x0eidentification\x18\x04 \x03(\x0b\x32\x1a.onevoice.common.v1.Engine\x12.\n\nseparation\x18\x05 \x03(\x0b\x32\x1a.onevoice.common.v1.Engine2\xaa\x04\n\nAsrService\x12]\n\x0c\x44\x65tectSpeech\x12$.onevoice.asr.v1.DetectSpeechRequest\x1a%.onevoice.asr.v1.DetectSpeechResponse0\x01\x12W\n\nTranscribe\x12\".onevoice.asr.v1.TranscribeRequest\x1a#.onevoice.asr.v1.TranscribeResponse0\x01\x12N\n\x07\x44iarize\x12\x1f.onevoice.asr.v1.DiarizeRequest\x1a .onevoice.asr.v1.DiarizeResponse0\x01\x12g\n\x10IdentifyLanguage\x12(.onevoice.asr.v1.IdentifyLanguageRequest\x1a).onevoice.asr.v1.IdentifyLanguageResponse\x12Q\n\x08Separate\x12 .onevoice.asr.v1.SeparateRequest\x1a!.onevoice.asr.v1.SeparateResponse0\x01\x12X\n\x0bListEngines\x12#.onevoice.asr.v1.ListEnginesRequest\x1a$.onevoice.asr.v1.ListEnginesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!onevoice/asr/v1/asr_service.proto\x12\x0fonevoice.asr.v1\x1a onevoice/asr/v1/transcript.proto\x1a\x1fonevoice/common/v1/engine.proto\x1a\x1eonevoice/common/v1/media.proto\x1a!onevoice/common/v1/progress.proto\"Y\n\x13\x44\x65tectSpeechRequest\x12,\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12\x14\n\x0cmax_chunk_ms\x18\x02 \x01(\x03\"\x88\x01\n\x14\x44\x65tectSpeechResponse\x12\x30\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.onevoice.common.v1.ProgressH\x00\x12\x35\n\x06result\x18\x02 \x01(\x0b\x32#.onevoice.asr.v1.DetectSpeechResultH\x00\x42\x07\n\x05\x65vent\"\x88\x01\n\x12\x44\x65tectSpeechResult\x12,\n\x06\x63hunks\x18\x01 \x03(\x0b\x32\x1c.onevoice.asr.v1.SpeechChunk\x12\x13\n\x0b\x64uration_ms\x18\x02 \x01(\x03\x12/\n\x08\x64\x65tector\x18\x03 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\"=\n\x0bSpeechChunk\x12.\n\x07regions\x18\x01 \x03(\x0b\x32\x1d.onevoice.common.v1.TimeRange\"\xc7\x01\n\x11TranscribeRequest\x12,\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12.\n\x07regions\x18\x02 \x03(\x0b\x32\x1d.onevoice.common.v1.TimeRange\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\x32\n\x0bknown_words\x18\x05 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\"\xb5\x01\n\x12TranscribeResponse\x12\x30\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.onevoice.common.v1.ProgressH\x00\x12/\n\tutterance\x18\x02 \x01(\x0b\x32\x1a.onevoice.asr.v1.UtteranceH\x00\x12\x33\n\x06result\x18\x03 \x01(\x0b\x32!.onevoice.asr.v1.TranscribeResultH\x00\x42\x07\n\x05\x65vent\"o\n\x10TranscribeResult\x12-\n\x06\x65ngine\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\x12\x1a\n\rcost_microusd\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x10\n\x0e_cost_microusd\"\xd4\x01\n\x0e\x44iarizeRequest\x12,\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12.\n\x07regions\x18\x02 \x03(\x0b\x32\x1d.onevoice.common.v1.TimeRange\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x10\n\x08speakers\x18\x04 \x01(\x05\x12+\n\x05words\x18\x05 \x01(\x0b\x32\x1c.onevoice.asr.v1.WantedWords\x12\x15\n\routput_prefix\x18\x06 \x01(\t\"/\n\x0bWantedWords\x12\x10\n\x08language\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\"~\n\x0f\x44iarizeResponse\x12\x30\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.onevoice.common.v1.ProgressH\x00\x12\x30\n\x06result\x18\x02 \x01(\x0b\x32\x1e.onevoice.asr.v1.DiarizeResultH\x00\x42\x07\n\x05\x65vent\"\xec\x01\n\rDiarizeResult\x12$\n\x05turns\x18\x01 \x03(\x0b\x32\x15.onevoice.asr.v1.Turn\x12-\n\x06\x65ngine\x18\x02 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\x12*\n\x08speakers\x18\x03 \x03(\x0b\x32\x18.onevoice.asr.v1.Speaker\x12,\n\x05words\x18\x04 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12\x1a\n\rcost_microusd\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\x10\n\x0e_cost_microusd\"\x99\x01\n\x17IdentifyLanguageRequest\x12,\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12.\n\x07regions\x18\x02 \x03(\x0b\x32\x1d.onevoice.common.v1.TimeRange\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x10\n\x08\x65xpected\x18\x04 \x01(\t\"\xac\x01\n\x18IdentifyLanguageResponse\x12\x10\n\x08language\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x12-\n\x06\x65ngine\x18\x03 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\x12!\n\x14\x65xpected_probability\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x17\n\x15_expected_probability\"j\n\x0fSeparateRequest\x12\x30\n\tprogramme\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12\x15\n\routput_prefix\x18\x02 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\"\x80\x01\n\x10SeparateResponse\x12\x30\n\x08progress\x18\x01 \x01(\x0b\x32\x1c.onevoice.common.v1.ProgressH\x00\x12\x31\n\x06result\x18\x02 \x01(\x0b\x32\x1f.onevoice.asr.v1.SeparateResultH\x00\x42\x07\n\x05\x65vent\"\xb0\x01\n\x0eSeparateResult\x12\x31\n\nbackground\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12,\n\x05voice\x18\x02 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12-\n\x06\x65ngine\x18\x03 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x14\n\x12ListEnginesRequest\"\xbe\x02\n\x13ListEnginesResponse\x12\x31\n\rtranscription\x18\x01 \x03(\x0b\x32\x1a.onevoice.common.v1.Engine\x12/\n\x0b\x64iarization\x18\x02 \x03(\x0b\x32\x1a.onevoice.common.v1.Engine\x12-\n\tdetection\x18\x03 \x03(\x0b\x32\x1a.onevoice.common.v1.Engine\x12\x32\n\x0eidentification\x18\x04 \x03(\x0b\x32\x1a.onevoice.common.v1.Engine\x12.\n\nseparation\x18\x05 \x03(\x0b\x32\x1a.onevoice.common.v1.Engine\x12\x30\n\x0c\x63onversation\x18\x06 \x03(\x0b\x32\x1a.onevoice.common.v1.Engine2\xaa\x04\n\nAsrService\x12]\n\x0c\x44\x65tectSpeech\x12$.onevoice.asr.v1.DetectSpeechRequest\x1a%.onevoice.asr.v1.DetectSpeechResponse0\x01\x12W\n\nTranscribe\x12\".onevoice.asr.v1.TranscribeRequest\x1a#.onevoice.asr.v1.TranscribeResponse0\x01\x12N\n\x07\x44iarize\x12\x1f.onevoice.asr.v1.DiarizeRequest\x1a .onevoice.asr.v1.DiarizeResponse0\x01\x12g\n\x10IdentifyLanguage\x12(.onevoice.asr.v1.IdentifyLanguageRequest\x1a).onevoice.asr.v1.IdentifyLanguageResponse\x12Q\n\x08Separate\x12 .onevoice.asr.v1.SeparateRequest\x1a!.onevoice.asr.v1.SeparateResponse0\x01\x12X\n\x0bListEngines\x12#.onevoice.asr.v1.ListEnginesRequest\x1a$.onevoice.asr.v1.ListEnginesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,31 +44,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SPEECHCHUNK']._serialized_start=557
   _globals['_SPEECHCHUNK']._serialized_end=618
   _globals['_TRANSCRIBEREQUEST']._serialized_start=621
-  _globals['_TRANSCRIBEREQUEST']._serialized_end=768
-  _globals['_TRANSCRIBERESPONSE']._serialized_start=771
-  _globals['_TRANSCRIBERESPONSE']._serialized_end=952
-  _globals['_TRANSCRIBERESULT']._serialized_start=954
-  _globals['_TRANSCRIBERESULT']._serialized_end=1065
-  _globals['_DIARIZEREQUEST']._serialized_start=1068
-  _globals['_DIARIZEREQUEST']._serialized_end=1212
-  _globals['_DIARIZERESPONSE']._serialized_start=1214
-  _globals['_DIARIZERESPONSE']._serialized_end=1340
-  _globals['_DIARIZERESULT']._serialized_start=1343
-  _globals['_DIARIZERESULT']._serialized_end=1487
-  _globals['_IDENTIFYLANGUAGEREQUEST']._serialized_start=1490
-  _globals['_IDENTIFYLANGUAGEREQUEST']._serialized_end=1643
-  _globals['_IDENTIFYLANGUAGERESPONSE']._serialized_start=1646
-  _globals['_IDENTIFYLANGUAGERESPONSE']._serialized_end=1818
-  _globals['_SEPARATEREQUEST']._serialized_start=1820
-  _globals['_SEPARATEREQUEST']._serialized_end=1926
-  _globals['_SEPARATERESPONSE']._serialized_start=1929
-  _globals['_SEPARATERESPONSE']._serialized_end=2057
-  _globals['_SEPARATERESULT']._serialized_start=2060
-  _globals['_SEPARATERESULT']._serialized_end=2236
-  _globals['_LISTENGINESREQUEST']._serialized_start=2238
-  _globals['_LISTENGINESREQUEST']._serialized_end=2258
-  _globals['_LISTENGINESRESPONSE']._serialized_start=2261
-  _globals['_LISTENGINESRESPONSE']._serialized_end=2529
-  _globals['_ASRSERVICE']._serialized_start=2532
-  _globals['_ASRSERVICE']._serialized_end=3086
+  _globals['_TRANSCRIBEREQUEST']._serialized_end=820
+  _globals['_TRANSCRIBERESPONSE']._serialized_start=823
+  _globals['_TRANSCRIBERESPONSE']._serialized_end=1004
+  _globals['_TRANSCRIBERESULT']._serialized_start=1006
+  _globals['_TRANSCRIBERESULT']._serialized_end=1117
+  _globals['_DIARIZEREQUEST']._serialized_start=1120
+  _globals['_DIARIZEREQUEST']._serialized_end=1332
+  _globals['_WANTEDWORDS']._serialized_start=1334
+  _globals['_WANTEDWORDS']._serialized_end=1381
+  _globals['_DIARIZERESPONSE']._serialized_start=1383
+  _globals['_DIARIZERESPONSE']._serialized_end=1509
+  _globals['_DIARIZERESULT']._serialized_start=1512
+  _globals['_DIARIZERESULT']._serialized_end=1748
+  _globals['_IDENTIFYLANGUAGEREQUEST']._serialized_start=1751
+  _globals['_IDENTIFYLANGUAGEREQUEST']._serialized_end=1904
+  _globals['_IDENTIFYLANGUAGERESPONSE']._serialized_start=1907
+  _globals['_IDENTIFYLANGUAGERESPONSE']._serialized_end=2079
+  _globals['_SEPARATEREQUEST']._serialized_start=2081
+  _globals['_SEPARATEREQUEST']._serialized_end=2187
+  _globals['_SEPARATERESPONSE']._serialized_start=2190
+  _globals['_SEPARATERESPONSE']._serialized_end=2318
+  _globals['_SEPARATERESULT']._serialized_start=2321
+  _globals['_SEPARATERESULT']._serialized_end=2497
+  _globals['_LISTENGINESREQUEST']._serialized_start=2499
+  _globals['_LISTENGINESREQUEST']._serialized_end=2519
+  _globals['_LISTENGINESRESPONSE']._serialized_start=2522
+  _globals['_LISTENGINESRESPONSE']._serialized_end=2840
+  _globals['_ASRSERVICE']._serialized_start=2843
+  _globals['_ASRSERVICE']._serialized_end=3397
 # @@protoc_insertion_point(module_scope)

@@ -150,6 +150,7 @@ class TranscribeRequest(_message.Message):
     REGIONS_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
+    KNOWN_WORDS_FIELD_NUMBER: _builtins.int
     language: _builtins.str
     """BCP-47 language that is spoken."""
     engine: _builtins.str
@@ -162,6 +163,10 @@ class TranscribeRequest(_message.Message):
     def regions(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.TimeRange]:
         """Regions of speech to transcribe, in time order, as DetectSpeech proposed them."""
 
+    @_builtins.property
+    def known_words(self) -> _media_pb2.ObjectRef:
+        """Words that Diarize has stored for these regions among others; they are returned and no engine is called."""
+
     def __init__(
         self,
         *,
@@ -169,10 +174,11 @@ class TranscribeRequest(_message.Message):
         regions: _abc.Iterable[_media_pb2.TimeRange] | None = ...,
         language: _builtins.str = ...,
         engine: _builtins.str = ...,
+        known_words: _media_pb2.ObjectRef | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "known_words", b"known_words"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "engine", b"engine", "language", b"language", "regions", b"regions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "engine", b"engine", "known_words", b"known_words", "language", b"language", "regions", b"regions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -225,7 +231,9 @@ class TranscribeResult(_message.Message):
     ENGINE_FIELD_NUMBER: _builtins.int
     COST_MICROUSD_FIELD_NUMBER: _builtins.int
     cost_microusd: _builtins.int
-    """Cost of the regions at list price, millionths of a US dollar; not set where the price is not known."""
+    """Cost of the regions at list price, millionths of a US dollar; not set where the price is not known. 0 for known
+    words: the result of Diarize has their cost.
+    """
     @_builtins.property
     def engine(self) -> _engine_pb2.EngineUse:
         """The engine used."""
@@ -256,10 +264,14 @@ class DiarizeRequest(_message.Message):
     REGIONS_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
     SPEAKERS_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    OUTPUT_PREFIX_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     """Name of the engine; empty takes the first configured."""
     speakers: _builtins.int
     """Number of speakers, at most 20; 0: the engine estimates it."""
+    output_prefix: _builtins.str
+    """Key prefix for the words, without a trailing slash; read only where words are wanted."""
     @_builtins.property
     def audio(self) -> _media_pb2.ObjectRef:
         """The audio: WAV or FLAC, 16 kHz, mono."""
@@ -268,6 +280,10 @@ class DiarizeRequest(_message.Message):
     def regions(self) -> _containers.RepeatedCompositeFieldContainer[_media_pb2.TimeRange]:
         """Regions of speech, in time order."""
 
+    @_builtins.property
+    def words(self) -> Global___WantedWords:
+        """The words that are wanted as well; not set where only the speakers are."""
+
     def __init__(
         self,
         *,
@@ -275,14 +291,44 @@ class DiarizeRequest(_message.Message):
         regions: _abc.Iterable[_media_pb2.TimeRange] | None = ...,
         engine: _builtins.str = ...,
         speakers: _builtins.int = ...,
+        words: Global___WantedWords | None = ...,
+        output_prefix: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "words", b"words"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "engine", b"engine", "regions", b"regions", "speakers", b"speakers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "engine", b"engine", "output_prefix", b"output_prefix", "regions", b"regions", "speakers", b"speakers", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DiarizeRequest: _TypeAlias = DiarizeRequest  # noqa: Y015
+
+@_typing.final
+class WantedWords(_message.Message):
+    """The words that Transcribe will be asked for. An engine that finds words and speakers in one call, and is the one that
+    Transcribe would take, makes both in Diarize.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    language: _builtins.str
+    """BCP-47 language that is spoken."""
+    engine: _builtins.str
+    """Name of the engine for words; empty takes the first configured that serves the language."""
+    def __init__(
+        self,
+        *,
+        language: _builtins.str = ...,
+        engine: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "language", b"language"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WantedWords: _TypeAlias = WantedWords  # noqa: Y015
 
 @_typing.final
 class DiarizeResponse(_message.Message):
@@ -325,6 +371,12 @@ class DiarizeResult(_message.Message):
     TURNS_FIELD_NUMBER: _builtins.int
     ENGINE_FIELD_NUMBER: _builtins.int
     SPEAKERS_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    COST_MICROUSD_FIELD_NUMBER: _builtins.int
+    cost_microusd: _builtins.int
+    """Cost of the call at list price, millionths of a US dollar, also where its result was stored before; not set where
+    the price is not known.
+    """
     @_builtins.property
     def turns(self) -> _containers.RepeatedCompositeFieldContainer[_transcript_pb2.Turn]:
         """Turns in time order; they cover every region asked about."""
@@ -337,18 +389,26 @@ class DiarizeResult(_message.Message):
     def speakers(self) -> _containers.RepeatedCompositeFieldContainer[_transcript_pb2.Speaker]:
         """The speakers of the turns, in the order in which they begin to speak; empty where the engine describes none."""
 
+    @_builtins.property
+    def words(self) -> _media_pb2.ObjectRef:
+        """The words of every region, for Transcribe; not set where the engine found speakers alone."""
+
     def __init__(
         self,
         *,
         turns: _abc.Iterable[_transcript_pb2.Turn] | None = ...,
         engine: _engine_pb2.EngineUse | None = ...,
         speakers: _abc.Iterable[_transcript_pb2.Speaker] | None = ...,
+        words: _media_pb2.ObjectRef | None = ...,
+        cost_microusd: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_microusd", b"_cost_microusd", "cost_microusd", b"cost_microusd", "engine", b"engine", "words", b"words"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "speakers", b"speakers", "turns", b"turns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_microusd", b"_cost_microusd", "cost_microusd", b"cost_microusd", "engine", b"engine", "speakers", b"speakers", "turns", b"turns", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__cost_microusd: _TypeAlias = _typing.Literal["cost_microusd"]  # noqa: Y015
+    _WhichOneofArgType__cost_microusd: _TypeAlias = _typing.Literal["_cost_microusd", b"_cost_microusd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost_microusd) -> _WhichOneofReturnType__cost_microusd | None: ...
 
 Global___DiarizeResult: _TypeAlias = DiarizeResult  # noqa: Y015
 
@@ -562,13 +622,14 @@ class ListEnginesResponse(_message.Message):
     DETECTION_FIELD_NUMBER: _builtins.int
     IDENTIFICATION_FIELD_NUMBER: _builtins.int
     SEPARATION_FIELD_NUMBER: _builtins.int
+    CONVERSATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def transcription(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
         """Engines for Transcribe, in the configured order of preference."""
 
     @_builtins.property
     def diarization(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
-        """Engines for Diarize, in the configured order of preference."""
+        """Engines for Diarize that find speakers alone, in the configured order of preference."""
 
     @_builtins.property
     def detection(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
@@ -582,6 +643,10 @@ class ListEnginesResponse(_message.Message):
     def separation(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
         """Engines for Separate, in the configured order of preference."""
 
+    @_builtins.property
+    def conversation(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Engine]:
+        """Engines for Diarize that find words and speakers in one call; each serves where Transcribe would take it too."""
+
     def __init__(
         self,
         *,
@@ -590,10 +655,11 @@ class ListEnginesResponse(_message.Message):
         detection: _abc.Iterable[_engine_pb2.Engine] | None = ...,
         identification: _abc.Iterable[_engine_pb2.Engine] | None = ...,
         separation: _abc.Iterable[_engine_pb2.Engine] | None = ...,
+        conversation: _abc.Iterable[_engine_pb2.Engine] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detection", b"detection", "diarization", b"diarization", "identification", b"identification", "separation", b"separation", "transcription", b"transcription"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "detection", b"detection", "diarization", b"diarization", "identification", b"identification", "separation", b"separation", "transcription", b"transcription"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
