@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 
@@ -111,6 +112,22 @@ class TtsSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSet
     """Lines that may wait for a place; one more is refused with the time after which to retry."""
     kokoro_voices: Path = Path(sys.prefix) / "share" / "onevoice" / "kokoro"
     """Folder with the voice files of Kokoro; `make install` fills it."""
+    f5_voices: Path | None = None
+    """Folder with the reference voices of F5-TTS: `ana.wav` or `ana.female.wav` of 1 to 12 s, its words in `….txt`."""
+    f5_languages: Names = ("en", "zh")
+    """BCP-47; those of the model."""
+    f5_model: str = "F5TTS_v1_Base"
+    """Name of a configuration of F5-TTS, or the path of one that ends with `.yaml`."""
+    f5_checkpoint: str = ""
+    """File with the weights; empty: those of the hub."""
+    f5_vocabulary: str = ""
+    """File with the signs of the model; empty: those of F5-TTS."""
+    f5_vocoder: str = ""
+    """Folder with a Vocos model; empty: that of the hub."""
+    f5_device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
+    f5_steps: int = Field(default=32, ge=1, le=128)
+    """Steps of its solver: more are slower and better."""
     espeak_timeout_s: float = Field(default=30.0, gt=0)
     """Longest time for one line; the longest line takes a fifth of a second."""
 

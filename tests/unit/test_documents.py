@@ -30,8 +30,8 @@ def test_every_file_and_folder_that_a_document_names_exists(document: Path) -> N
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_and_decision_that_a_document_names_exists(document: Path) -> None:
     text = document.read_text("utf-8")
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    commands = [target for code in re.findall(r"`make ([a-z -]+)", text) for target in code.split()]
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    commands = [target for code in re.findall(r"`make ([a-z0-9 -]+)", text) for target in code.split()]
     assert set(commands) <= targets
     decisions = {path.name[:3] for path in (ROOT / "docs/adr").glob("*.md")}
     assert set(re.findall(r"ADR (\d{3})", text)) <= decisions

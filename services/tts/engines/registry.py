@@ -20,6 +20,7 @@ ENGINES: Mapping[str, str] = {
     "elevenlabs": "services.tts.engines.elevenlabs",
     "deepgram": "services.tts.engines.deepgram",
     "fish": "services.tts.engines.fish",
+    "f5": "services.tts.engines.f5",
     "custom": "services.tts.engines.custom",
 }
 """Modules with a function `create(settings)`."""
