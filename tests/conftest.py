@@ -27,13 +27,16 @@ _LIGHT = {
 }
 """Engines of tests that judge neither words nor speakers: they start sooner than the neural ones, and what was fetched
 on this machine counts for nothing. A test may set others."""
+_PATIENT = {"DATABASE_CONNECT_TIMEOUT_S": "60"}
+"""After 5 s without a connection a service tries again; a test that calls something once does not, and on a machine
+with ten times more work than cores the server takes so long. Tests of silence set a time of their own."""
 _is_worker = "PYTEST_XDIST_WORKER" in os.environ
 
 
 def pytest_configure() -> None:
     """A session's workers share one folder, and so one server; pytest's own folders are closed to other users."""
-    for name, engines in _LIGHT.items():
-        os.environ.setdefault(name, engines)
+    for name, value in (_LIGHT | _PATIENT).items():
+        os.environ.setdefault(name, value)
     if not _is_worker:
         os.environ[_POSTGRES_DIR] = tempfile.mkdtemp(prefix="onevoice-test-postgres-")
 
