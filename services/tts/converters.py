@@ -30,6 +30,7 @@ def request_from_proto(message: tts_service_pb2.SynthesizeRequest) -> Request:
         engine=message.engine,
         previous_text=message.previous_text,
         next_text=message.next_text,
+        wanted_ms=message.wanted_ms,
     )
 
 
@@ -47,6 +48,7 @@ def requests_from_proto(message: tts_service_pb2.SynthesizeLinesRequest) -> list
             engine=message.engine,
             previous_text=line.previous_text,
             next_text=line.next_text,
+            wanted_ms=line.wanted_ms,
         )
         for line in message.lines
     ]

@@ -24,6 +24,7 @@ MAX_CHARS = 2_000
 MAX_LINES = 64
 """Most lines of one call."""
 MIN_RATE, MAX_RATE = 0.5, 2.0
+MAX_WANTED_MS = 600_000
 NOTHING_TO_SPEAK = "nothing_to_speak"
 """Reason of the permanent error for a line without sound; the caller leaves the line silent and reports it."""
 _VERSION = "tts-1"
@@ -52,6 +53,8 @@ class Request:
     change of one line does not make its neighbours be spoken again.
     """
     next_text: str = ""
+    wanted_ms: int = 0
+    """Length for an engine of exact lengths; 0 for the natural one. Part of the key for such an engine alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +108,9 @@ class Synthesizer:
         Speaks a line, or finds it spoken.
 
         Raises `InvalidInput` (`nothing_to_speak` for a text without letters or digits, before any engine is called,
-        and for a text that the engine renders as silence; `text_too_long`, `invalid_rate`, `invalid_key`, those of
-        `choose`), `PreconditionFailed` (`engine_unavailable`), `Busy` (`queue_full`), and errors of the
-        engine and the storage.
+        and for a text that the engine renders as silence; `text_too_long`, `invalid_rate`, `invalid_length`,
+        `invalid_key`, those of `choose`), `PreconditionFailed` (`engine_unavailable`), `Busy` (`queue_full`), and
+        errors of the engine and the storage.
         """
         text = clean(request.text)
         _check(request, text)
@@ -119,7 +122,9 @@ class Synthesizer:
             found = await self._storage.head(key)
             if found is not None and found.sha256:
                 return _speech(choice, text, found, cached=True)
-            wav = await self._speak(choice, Line(text, choice.served, request.rate, *_context(request)))
+            wav = await self._speak(
+                choice, Line(text, choice.served, request.rate, *_context(request), request.wanted_ms)
+            )
             return _speech(choice, text, await self._storage.put_bytes(key, wav, _CONTENT_TYPE), cached=False)
 
     async def synthesize_lines(
@@ -159,6 +164,8 @@ def _check(request: Request, text: str) -> None:
         raise InvalidInput("The text has no word to speak.", reason=NOTHING_TO_SPEAK)
     if not MIN_RATE <= request.rate <= MAX_RATE:
         raise InvalidInput(f"The rate is not between {MIN_RATE} and {MAX_RATE}.", reason="invalid_rate")
+    if not 0 <= request.wanted_ms <= MAX_WANTED_MS:
+        raise InvalidInput(f"wanted_ms is not between 0 and {MAX_WANTED_MS}.", reason="invalid_length")
     check_key(request.output_prefix)
 
 
@@ -174,7 +181,7 @@ def _end(task: asyncio.Task[Speech]) -> Speech | BaseException:
 
 
 def _key(request: Request, text: str, choice: Choice) -> str:
-    inputs = {
+    inputs: dict[str, object] = {
         "version": _VERSION,
         "text": text,
         "voice": choice.served.id,
@@ -183,6 +190,8 @@ def _key(request: Request, text: str, choice: Choice) -> str:
     }
     if choice.served.languages:
         inputs["language"] = choice.served.language
+    if choice.capabilities.exact and request.wanted_ms:
+        inputs["wanted_ms"] = request.wanted_ms
     canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
     return f"{request.output_prefix}/tts-{hashlib.sha256(canonical.encode()).hexdigest()}.wav"
 

@@ -62,8 +62,8 @@ async def engine(models):
     await made.close()
 
 
-async def spoken(engine, text=TEXT, voice=0, rate=1.0):
-    return await engine.speak(Line(text, (await engine.describe()).voices[voice], rate))
+async def spoken(engine, text=TEXT, voice=0, **options):
+    return await engine.speak(Line(text, (await engine.describe()).voices[voice], **options))
 
 
 async def seconds(engine, **options):
@@ -72,7 +72,7 @@ async def seconds(engine, **options):
 
 async def test_the_voices_are_the_references_and_part_of_the_identity(engine, models, voices, tmp_path):
     described = await engine.describe()
-    assert (described.available, described.missing) == (True, "")
+    assert (described.available, described.exact) == (True, True)
     assert [(one.name, one.language, one.gender) for one in described.voices] == [
         ("ana", "en", Gender.FEMALE),
         ("bob", "en", Gender.UNKNOWN),
@@ -93,6 +93,14 @@ async def test_a_line_has_exactly_the_length_that_its_rate_gives(engine, voices,
     for rate in (0.8, 1.0, 1.13):
         expected = natural_s(text, reference) / rate
         assert await seconds(engine, text=text, rate=rate) == pytest.approx(expected, abs=1 / f5_model.SAMPLE_RATE)
+
+
+async def test_a_line_has_exactly_the_wanted_length_within_the_rates_of_a_dub(engine, voices):
+    natural = natural_s(TEXT, references(voices)[0]["ana"])
+    for wanted_ms in (round(natural * 1000), round(natural * 1000) - 137, round(natural * 1000) + 61):
+        assert await seconds(engine, wanted_ms=wanted_ms) == pytest.approx(wanted_ms / 1000, abs=1 / 24_000)
+    assert await seconds(engine, wanted_ms=1) == pytest.approx(natural / 1.25, abs=0.001)
+    assert await seconds(engine, wanted_ms=60_000) == pytest.approx(natural / 0.9, abs=0.001)
 
 
 async def test_every_part_of_a_line_has_sound(engine):

@@ -155,7 +155,14 @@ class _Tts(TtsClient):
         return await self._line.stage("tts.voices", lambda _: voices)
 
     async def speak(
-        self, text: str, language: str, voice: str, prefix: str, engine: str, neighbours: tuple[str, str] = ("", "")
+        self,
+        text: str,
+        language: str,
+        voice: str,
+        prefix: str,
+        engine: str,
+        neighbours: tuple[str, str] = ("", ""),
+        wanted_ms: int = 0,
     ) -> Spoken:
         use = _FIRST if voice.startswith(f"{_FIRST.name}:") else _ENGINE
         spoken = Spoken(_made(prefix, "speech", "audio/wav", text, language, voice), 1_400, voice, use)

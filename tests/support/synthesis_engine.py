@@ -42,6 +42,7 @@ class FakeEngine:
         self.calls: list[list[str]] = []
         """The texts of each call."""
         self.batch = batch
+        self.exact = False
         self.recorded: str | None = None
         """The address of the vendor's recording of each voice; None: the engine has no recordings."""
         self.recordings_asked = 0
@@ -69,6 +70,7 @@ class FakeEngine:
             missing=missing,
             normalises=self._normalises,
             batch=self.batch,
+            exact=self.exact,
             recordings=self.recorded is not None,
         )
 

@@ -107,6 +107,7 @@ class LineCalls:
             engine=common.engine,
             previous_text=line.previous_text,
             next_text=line.next_text,
+            wanted_ms=line.wanted_ms,
         )
         try:
             response = await self._stub.Synthesize(request, timeout=_LONGEST_S)

@@ -50,13 +50,22 @@ class TtsClient:
         return [voice for voice in voices if engine in ("", voice.engine)]
 
     async def speak(
-        self, text: str, language: str, voice: str, prefix: str, engine: str, neighbours: tuple[str, str] = ("", "")
+        self,
+        text: str,
+        language: str,
+        voice: str,
+        prefix: str,
+        engine: str,
+        neighbours: tuple[str, str] = ("", ""),
+        wanted_ms: int = 0,
     ) -> Speech:
         """
-        Speaks a line at its natural rate and stores it under `prefix`. `neighbours` are the texts of the same
-        speaker before and after it; the result is found again whatever they are.
+        Speaks a line at its natural rate, or by an engine of exact lengths in the wanted one, and stores it under
+        `prefix`. `neighbours` are the texts of the same speaker before and after it; the result is found again whatever
+        they are.
         """
-        line = pb.SynthesizeLine(text=text, voice=voice, rate=1.0, previous_text=neighbours[0], next_text=neighbours[1])
+        line = pb.SynthesizeLine(text=text, voice=voice, rate=1.0, wanted_ms=wanted_ms)
+        line.previous_text, line.next_text = neighbours
         response = await self._lines.speak(Common(language, prefix, engine, current_scope()), line)
         return Speech(
             ref_from_proto(response.audio),

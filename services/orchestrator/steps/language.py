@@ -194,7 +194,10 @@ class Speak(Task[Speech]):
     """The line of the same speaker just before this one, for the intonation. Neighbours are of the same chunk."""
     after: Handle[Translation] | None = field(default=None, compare=False, metadata=CONTEXT)
     line: str = field(compare=False)
-    """Id and times of the line, for users alone: the sound does not depend on them."""
+    """
+    Id and times of the line, for users, and the length for an engine of exact lengths. A change of the times alone does
+    not make the line be spoken again: the mix stretches it.
+    """
     start_ms: int = field(compare=False)
     end_ms: int = field(compare=False)
     voices: Handle[dict[str, str]] = field(compare=False)
@@ -229,7 +232,8 @@ class Speak(Task[Speech]):
     async def _speech(self, tools: Tools, text: str, voice: str, neighbours: tuple[str, str]) -> Speech:
         speak, prefix = tools.clients.tts.speak, tools.prefix("tts")
         try:
-            return await speak(text, self.target, voice, prefix, self.engine, neighbours)
+            wanted_ms = self.end_ms - self.start_ms
+            return await speak(text, self.target, voice, prefix, self.engine, neighbours, wanted_ms)
         except OneVoiceError as error:
             if error.reason != NOTHING_TO_SPEAK:
                 raise

@@ -59,6 +59,8 @@ class Line:
     previous_text: str = ""
     """The text of the same speaker just before it; context for the intonation alone, as is the next."""
     next_text: str = ""
+    wanted_ms: int = 0
+    """Length that an engine with `exact` keeps, where the rate stays within that of a dub; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,8 @@ class Capabilities(base.Capabilities):
     max_rate: float = 2.0
     normalises: bool = False
     """True where the engine reads numbers, dates and units itself; another one gets them as words."""
+    exact: bool = False
+    """True where the engine speaks a line in the length that is wanted."""
     batch: int = 1
     """Lines that it speaks at once in one call; an engine with more than 1 is a `BatchEngine`."""
     recordings: bool = False

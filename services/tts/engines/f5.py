@@ -1,4 +1,4 @@
-"""Engine `f5`: F5-TTS, in the voices of references of one's own, each line in exactly the time that its rate gives."""
+"""Engine `f5`: F5-TTS, in the voices of references of one's own, each line in exactly the time that is wanted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from onevoice_kit.engines.base import EngineInfo
 from onevoice_kit.engines.vendor import variant
 from onevoice_kit.errors import InvalidInput, PreconditionFailed, Unavailable
 from services.tts.engines.base import Capabilities, Line
-from services.tts.engines.f5_model import MODELS, PACKAGE, SAMPLE_RATE, F5Model, Loading, Reference, natural_s
+from services.tts.engines.f5_model import MODELS, PACKAGE, SAMPLE_RATE, F5Model, Loading, Reference, wanted_s
 from services.tts.engines.voices import multilingual, vendor_id
 from services.tts.settings import TtsSettings
 
@@ -53,6 +53,7 @@ class F5:
             info=EngineInfo(NAME, PurePath(model).stem, f"{_version()}-{part}"),
             voices=multilingual(NAME, _listed(found), self._settings.f5_languages),
             sample_rate=SAMPLE_RATE,
+            exact=True,
             missing=missing,
             partly_missing=" ".join(problems),
         )
@@ -93,7 +94,7 @@ class F5:
         reference = found.get(vendor_id(line.voice))
         if reference is None:
             raise InvalidInput("The voice is no longer among the references.", reason="unknown_voice")
-        seconds = natural_s(line.text, reference) / line.rate
+        seconds = wanted_s(line.text, reference, line.rate, line.wanted_ms)
         samples = self._loaded().speak(line.text, reference, seconds, given_up.is_set)
         return (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
 

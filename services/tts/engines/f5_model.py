@@ -1,4 +1,4 @@
-"""The models of F5-TTS in one process: a line in the voice of a reference, in exactly the time that is given."""
+"""The models of F5-TTS in one process: a line in the voice of a reference, in exactly the time that is wanted."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ PACKAGE = Weights(engine="f5", extra="f5", modules=("f5_tts",), packages={"f5_tt
 SAMPLE_RATE = 24_000
 HOP = 256
 """Samples of a frame."""
+FASTEST, SLOWEST = 1.25, 0.9
+"""Rates to which a wanted length may change a line: those to which the lines of other engines are stretched."""
 _REPOSITORY, _STEP = "SWivid/F5-TTS", "model_1250000.safetensors"
 _TOGETHER_S = 22
 """Longest sound that the model makes well, the reference included."""
@@ -69,6 +71,12 @@ def natural_s(text: str, voice: Reference) -> float:
     """The length of a text at the rate of the reference, seconds, by bytes of UTF-8 as the library has it."""
     spoken, known = len(text.encode()), len(_closed(voice.text).encode())
     return voice.seconds * spoken / known / (_SHORT_RATE if spoken < _SHORT_BYTES else 1)
+
+
+def wanted_s(text: str, voice: Reference, rate: float, wanted_ms: int) -> float:
+    """The length to speak a text in: its natural one at the rate, or the wanted one within the rates of a dub."""
+    natural = natural_s(text, voice) / rate
+    return min(max(wanted_ms / 1000, natural / FASTEST), natural / SLOWEST) if wanted_ms else natural
 
 
 class F5Model:

@@ -125,10 +125,11 @@ async def test_lines_of_one_turn_are_one_call(stub, speak):
 
 
 async def test_a_line_alone_is_the_plain_call(stub, speak):
-    await speak("uno", neighbours=("cero", "dos"))
+    await speak("uno", neighbours=("cero", "dos"), wanted_ms=1_500)
     [call] = stub.calls
     assert isinstance(call, pb.SynthesizeRequest)
     assert (call.text, call.rate, call.previous_text, call.next_text) == ("uno", 1.0, "cero", "dos")
+    assert call.wanted_ms == 1_500
 
 
 async def test_lines_of_several_have_their_neighbours(stub, speak):

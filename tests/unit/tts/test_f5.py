@@ -10,7 +10,7 @@ import pytest
 from onevoice_kit.errors import PreconditionFailed
 from services.tts.engines.base import Gender
 from services.tts.engines.f5 import create, references
-from services.tts.engines.f5_model import Reference, natural_s
+from services.tts.engines.f5_model import Reference, natural_s, wanted_s
 from services.tts.settings import TtsSettings
 
 REFERENCE = Reference(Path("ana.wav"), "Twenty bytes of text", 2.0)
@@ -29,6 +29,21 @@ def test_a_line_is_as_long_as_its_share_of_the_reference():
     assert natural_s("x" * 22, REFERENCE) == pytest.approx(2.0)
     assert natural_s("é" * 11, REFERENCE) == pytest.approx(2.0), "bytes count"
     assert natural_s("x" * 9, REFERENCE) == pytest.approx(9 / 11 / 0.3), "a short text is spoken slowly"
+
+
+@pytest.mark.parametrize(
+    ("rate", "wanted_ms", "expected"),
+    [
+        (1.0, 0, 2.0),
+        (2.0, 0, 1.0),
+        (1.0, 1_900, 1.9),
+        (1.0, 2_150, 2.15),
+        (1.0, 100, 1.6),
+        (1.0, 9_000, 2 / 0.9),
+    ],
+)
+def test_a_wanted_length_is_kept_within_the_rates_of_a_dub(rate, wanted_ms, expected):
+    assert wanted_s("x" * 22, REFERENCE, rate, wanted_ms) == pytest.approx(expected)
 
 
 def test_a_voice_is_a_sound_and_its_words(tmp_path):

@@ -98,6 +98,24 @@ async def test_name_model_and_version_of_the_engine_are_part_of_the_key(file_sto
     )
 
 
+async def test_an_engine_of_exact_lengths_speaks_a_line_anew_for_another_length(synthesizer, engine):
+    lengths = [1_000, 1_000, 1_200, 0]
+    plain = {(await synthesizer.synthesize(asked(wanted_ms=wanted_ms))).audio.uri for wanted_ms in lengths}
+    assert len(plain) == 1
+    engine.exact = True
+    exact = [(await synthesizer.synthesize(asked(wanted_ms=wanted_ms))).audio.uri for wanted_ms in lengths]
+    assert exact[0] == exact[1] != exact[2]
+    assert exact[3] in plain
+    assert [line.wanted_ms for line in engine.lines] == [1_000, 1_000, 1_200]
+
+
+@pytest.mark.parametrize("wanted_ms", [-1, 600_001])
+async def test_a_length_beyond_ten_minutes_is_refused(synthesizer, wanted_ms):
+    with pytest.raises(InvalidInput) as caught:
+        await synthesizer.synthesize(asked(wanted_ms=wanted_ms))
+    assert caught.value.reason == "invalid_length"
+
+
 async def test_a_voice_of_several_languages_has_a_key_for_each(file_storage, registry_of):
     class Polyglot(FakeEngine):
         async def describe(self):

@@ -27,39 +27,39 @@ from onevoice.common.v1 import error_pb2 as onevoice_dot_common_dot_v1_dot_error
 from onevoice.common.v1 import media_pb2 as onevoice_dot_common_dot_v1_dot_media__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!onevoice/tts/v1/tts_service.proto\x12\x0fonevoice.tts.v1\x1a\x1fonevoice/common/v1/engine.proto\x1a\x1eonevoice/common/v1/error.proto\x1a\x1eonevoice/common/v1/media.proto\"\xa1\x01\n\x11SynthesizeRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\r\n\x05voice\x18\x03 \x01(\t\x12\x0c\n\x04rate\x18\x04 \x01(\x01\x12\x15\n\routput_prefix\x18\x05 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x06 \x01(\t\x12\x15\n\rprevious_text\x18\x07 \x01(\t\x12\x11\n\tnext_text\x18\x08 \x01(\t\"\xd2\x01\n\x12SynthesizeResponse\x12,\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12\x12\n\nnatural_ms\x18\x02 \x01(\x03\x12\x0e\n\x06\x63\x61\x63hed\x18\x03 \x01(\x08\x12-\n\x06\x65ngine\x18\x04 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\x12\r\n\x05voice\x18\x05 \x01(\t\x12\x1a\n\rcost_microusd\x18\x06 \x01(\x03H\x00\x88\x01\x01\x42\x10\n\x0e_cost_microusd\"\x81\x01\n\x16SynthesizeLinesRequest\x12.\n\x05lines\x18\x01 \x03(\x0b\x32\x1f.onevoice.tts.v1.SynthesizeLine\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x15\n\routput_prefix\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\"q\n\x0eSynthesizeLine\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05voice\x18\x03 \x01(\t\x12\x0c\n\x04rate\x18\x04 \x01(\x01\x12\x15\n\rprevious_text\x18\x05 \x01(\t\x12\x11\n\tnext_text\x18\x06 \x01(\t\"\x93\x01\n\x17SynthesizeLinesResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x35\n\x06result\x18\x02 \x01(\x0b\x32#.onevoice.tts.v1.SynthesizeResponseH\x00\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.onevoice.common.v1.ErrorH\x00\x42\t\n\x07outcome\"%\n\x11ListVoicesRequest\x12\x10\n\x08language\x18\x01 \x01(\t\"<\n\x12ListVoicesResponse\x12&\n\x06voices\x18\x01 \x03(\x0b\x32\x16.onevoice.tts.v1.Voice\"\xaa\x01\n\x05Voice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12,\n\x06gender\x18\x04 \x01(\x0e\x32\x1c.onevoice.tts.v1.VoiceGender\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\x12\x10\n\x08pitch_hz\x18\x06 \x01(\x05\x12\x11\n\tlanguages\x18\x07 \x03(\t\x12\x12\n\nhas_sample\x18\x08 \x01(\x08\"5\n\x12SampleVoiceRequest\x12\r\n\x05voice\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\"^\n\x13SampleVoiceResponse\x12.\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRefH\x00\x12\r\n\x03url\x18\x02 \x01(\tH\x00\x42\x08\n\x06sample\"\x14\n\x12ListEnginesRequest\"B\n\x13ListEnginesResponse\x12+\n\x07\x65ngines\x18\x01 \x03(\x0b\x32\x1a.onevoice.common.v1.Engine*u\n\x0bVoiceGender\x12\x1c\n\x18VOICE_GENDER_UNSPECIFIED\x10\x00\x12\x17\n\x13VOICE_GENDER_FEMALE\x10\x01\x12\x15\n\x11VOICE_GENDER_MALE\x10\x02\x12\x18\n\x14VOICE_GENDER_NEUTRAL\x10\x03\x32\xd6\x03\n\nTtsService\x12U\n\nSynthesize\x12\".onevoice.tts.v1.SynthesizeRequest\x1a#.onevoice.tts.v1.SynthesizeResponse\x12\x66\n\x0fSynthesizeLines\x12\'.onevoice.tts.v1.SynthesizeLinesRequest\x1a(.onevoice.tts.v1.SynthesizeLinesResponse0\x01\x12U\n\nListVoices\x12\".onevoice.tts.v1.ListVoicesRequest\x1a#.onevoice.tts.v1.ListVoicesResponse\x12X\n\x0bSampleVoice\x12#.onevoice.tts.v1.SampleVoiceRequest\x1a$.onevoice.tts.v1.SampleVoiceResponse\x12X\n\x0bListEngines\x12#.onevoice.tts.v1.ListEnginesRequest\x1a$.onevoice.tts.v1.ListEnginesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!onevoice/tts/v1/tts_service.proto\x12\x0fonevoice.tts.v1\x1a\x1fonevoice/common/v1/engine.proto\x1a\x1eonevoice/common/v1/error.proto\x1a\x1eonevoice/common/v1/media.proto\"\xb4\x01\n\x11SynthesizeRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\r\n\x05voice\x18\x03 \x01(\t\x12\x0c\n\x04rate\x18\x04 \x01(\x01\x12\x15\n\routput_prefix\x18\x05 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x06 \x01(\t\x12\x15\n\rprevious_text\x18\x07 \x01(\t\x12\x11\n\tnext_text\x18\x08 \x01(\t\x12\x11\n\twanted_ms\x18\t \x01(\x03\"\xd2\x01\n\x12SynthesizeResponse\x12,\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRef\x12\x12\n\nnatural_ms\x18\x02 \x01(\x03\x12\x0e\n\x06\x63\x61\x63hed\x18\x03 \x01(\x08\x12-\n\x06\x65ngine\x18\x04 \x01(\x0b\x32\x1d.onevoice.common.v1.EngineUse\x12\r\n\x05voice\x18\x05 \x01(\t\x12\x1a\n\rcost_microusd\x18\x06 \x01(\x03H\x00\x88\x01\x01\x42\x10\n\x0e_cost_microusd\"\x81\x01\n\x16SynthesizeLinesRequest\x12.\n\x05lines\x18\x01 \x03(\x0b\x32\x1f.onevoice.tts.v1.SynthesizeLine\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x15\n\routput_prefix\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\"\x84\x01\n\x0eSynthesizeLine\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\r\n\x05voice\x18\x03 \x01(\t\x12\x0c\n\x04rate\x18\x04 \x01(\x01\x12\x15\n\rprevious_text\x18\x05 \x01(\t\x12\x11\n\tnext_text\x18\x06 \x01(\t\x12\x11\n\twanted_ms\x18\x07 \x01(\x03\"\x93\x01\n\x17SynthesizeLinesResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x35\n\x06result\x18\x02 \x01(\x0b\x32#.onevoice.tts.v1.SynthesizeResponseH\x00\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x19.onevoice.common.v1.ErrorH\x00\x42\t\n\x07outcome\"%\n\x11ListVoicesRequest\x12\x10\n\x08language\x18\x01 \x01(\t\"<\n\x12ListVoicesResponse\x12&\n\x06voices\x18\x01 \x03(\x0b\x32\x16.onevoice.tts.v1.Voice\"\xaa\x01\n\x05Voice\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12,\n\x06gender\x18\x04 \x01(\x0e\x32\x1c.onevoice.tts.v1.VoiceGender\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\x12\x10\n\x08pitch_hz\x18\x06 \x01(\x05\x12\x11\n\tlanguages\x18\x07 \x03(\t\x12\x12\n\nhas_sample\x18\x08 \x01(\x08\"5\n\x12SampleVoiceRequest\x12\r\n\x05voice\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\"^\n\x13SampleVoiceResponse\x12.\n\x05\x61udio\x18\x01 \x01(\x0b\x32\x1d.onevoice.common.v1.ObjectRefH\x00\x12\r\n\x03url\x18\x02 \x01(\tH\x00\x42\x08\n\x06sample\"\x14\n\x12ListEnginesRequest\"B\n\x13ListEnginesResponse\x12+\n\x07\x65ngines\x18\x01 \x03(\x0b\x32\x1a.onevoice.common.v1.Engine*u\n\x0bVoiceGender\x12\x1c\n\x18VOICE_GENDER_UNSPECIFIED\x10\x00\x12\x17\n\x13VOICE_GENDER_FEMALE\x10\x01\x12\x15\n\x11VOICE_GENDER_MALE\x10\x02\x12\x18\n\x14VOICE_GENDER_NEUTRAL\x10\x03\x32\xd6\x03\n\nTtsService\x12U\n\nSynthesize\x12\".onevoice.tts.v1.SynthesizeRequest\x1a#.onevoice.tts.v1.SynthesizeResponse\x12\x66\n\x0fSynthesizeLines\x12\'.onevoice.tts.v1.SynthesizeLinesRequest\x1a(.onevoice.tts.v1.SynthesizeLinesResponse0\x01\x12U\n\nListVoices\x12\".onevoice.tts.v1.ListVoicesRequest\x1a#.onevoice.tts.v1.ListVoicesResponse\x12X\n\x0bSampleVoice\x12#.onevoice.tts.v1.SampleVoiceRequest\x1a$.onevoice.tts.v1.SampleVoiceResponse\x12X\n\x0bListEngines\x12#.onevoice.tts.v1.ListEnginesRequest\x1a$.onevoice.tts.v1.ListEnginesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'onevoice.tts.v1.tts_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VOICEGENDER']._serialized_start=1440
-  _globals['_VOICEGENDER']._serialized_end=1557
+  _globals['_VOICEGENDER']._serialized_start=1479
+  _globals['_VOICEGENDER']._serialized_end=1596
   _globals['_SYNTHESIZEREQUEST']._serialized_start=152
-  _globals['_SYNTHESIZEREQUEST']._serialized_end=313
-  _globals['_SYNTHESIZERESPONSE']._serialized_start=316
-  _globals['_SYNTHESIZERESPONSE']._serialized_end=526
-  _globals['_SYNTHESIZELINESREQUEST']._serialized_start=529
-  _globals['_SYNTHESIZELINESREQUEST']._serialized_end=658
-  _globals['_SYNTHESIZELINE']._serialized_start=660
-  _globals['_SYNTHESIZELINE']._serialized_end=773
-  _globals['_SYNTHESIZELINESRESPONSE']._serialized_start=776
-  _globals['_SYNTHESIZELINESRESPONSE']._serialized_end=923
-  _globals['_LISTVOICESREQUEST']._serialized_start=925
-  _globals['_LISTVOICESREQUEST']._serialized_end=962
-  _globals['_LISTVOICESRESPONSE']._serialized_start=964
-  _globals['_LISTVOICESRESPONSE']._serialized_end=1024
-  _globals['_VOICE']._serialized_start=1027
-  _globals['_VOICE']._serialized_end=1197
-  _globals['_SAMPLEVOICEREQUEST']._serialized_start=1199
-  _globals['_SAMPLEVOICEREQUEST']._serialized_end=1252
-  _globals['_SAMPLEVOICERESPONSE']._serialized_start=1254
-  _globals['_SAMPLEVOICERESPONSE']._serialized_end=1348
-  _globals['_LISTENGINESREQUEST']._serialized_start=1350
-  _globals['_LISTENGINESREQUEST']._serialized_end=1370
-  _globals['_LISTENGINESRESPONSE']._serialized_start=1372
-  _globals['_LISTENGINESRESPONSE']._serialized_end=1438
-  _globals['_TTSSERVICE']._serialized_start=1560
-  _globals['_TTSSERVICE']._serialized_end=2030
+  _globals['_SYNTHESIZEREQUEST']._serialized_end=332
+  _globals['_SYNTHESIZERESPONSE']._serialized_start=335
+  _globals['_SYNTHESIZERESPONSE']._serialized_end=545
+  _globals['_SYNTHESIZELINESREQUEST']._serialized_start=548
+  _globals['_SYNTHESIZELINESREQUEST']._serialized_end=677
+  _globals['_SYNTHESIZELINE']._serialized_start=680
+  _globals['_SYNTHESIZELINE']._serialized_end=812
+  _globals['_SYNTHESIZELINESRESPONSE']._serialized_start=815
+  _globals['_SYNTHESIZELINESRESPONSE']._serialized_end=962
+  _globals['_LISTVOICESREQUEST']._serialized_start=964
+  _globals['_LISTVOICESREQUEST']._serialized_end=1001
+  _globals['_LISTVOICESRESPONSE']._serialized_start=1003
+  _globals['_LISTVOICESRESPONSE']._serialized_end=1063
+  _globals['_VOICE']._serialized_start=1066
+  _globals['_VOICE']._serialized_end=1236
+  _globals['_SAMPLEVOICEREQUEST']._serialized_start=1238
+  _globals['_SAMPLEVOICEREQUEST']._serialized_end=1291
+  _globals['_SAMPLEVOICERESPONSE']._serialized_start=1293
+  _globals['_SAMPLEVOICERESPONSE']._serialized_end=1387
+  _globals['_LISTENGINESREQUEST']._serialized_start=1389
+  _globals['_LISTENGINESREQUEST']._serialized_end=1409
+  _globals['_LISTENGINESRESPONSE']._serialized_start=1411
+  _globals['_LISTENGINESRESPONSE']._serialized_end=1477
+  _globals['_TTSSERVICE']._serialized_start=1599
+  _globals['_TTSSERVICE']._serialized_end=2069
 # @@protoc_insertion_point(module_scope)

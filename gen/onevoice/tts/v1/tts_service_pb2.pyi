@@ -64,6 +64,7 @@ class SynthesizeRequest(_message.Message):
     ENGINE_FIELD_NUMBER: _builtins.int
     PREVIOUS_TEXT_FIELD_NUMBER: _builtins.int
     NEXT_TEXT_FIELD_NUMBER: _builtins.int
+    WANTED_MS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The text to speak, at most 2,000 characters. Spoken as it stands: markup is not interpreted."""
     language: _builtins.str
@@ -82,6 +83,10 @@ class SynthesizeRequest(_message.Message):
     """
     next_text: _builtins.str
     """The text of the same speaker just after it, likewise."""
+    wanted_ms: _builtins.int
+    """Length that an engine of exact lengths gives the line, milliseconds; 0 for the natural one. Kept where it needs a
+    rate between 0.9 and 1.25; other engines do not read it.
+    """
     def __init__(
         self,
         *,
@@ -93,10 +98,11 @@ class SynthesizeRequest(_message.Message):
         engine: _builtins.str = ...,
         previous_text: _builtins.str = ...,
         next_text: _builtins.str = ...,
+        wanted_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "language", b"language", "next_text", b"next_text", "output_prefix", b"output_prefix", "previous_text", b"previous_text", "rate", b"rate", "text", b"text", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "language", b"language", "next_text", b"next_text", "output_prefix", b"output_prefix", "previous_text", b"previous_text", "rate", b"rate", "text", b"text", "voice", b"voice", "wanted_ms", b"wanted_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -200,6 +206,7 @@ class SynthesizeLine(_message.Message):
     RATE_FIELD_NUMBER: _builtins.int
     PREVIOUS_TEXT_FIELD_NUMBER: _builtins.int
     NEXT_TEXT_FIELD_NUMBER: _builtins.int
+    WANTED_MS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, unique within the call; its answer has the same."""
     text: _builtins.str
@@ -212,6 +219,8 @@ class SynthesizeLine(_message.Message):
     """As in SynthesizeRequest."""
     next_text: _builtins.str
     """As in SynthesizeRequest."""
+    wanted_ms: _builtins.int
+    """As in SynthesizeRequest."""
     def __init__(
         self,
         *,
@@ -221,10 +230,11 @@ class SynthesizeLine(_message.Message):
         rate: _builtins.float = ...,
         previous_text: _builtins.str = ...,
         next_text: _builtins.str = ...,
+        wanted_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "next_text", b"next_text", "previous_text", b"previous_text", "rate", b"rate", "text", b"text", "voice", b"voice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "next_text", b"next_text", "previous_text", b"previous_text", "rate", b"rate", "text", b"text", "voice", b"voice", "wanted_ms", b"wanted_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
