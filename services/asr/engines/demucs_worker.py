@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from onevoice_kit.errors import Internal, PreconditionFailed
-from services.asr.engines.separation_pieces import Cutting, Piece, compute
+from services.asr.engines.separation_pieces import Cutting, Piece, compute, give_way
 from services.asr.stereo import RATE, Stereo
 
 CUTTING = Cutting(length=30 * RATE, before=4 * RATE, after=4 * RATE)
@@ -36,6 +36,7 @@ _model: Any = None
 def load(loading: Loading) -> None:
     """Takes the settings; the model is loaded by the first piece, whose error reaches the caller."""
     global _loading, _model
+    give_way()
     _loading, _model = loading, None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from services.asr.stereo import CHANNELS, RATE, Programme, StemFiles, Stereo
 
 FADE = RATE // 20
 """Samples before a piece in which it is faded in, and the one before it out."""
+NICENESS = 5
+"""Added to that of the service: nothing but the mix waits for a separation."""
 _AHEAD = 4
 """Pieces for each worker that are begun before the first of them is joined: so much lies on the disk at most."""
 
@@ -54,6 +57,11 @@ class Processes:
     work: Callable[[Piece], None]
     """Computes one piece by `compute`; importable by name."""
     cutting: Cutting
+
+
+def give_way() -> None:
+    """Lets everything else on this machine go first; for the start of a process that separates."""
+    os.nice(NICENESS)
 
 
 def pieces(programme: Path, size: int, cutting: Cutting, folder: Path) -> list[Piece]:

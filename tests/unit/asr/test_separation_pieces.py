@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import soundfile
 
 from services.asr.engines import separation_pieces
 from services.asr.engines.base import Stems
-from services.asr.engines.separation_pieces import FADE, Cutting, compute, pieces
+from services.asr.engines.separation_pieces import FADE, NICENESS, Cutting, Piece, Processes, compute, give_way, pieces
 from services.asr.stereo import RATE, Programme, StemFiles
 from tests.unit.asr import samples
 
@@ -47,6 +48,21 @@ def test_the_stems_have_the_length_of_the_programme_and_no_seam(tmp_path, size):
     assert background.shape == (size, 2)
     assert len(voice) == -(-size // 3)
     assert np.abs(background - sound / 2).max() < 1e-4
+
+
+def niceness(piece: Piece) -> None:
+    """A work whose voice is the niceness of its process."""
+    compute(piece, lambda heard: np.full_like(heard, os.nice(0) / 100))
+
+
+async def test_the_processes_let_recognition_go_first(tmp_path):
+    programme = samples.write(tmp_path / "programme.flac", np.full((RATE, 2), 0.5), RATE)
+    stems, shares = Stems(tmp_path / "background.flac", tmp_path / "voice.flac"), list[float]()
+    processes = Processes(1, give_way, niceness, CUTTING)
+    await separation_pieces.separate(processes, programme, stems, shares.append)
+    expected = min(19, os.nice(0) + NICENESS) / 100
+    assert np.abs(soundfile.read(stems.background)[0] - (0.5 - expected)).max() < 1e-3
+    assert shares == [1.0]
 
 
 def test_pieces_that_differ_fade_into_each_other(tmp_path):
