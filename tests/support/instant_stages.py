@@ -241,6 +241,7 @@ def _alone(request: tts.SynthesizeLinesRequest, line: tts.SynthesizeLine) -> tts
         engine=request.engine,
         previous_text=line.previous_text,
         next_text=line.next_text,
+        wanted_ms=line.wanted_ms,
     )
 
 
