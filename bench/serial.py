@@ -26,7 +26,13 @@ from services.asr.audio_cache import AudioCache
 from services.asr.detection import SpeechDetection
 from services.asr.engines import pocketsphinx_worker
 from services.asr.engines.base import TimeRange, Utterance
-from services.asr.engines.registry import detection_engines, diarization_engines, transcription_engines
+from services.asr.engines.registry import (
+    detection_engines,
+    diarization_engines,
+    separation_engines,
+    transcription_engines,
+)
+from services.asr.separation import Separation
 from services.asr.settings import AsrSettings
 from services.mixer.extraction import Extraction, ExtractionJob, Extractor
 from services.mixer.mixing.mixer import Mixer
@@ -64,6 +70,7 @@ class Serial:
         asr, translate = AsrSettings(), TranslateSettings()
         self.words, self.speakers = transcription_engines(asr), diarization_engines(asr)
         limit = Limit(1, 100, subject="The benchmark", retry_after_s=1.0)
+        self.separation = Separation(storage, separation_engines(asr), limit)
         self.voices = synthesis_engines(TtsSettings())
         self.speech = Synthesizer(storage, self.voices, Batches(limit))
         self.meaning = meaning_check(translate)
@@ -89,6 +96,7 @@ class Serial:
     async def dub(self, source: ObjectRef, language: str) -> ObjectRef:
         """The dubbed file."""
         sound = await Extractor(self.storage, self.ffmpeg).extract(ExtractionJob(source, PREFIX))
+        stems = await self.separation.separate(sound.programme, PREFIX, "", lambda _: None)
         segments = await self.recognise(sound)
         texts = await self.translate(segments, language)
         spoken = [await self.speech.synthesize(SpeakRequest(text, language, PREFIX)) for text in texts]
@@ -106,10 +114,11 @@ class Serial:
                 clips=tuple(clips),
                 duration_ms=sound.duration_ms,
                 duck_ranges=tuple(ducked),
-                duck_gain_db=-22.0,
+                duck_gain_db=-6.0 if stems.background else -22.0,
                 loudness=Loudness.SOURCE,
                 source_loudness_lufs=sound.loudness_lufs,
                 output_prefix=PREFIX,
+                separated=stems.background,
             )
         )
         cues = make_cues(
