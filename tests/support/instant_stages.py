@@ -82,6 +82,8 @@ class Script:
     """By kind of engine: its version, as its service lists it; else 1."""
     engines: tuple[str, ...] = ("instant",)
     """The engines of synthesis, in the order of preference; each has three voices."""
+    separates: bool = True
+    """False: the programme stays whole, for a real mixer, which would read the stems."""
     spoken: tuple[str, float] | None = None
     """The language that recognition identifies, and its probability; None: it has no engine for that."""
     expected: float | None = None
@@ -173,6 +175,9 @@ class Asr(asr_grpc.AsrServiceServicer):
 
     async def Separate(self, request: asr.SeparateRequest, _: object) -> AsyncIterator[asr.SeparateResponse]:
         await self.script.enter("Separate", request)
+        if not self.script.separates:
+            yield asr.SeparateResponse(result=asr.SeparateResult(engine=ENGINE, reason="Separation is off."))
+            return
         background, voice = ref("background.flac", "audio/flac"), ref("voice.flac", "audio/flac")
         yield asr.SeparateResponse(result=asr.SeparateResult(background=background, voice=voice, engine=ENGINE))
 

@@ -112,7 +112,7 @@ async def dubbed(
     deployment, storage: FileStorage, folder: Path, alter: Callable[[pb.MixRequest], None]
 ) -> dict[str, Any]:
     """The Spanish part of the report of a job whose mix was altered."""
-    script = Script(segments=len(SENTENCES))
+    script = Script(segments=len(SENTENCES), separates=False)
     source = await storage.put_file("users/u/videos/v/film.mp4", film(folder, script.duration_ms / 1000), "video/mp4")
     mixing = MixAlteredByHand(UseCases.over(storage, Ffmpeg()), alter)
     async with instant_stages(script, synthesis=SpanishSpeech(script, storage, folder), mixing=mixing) as stages:
