@@ -21,6 +21,33 @@ _CONTAINERS = frozenset({"WAV", "WAVEX", "FLAC"})
 Samples = NDArray[np.int16]
 
 
+def opened(path: Path, rate: int, channels: int) -> Any:
+    """A WAV or FLAC file with this rate and number of channels, a `soundfile.SoundFile`; errors as of `AudioFile`."""
+    if not path.is_file():
+        raise NotFound("The audio is no longer stored.", reason="object_not_found")
+    try:
+        file: Any = soundfile.SoundFile(str(path))
+    except soundfile.LibsndfileError as error:
+        raise undecodable() from error
+    if problem := _problem(file, rate, channels):
+        file.close()
+        raise InvalidInput(problem, reason="unsupported_audio")
+    return file
+
+
+def _problem(file: Any, rate: int, channels: int) -> str:
+    if file.format not in _CONTAINERS:
+        return f"The audio is {file.format}; it must be WAV or FLAC."
+    if file.samplerate != rate:
+        return f"The audio has {file.samplerate} Hz; it must have {rate}."
+    if file.channels != channels:
+        return f"The audio has {file.channels} channels; it must have {channels}."
+    if not 0 <= file.frames < _UNKNOWN_LENGTH:
+        # A FLAC written to a pipe; libsndfile can neither seek in it nor read its last block.
+        return "The audio does not state its length; write it to a file, not to a pipe."
+    return ""
+
+
 class AudioFile:
     """
     A mono WAV or FLAC file of 16 kHz, open for reading.
@@ -30,35 +57,14 @@ class AudioFile:
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise NotFound("The audio is no longer stored.", reason="object_not_found")
-        try:
-            self._file: Any = soundfile.SoundFile(str(path))
-        except soundfile.LibsndfileError as error:
-            raise _undecodable() from error
-        problem = self._problem()
-        if problem:
-            self._file.close()
-            raise InvalidInput(problem, reason="unsupported_audio")
-
-    def _problem(self) -> str:
-        if self._file.format not in _CONTAINERS:
-            return f"The audio is {self._file.format}; it must be WAV or FLAC."
-        if self._file.samplerate != SAMPLE_RATE:
-            return f"The audio has {self._file.samplerate} Hz; it must have {SAMPLE_RATE}."
-        if self._file.channels != 1:
-            return f"The audio has {self._file.channels} channels; it must have one."
-        if not 0 <= self._file.frames < _UNKNOWN_LENGTH:
-            # A FLAC written to a pipe; libsndfile can neither seek in it nor read its last block.
-            return "The audio does not state its length; write it to a file, not to a pipe."
-        return ""
+        self._file = opened(path, SAMPLE_RATE, 1)
 
     def block(self, samples: int) -> Samples:
         """The next samples, fewer at the end, none after it."""
         try:
             data: Samples = self._file.read(samples, dtype="int16")
         except soundfile.LibsndfileError as error:
-            raise _undecodable() from error
+            raise undecodable() from error
         return data
 
     def blocks(self, samples: int) -> Iterator[Samples]:
@@ -71,7 +77,7 @@ class AudioFile:
         try:
             self._file.seek(min(start_ms * SAMPLES_PER_MS, self._file.frames))
         except soundfile.LibsndfileError as error:
-            raise _undecodable() from error
+            raise undecodable() from error
         return self.block((end_ms - start_ms) * SAMPLES_PER_MS)
 
     @property
@@ -95,5 +101,6 @@ class AudioFile:
         self.close()
 
 
-def _undecodable() -> InvalidInput:
+def undecodable() -> InvalidInput:
+    """The error for a file that cannot be decoded."""
     return InvalidInput("The audio cannot be decoded.", reason="invalid_audio")

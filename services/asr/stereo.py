@@ -10,14 +10,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from onevoice_kit.errors import InvalidInput, NotFound
-from services.asr.audio import SAMPLE_RATE
+from services.asr.audio import SAMPLE_RATE, opened, undecodable
 
 RATE = 48_000
 """Hz of a programme and of its background."""
 CHANNELS = 2
-_CONTAINERS = frozenset({"WAV", "WAVEX", "FLAC"})
-_UNKNOWN_LENGTH = 1 << 40
 _STEP = RATE // SAMPLE_RATE
 _REACH = 48
 """Samples before and after each that the filter of the voice weighs; a multiple of `_STEP`."""
@@ -38,27 +35,12 @@ class Programme:
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise NotFound("The audio is no longer stored.", reason="object_not_found")
-        try:
-            self._file: Any = soundfile.SoundFile(str(path))
-        except soundfile.LibsndfileError as error:
-            raise _undecodable() from error
-        problem = self._problem()
-        if problem:
+        self._file = opened(path, RATE, CHANNELS)
+        if not self._file.frames:
             self._file.close()
-            raise problem
+            raise undecodable()
         self.size = int(self._file.frames)
         """Samples of each channel."""
-
-    def _problem(self) -> InvalidInput | None:
-        if self._file.format not in _CONTAINERS:
-            return _unsupported(f"The audio is {self._file.format}; it must be WAV or FLAC.")
-        if (self._file.samplerate, self._file.channels) != (RATE, CHANNELS):
-            return _unsupported(f"The audio must have {RATE} Hz and {CHANNELS} channels.")
-        if self._file.frames >= _UNKNOWN_LENGTH:
-            return _unsupported("The audio does not state its length; write it to a file, not to a pipe.")
-        return None if self._file.frames > 0 else _undecodable()
 
     def range(self, begin: int, end: int) -> Stereo:
         """The samples of a range; silence before the start and after the end of the file."""
@@ -67,9 +49,9 @@ class Programme:
             self._file.seek(min(low, self.size))
             found: Stereo = self._file.read(max(0, high - low), dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            raise _undecodable() from error
+            raise undecodable() from error
         if len(found) < high - low:
-            raise _undecodable()
+            raise undecodable()
         return np.pad(found, ((low - begin, end - low - len(found)), (0, 0)))
 
     def close(self) -> None:
@@ -87,10 +69,10 @@ class StemFiles:
     """Writes the background (FLAC, 48 kHz, stereo) and the voice (FLAC, 16 kHz, mono), block by block."""
 
     def __init__(self, background: Path, voice: Path) -> None:
-        with ExitStack() as opened:
-            self._background: Any = opened.enter_context(_flac(background, RATE, CHANNELS))
-            self._voice: Any = opened.enter_context(_flac(voice, SAMPLE_RATE, 1))
-            self._files = opened.pop_all()
+        with ExitStack() as files:
+            self._background: Any = files.enter_context(_flac(background, RATE, CHANNELS))
+            self._voice: Any = files.enter_context(_flac(voice, SAMPLE_RATE, 1))
+            self._files = files.pop_all()
         self._lowered = _Lowered()
 
     def write(self, programme: Stereo, voice: Stereo) -> None:
@@ -134,11 +116,3 @@ class _Lowered:
 
 def _flac(path: Path, rate: int, channels: int) -> Any:
     return soundfile.SoundFile(str(path), "w", rate, channels, "PCM_16", format="FLAC")
-
-
-def _undecodable() -> InvalidInput:
-    return InvalidInput("The audio cannot be decoded.", reason="invalid_audio")
-
-
-def _unsupported(message: str) -> InvalidInput:
-    return InvalidInput(message, reason="unsupported_audio")

@@ -18,28 +18,13 @@ from services.orchestrator.policy.line import EngineFailure, EngineUse, Line, So
 from services.orchestrator.policy.segmentation import Turn
 from services.orchestrator.policy.voices import Recast, Voice
 from services.orchestrator.steps.context import Tools
-from services.orchestrator.steps.graph import Result, dump, item, load
-from services.orchestrator.steps.language import Speak, Voices
+from services.orchestrator.steps.graph import Result, dump, load
+from services.orchestrator.steps.language import Voices
 from services.orchestrator.steps.task import bind
-from tests.support.lines import ENGINE
+from tests.support.lines import ENGINE, SPEAK
 
 TOOLS = cast(Tools, None)
 CAST = {"speaker_1": "first:a", "speaker_2": "second:a"}
-SPEAK = Speak(
-    gives=handles.speak("es", "0.0"),
-    scope="es",
-    target="es",
-    translation=item(handles.translate("es", 0), "0.0"),
-    voice=item(handles.voices("es"), "speaker_1"),
-    engine="",
-    engines=handles.speech_engines("es"),
-    line="0.0",
-    start_ms=0,
-    end_ms=900,
-    voices=handles.voices("es"),
-    recasts=handles.recasts("es"),
-    wanted=False,
-)
 DOWN = Unavailable(reason="engine_failed", details={"failed_engine": "first"})
 REFUSED = PreconditionFailed(reason="engine_key_refused", details={"failed_engine": "first"})
 

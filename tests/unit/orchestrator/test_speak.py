@@ -5,27 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from services.orchestrator.pipeline import handles
 from services.orchestrator.policy.line import SILENCE, Speech, Translation
-from services.orchestrator.steps.graph import Given, dump, item
-from services.orchestrator.steps.language import Speak
-from tests.support.lines import ENGINE
-
-SPEAK = Speak(
-    gives=handles.speak("es", "0.0"),
-    scope="es",
-    target="es",
-    translation=item(handles.translate("es", 0), "0.0"),
-    voice=item(handles.voices("es"), "speaker_1"),
-    engine="",
-    engines=handles.speech_engines("es"),
-    line="0.0",
-    start_ms=2_000,
-    end_ms=3_450,
-    voices=handles.voices("es"),
-    recasts=handles.recasts("es"),
-    wanted=False,
-)
+from services.orchestrator.steps.graph import Given, dump
+from tests.support.lines import ENGINE, SPEAK
 
 
 async def test_a_line_is_wanted_in_the_time_of_its_original() -> None:
