@@ -44,7 +44,14 @@ class TtsClient:
             self._voices[language] = Recent(lambda: self._stub.ListVoices(request, timeout=SHORT_S))
         listed = await self._voices[language]()
         voices = [
-            Voice(voice.id, voice.language, _GENDERS.get(voice.gender, ""), voice.engine, voice.pitch_hz)
+            Voice(
+                voice.id,
+                voice.language,
+                _GENDERS.get(voice.gender, ""),
+                voice.engine,
+                voice.pitch_hz,
+                native=voice.language in voice.languages[:1] or not voice.languages,
+            )
             for voice in listed.voices
         ]
         return [voice for voice in voices if engine in ("", voice.engine)]

@@ -25,6 +25,8 @@ class Voice:
     engine: str
     pitch_hz: int = 0
     """Median pitch; 0 where it is not known."""
+    native: bool = True
+    """False where its own language is another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +112,10 @@ def choose_voices(
     A voice id for each speaker: the one in `kept`, else the wanted one (see `wanted_voice`), else one of `available`.
 
     Speakers without an entry get voices that no other speaker has, as long as there are enough: of their gender, of the
-    first engine that has one, and of a near pitch, in this order; among equal ones the name of the speaker decides. So
-    the same speakers get the same voices in every job, and one speaker alone gets the voice that it has among others
-    unless another one needs it. An engine without any voice of the gender still comes before the next engine, whose
-    words may be worse.
+    first engine that has one, without an accent, and of a near pitch, in this order; among equal ones the name of the
+    speaker decides. So the same speakers get the same voices in every job, and one speaker alone gets the voice that it
+    has among others unless another one needs it. An engine without any voice of the gender still comes before the next
+    engine, whose words may be worse.
 
     Raises `InvalidInput` `unknown_voice` for a wanted voice that is not available in the language, and
     `unsupported_language` where the language has no voice at all.
@@ -161,7 +163,8 @@ def _ranks(speaker: Speaker, voices: Sequence[Voice]) -> list[tuple[int, ...]]:
     ranks: list[tuple[int, ...]] = []
     for voice, fit in zip(voices, fits, strict=True):
         worse = not fit and voice.engine in fitted
-        ranks.append((worse, engines.index(voice.engine), not fit, _distance(speaker, voice), place % count))
+        distance = _distance(speaker, voice)
+        ranks.append((worse, engines.index(voice.engine), not fit, not voice.native, distance, place % count))
         place += fit
     return ranks
 

@@ -35,12 +35,17 @@ class Voice:
     pitch_hz: int = 0
     """Median pitch of its speech; 0 where it is not known."""
     languages: tuple[str, ...] = ()
-    """Every language of a voice that speaks several."""
+    """Every language of a voice that speaks several, its own first."""
 
     @property
     def speaks(self) -> tuple[str, ...]:
         """Every language it speaks."""
         return self.languages or (self.language,)
+
+    @property
+    def native(self) -> bool:
+        """True where the language is the voice's own, for a call in it."""
+        return self.language == self.speaks[0]
 
     def speaking(self, language: str) -> Voice:
         """The voice for a call in one of its languages."""

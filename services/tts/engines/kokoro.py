@@ -50,6 +50,13 @@ _PITCHES = (
 _PITCH_HZ = {name: int(pitch) for name, _, pitch in (one.partition(":") for one in _PITCHES.split())}
 
 
+_ALSO = {
+    "ef_dora": ("fr", "it", "pt-BR"), "em_alex": ("fr", "it", "pt-BR"), "if_sara": ("es", "pt-BR"),
+    "im_nicola": ("es",), "pf_dora": ("es",), "pm_alex": ("es",),
+}  # fmt: skip
+"""Other languages that a voice speaks, with an accent, but understood as well as their own voices or nearly so."""
+
+
 class Kokoro:
     """The synthesis engine (see `base.SynthesisEngine`); the model is loaded when first needed and shared."""
 
@@ -135,7 +142,10 @@ def create(settings: TtsSettings) -> Kokoro:
 def _voice(name: str) -> Voice:
     language, gender = _LANGUAGES[name[0]], _GENDERS[name[1]]
     shown = name[3:].capitalize()
-    return Voice(f"{NAME}:{name}", f"{shown}, {gender.name.lower()}", language, gender, NAME, _PITCH_HZ.get(name, 0))
+    also = _ALSO.get(name, ())
+    languages = (language, *also) if also else ()
+    pitch_hz = _PITCH_HZ.get(name, 0)
+    return Voice(f"{NAME}:{name}", f"{shown}, {gender.name.lower()}", language, gender, NAME, pitch_hz, languages)
 
 
 VOICES = tuple(map(_voice, _VOICES.split()))

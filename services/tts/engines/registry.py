@@ -60,14 +60,21 @@ async def list_voices(engines: Engines, language: str = "") -> list[Voice]:
 
 
 def voices_for(voices: Sequence[Voice], language: str) -> list[Voice]:
-    """The voices that serve a language, each with its nearest one, best first; all of them for an empty one."""
+    """
+    The voices that serve a language, each with its nearest one, best first, and those whose own it is before others;
+    all of them for an empty one.
+    """
     if not language:
         return list(voices)
     by_language: dict[str, list[Voice]] = {}
     for voice in voices:
         if tag := best(language, voice.speaks):
             by_language.setdefault(tag, []).append(voice.speaking(tag))
-    return [voice for tag in ranked(language, by_language) for voice in by_language[tag]]
+    return [
+        voice
+        for tag in ranked(language, by_language)
+        for voice in sorted(by_language[tag], key=lambda voice: not voice.native)
+    ]
 
 
 def _pick(voices: Sequence[Voice], voice_id: str, language: str) -> Voice | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from onevoice_kit.errors import InvalidInput, Unavailable
@@ -136,3 +138,10 @@ def test_where_no_other_engine_has_a_voice_at_the_time_the_language_waits_for_on
 
 def test_without_a_recast_the_voices_are_those_of_the_first_choice():
     assert recast() == choose_voices(THREE, "es", THIRD, {})
+
+
+def test_of_one_gender_a_second_speaker_gets_an_accent_before_another_engine_and_the_first_none():
+    accented = replace(VOICES[0], id="natural:maria", gender="female", engine="natural", pitch_hz=198, native=False)
+    voices = [*SPANISH[:1], accented, *SPANISH[1:]]
+    women = Speaker("speaker_1", WOMAN, 200), Speaker("speaker_2", WOMAN, 200)
+    assert chosen_for(*women, voices=voices) == ["natural:woman", "natural:maria"]

@@ -76,11 +76,24 @@ def test_neighbouring_voices_of_a_language_differ_in_gender_where_there_are_both
     assert {voice.language for voice in kokoro.VOICES} == languages
 
 
+async def test_a_language_with_few_voices_borrows_some_that_speak_it_with_an_accent():
+    engines = synthesis_engines(TtsSettings(tts_engines=("kokoro",)))
+    french = await list_voices(engines, "fr")
+    assert [(voice.id, voice.native) for voice in french] == [
+        ("kokoro:ff_siwis", True),
+        ("kokoro:ef_dora", False),
+        ("kokoro:em_alex", False),
+    ]
+    spanish = [voice.gender for voice in await list_voices(engines, "es")]
+    assert (spanish.count(Gender.FEMALE), spanish.count(Gender.MALE)) == (3, 4)
+    assert {voice.language for voice in french} == {"fr"}
+
+
 async def test_languages_without_a_natural_voice_stay_with_the_other_engine():
     engines = synthesis_engines(TtsSettings(tts_engines=("kokoro", "espeak")))
     chosen = [(await choose(engines, "", "", language)).served.id for language in ("es-MX", "ca", "pt", "de")]
     assert chosen == ["kokoro:ef_dora", "espeak:ca", "kokoro:pf_dora", "espeak:de"]
-    assert [voice.engine for voice in await list_voices(engines, "es")][:4] == ["kokoro", "kokoro", "kokoro", "espeak"]
+    assert [voice.engine for voice in await list_voices(engines, "es")][:8] == ["kokoro"] * 7 + ["espeak"]
 
 
 async def test_a_language_whose_packages_are_missing_is_served_by_the_next_engine_and_the_catalogue_names_them(

@@ -8,7 +8,7 @@ import pytest
 
 from onevoice_kit.errors import InvalidInput, PreconditionFailed
 from services.tts.engines.base import Capabilities
-from services.tts.engines.registry import ENGINES, Engines, choose, list_voices, synthesis_engines
+from services.tts.engines.registry import ENGINES, Engines, choose, list_voices, synthesis_engines, voices_for
 from services.tts.settings import TtsSettings
 from tests.support.synthesis_engine import FakeEngine, voice
 
@@ -111,6 +111,11 @@ async def test_a_voice_of_several_languages_speaks_the_one_of_the_call(registry_
     registry = registry_of(fake=Polyglot())
     for wanted, served in (("en-AU", "en"), ("es-MX", "es")):
         assert (await choose(registry, "", "fake:max", wanted)).served.language == served
+
+
+def test_a_voice_whose_own_language_it_is_comes_before_others():
+    listed = voices_for([replace(voice("max", "es"), languages=("es", "pt")), voice("ana", "pt")], "pt")
+    assert [(one.id, one.native) for one in listed] == [("fake:ana", True), ("fake:max", False)]
 
 
 class Polyglot(FakeEngine):

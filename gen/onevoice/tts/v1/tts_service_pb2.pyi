@@ -352,7 +352,7 @@ class Voice(_message.Message):
     """True where SampleVoice may give a sample."""
     @_builtins.property
     def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Every BCP-47 language it speaks."""
+        """Every BCP-47 language it speaks; the first is its own."""
 
     def __init__(
         self,
