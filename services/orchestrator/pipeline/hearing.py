@@ -62,6 +62,7 @@ def hearing(
     yield separation.Separate(
         gives=handles.SEPARATE,
         sound=handles.EXTRACT,
+        speech=handles.DETECT,
         engine=job.options.engines.separation or "",
         engines=item(handles.ASR_ENGINES, SEPARATION),
     )

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from onevoice_kit.errors import DeadlineExceeded, Internal, InvalidInput, NotFound, PreconditionFailed
 
-from ..clients.asr import NOT_SEPARATED, Separated
+from ..clients.asr import NOT_SEPARATED, DetectedSpeech, Separated
 from ..clients.mixer import Sound
 from ..policy.line import EngineUse
 from .context import Tools
@@ -23,6 +23,8 @@ class Separate(Task[Separated]):
 
     stage: ClassVar = "asr"
     sound: Handle[Sound]
+    speech: Handle[DetectedSpeech]
+    """Not read: a source without speech is not worth the work, and its job ends while nothing is being stored for it."""
     engine: str
     """Empty: the first configured one that can work."""
     engines: Handle[list[EngineUse]]

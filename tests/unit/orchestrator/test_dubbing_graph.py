@@ -323,3 +323,8 @@ def test_the_picture_in_the_documentation_is_the_graph() -> None:
     waiting = whole(replace(JOB, target_languages=("L",)), wanting=(ENGINE,)).values()
     shown = [line for line in draw(waiting).splitlines() if line.startswith(("terms:L", "translate:L:1"))]
     assert indent("\n".join(shown), "   ") in document, shown
+
+
+def test_nothing_is_separated_before_there_is_speech() -> None:
+    """A job without speech leaves no file: a call in flight could store one after the job's files are deleted."""
+    assert "detect" in {handle.key for handle in whole()["separate"].takes}

@@ -29,7 +29,7 @@ ENGINE = EngineUse("deepfilter", "DeepFilterNet3", "1")
 REF = ObjectRef("file:///programme.flac", "a" * 64, 9, "audio/flac")
 STEMS = Separated(ENGINE, REF, REF)
 ENGINES = item(handles.ASR_ENGINES, "separation")
-STEP = Separate(gives=handles.SEPARATE, sound=handles.EXTRACT, engine="", engines=ENGINES)
+STEP = Separate(gives=handles.SEPARATE, sound=handles.EXTRACT, speech=handles.DETECT, engine="", engines=ENGINES)
 
 
 class Asr:
