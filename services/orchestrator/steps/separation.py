@@ -24,7 +24,7 @@ class Separate(Task[Separated]):
     stage: ClassVar = "asr"
     sound: Handle[Sound]
     speech: Handle[DetectedSpeech]
-    """Not read: a source without speech is not worth the work, and its job ends while nothing is being stored for it."""
+    """Not read: a source without speech is not worth the work, and its job ends while nothing is stored for it."""
     engine: str
     """Empty: the first configured one that can work."""
     engines: Handle[list[EngineUse]]
