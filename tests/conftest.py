@@ -22,7 +22,6 @@ _LIGHT = {
     "TRANSLATE_ENGINES": "apertium",
     "TRANSLATE_MEANING": "none",
     "ASR_DIARIZATION_ENGINES": "single",
-    "ASR_IDENTIFICATION_ENGINES": "",
     "ASR_SEPARATION_ENGINES": "none",
 }
 """Engines of tests that judge neither words nor speakers: they start sooner than the neural ones, and what was fetched

@@ -43,7 +43,7 @@ class AsrSettings(GrpcServerSettings, StorageSettings, EngineSettings, VendorSet
     in one call.
     """
     asr_identification_engines: Names = ("whisper",)
-    """Engines in order of preference, separated by commas; empty: a job must name the language that is spoken."""
+    """Engines in order of preference, separated by commas; `none`: a job must name the language that is spoken."""
     asr_detection_engines: Names = ("silero",)
     """Engines in order of preference, separated by commas."""
     asr_separation_engines: Names = ("deepfilter", "none")

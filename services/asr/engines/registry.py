@@ -75,7 +75,8 @@ def conversation_engines(settings: AsrSettings, modules: Mapping[str, str] = CON
 def identification_engines(settings: AsrSettings, modules: Mapping[str, str] = IDENTIFICATION) -> IdentificationEngines:
     """The configured engines, as `transcription_engines`; there may be none."""
     layers = standard_layers("identification", settings)
-    return Registry(modules, settings.asr_identification_engines, settings, capabilities=Capabilities, layers=layers)
+    names = [name for name in settings.asr_identification_engines if name != "none"]
+    return Registry(modules, names, settings, capabilities=Capabilities, layers=layers)
 
 
 def detection_engines(settings: AsrSettings, modules: Mapping[str, str] = DETECTION) -> DetectionEngines:

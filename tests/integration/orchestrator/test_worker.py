@@ -266,6 +266,7 @@ async def test_a_source_in_another_language_than_the_named_one_stops_the_job_unl
         assert job.error is not None
         assert (job.status, job.error.reason) == (JobStatus.FAILED, "wrong_language")
         assert "“de”" in job.error.message
+        assert script.count("IdentifyLanguage") == 2
         assert (script.count("Translate"), script.released_credits) == (0, 1)
         options = JobOptions(force=True)
         forced = await deployment.ended(await deployment.submit(source_language="en", options=options))
